@@ -1,0 +1,41 @@
+# One static library a folder of src/, and one test binary a folder, so that a change rebuilds
+# little and the include rules of docs/architecture.md are also link rules.
+
+set(FATHOM_SANITIZE "" CACHE STRING "Sanitizers to build with, as given to -fsanitize=")
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+add_library(fathom_options INTERFACE)
+target_include_directories(fathom_options INTERFACE ${PROJECT_SOURCE_DIR}/src)
+target_compile_options(fathom_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror)
+# Results must not depend on how the compiler chose to contract a*b+c: kernels say fma where they
+# mean it, and the reference kernels stay plain.
+target_compile_options(fathom_options INTERFACE -ffp-contract=off)
+if(FATHOM_SANITIZE)
+  target_compile_options(fathom_options INTERFACE -fsanitize=${FATHOM_SANITIZE}
+                                                  -fno-sanitize-recover=all)
+  target_link_options(fathom_options INTERFACE -fsanitize=${FATHOM_SANITIZE})
+  # GCC cannot model fences under -fsanitize=thread and warns in library headers.
+  target_compile_options(fathom_options INTERFACE -Wno-tsan -Wno-maybe-uninitialized)
+endif()
+
+# fathom_library(NAME SOURCES a.cpp ... LINK other ...): the static library of one folder.
+function(fathom_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC fathom_options ${ARG_LINK})
+endfunction()
+
+# fathom_test(NAME SOURCES a_test.cpp ... LINK libs ...): one GoogleTest binary, one ctest entry,
+# labelled "unit".
+function(fathom_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300)
+endfunction()

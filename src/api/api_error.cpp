@@ -1,0 +1,73 @@
+#include "api/api_error.h"
+
+#include <nlohmann/json.hpp>
+
+#include "api/json_text.h"
+
+namespace fathom::api {
+
+namespace {
+
+constexpr int kRetryAfterBusySeconds = 1;
+constexpr int kRetryAfterDrainingSeconds = 5;
+
+Json nullable(const std::optional<std::string>& text) {
+  return text ? Json(*text) : Json(nullptr);
+}
+
+}  // namespace
+
+ApiError to_api_error(const Error& error) {
+  ApiError answer;
+  answer.message = error.message;
+  if (!error.where.empty()) answer.param = error.where;
+  switch (error.code) {
+    case ErrorCode::kInvalidArgument:
+      answer.status = 400;
+      answer.type = "invalid_request_error";
+      break;
+    case ErrorCode::kUnsupported:
+      answer.status = 400;
+      answer.type = "invalid_request_error";
+      answer.code = "unsupported";
+      break;
+    case ErrorCode::kNotFound:
+      answer.status = 404;
+      answer.type = "invalid_request_error";
+      answer.code = "not_found";
+      break;
+    case ErrorCode::kResourceExhausted:
+      answer.status = 429;
+      answer.type = "rate_limit_error";
+      answer.code = "queue_full";
+      answer.retry_after_s = kRetryAfterBusySeconds;
+      break;
+    case ErrorCode::kUnavailable:
+      answer.status = 503;
+      answer.type = "service_unavailable_error";
+      answer.code = "unavailable";
+      answer.retry_after_s = kRetryAfterDrainingSeconds;
+      break;
+    default:
+      break;
+  }
+  return answer;
+}
+
+ApiError model_not_found(const std::string& model) {
+  return {.status = 404,
+          .message = "The model `" + shorten(model, 100) + "` does not exist",
+          .type = "invalid_request_error",
+          .param = "model",
+          .code = "model_not_found"};
+}
+
+std::string error_body(const ApiError& error) {
+  return dump_json({{"error",
+                     {{"message", error.message},
+                      {"type", error.type},
+                      {"param", nullable(error.param)},
+                      {"code", nullable(error.code)}}}});
+}
+
+}  // namespace fathom::api

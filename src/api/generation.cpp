@@ -1,0 +1,239 @@
+#include "api/generation.h"
+
+#include <chrono>
+#include <mutex>
+
+namespace fathom::api {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+// Kept alive by the listeners that the engine holds. The engine is never called with the lock
+// held: its own locks come first for threads that submit.
+class Generation : public std::enable_shared_from_this<Generation> {
+ public:
+  Generation(const GenerationTools& tools, const std::vector<ChoiceSpec>& specs,
+             std::unique_ptr<Answer> answer)
+      : engine_(tools.engine), metrics_(tools.metrics), answer_(std::move(answer)) {
+    choices_.reserve(specs.size());
+    for (const ChoiceSpec& spec : specs) {
+      choices_.push_back({OutputParser(tools.tokenizer, tools.markers, spec.output)});
+      choices_.back().counts_prompt = spec.counts_prompt;
+      choices_.back().prompt_tokens = static_cast<int64_t>(spec.request.prompt.size());
+    }
+    unfinished_ = choices_.size();
+  }
+
+  void start(std::vector<ChoiceSpec> specs, net::ResponseWriter& writer) {
+    for (size_t i = 0; i < specs.size(); ++i) {
+      auto id = engine_.submit(
+          std::move(specs[i].request),
+          [self = shared_from_this(), i](const engine::Event& event) { self->on_event(i, event); });
+      if (!id) return give_up(to_api_error(id.error()));
+      const std::lock_guard lock(mutex_);
+      choices_[i].id = *id;
+    }
+    begin();
+    writer.on_client_gone([weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->abandon();
+    });
+  }
+
+ private:
+  struct Choice {
+    OutputParser parser;
+    std::optional<engine::RequestId> id = {};
+    bool counts_prompt = true;
+    int64_t prompt_tokens = 0;
+    bool done = false;
+    int64_t cached_tokens = 0;
+    std::optional<double> queue_seconds = {};
+    std::optional<Clock::time_point> first_token = {};
+    Clock::time_point last_token = {};
+  };
+  struct EarlyEvent {
+    size_t choice;
+    engine::Event event;
+  };
+
+  void begin() {
+    {
+      const std::lock_guard lock(mutex_);
+      answer_->begin();
+      begun_ = true;
+      for (const EarlyEvent& early : early_) {
+        if (!closed_) take(early.choice, early.event);
+      }
+      early_.clear();
+    }
+    cancel_unwanted();
+  }
+
+  void on_event(size_t index, const engine::Event& event) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (closed_) return;
+      if (!begun_) {
+        early_.push_back({index, event});
+        return;
+      }
+      take(index, event);
+    }
+    cancel_unwanted();
+  }
+
+  void take(size_t index, const engine::Event& event) {
+    Choice& choice = choices_[index];
+    if (choice.done) return;
+    choice.cached_tokens = event.usage.cached_tokens;
+    if (event.queue_seconds) choice.queue_seconds = event.queue_seconds;
+    const int number = static_cast<int>(index);
+    if (!event.prompt_logprobs.empty()) answer_->prompt_logprobs(number, event.prompt_logprobs);
+    if (event.token) {
+      note_token(choice);
+      OutputDelta delta;
+      const bool stopped = choice.parser.push(*event.token, event.logprob, delta);
+      send(number, delta);
+      if (stopped) {
+        unwanted_.push_back(*choice.id);
+        return finish(index, AnswerEnd::kStop);
+      }
+    }
+    if (event.finish) end_choice(index, event);
+  }
+
+  void end_choice(size_t index, const engine::Event& event) {
+    if (event.finish == engine::FinishReason::kError) {
+      return fail(to_api_error(event.error.value_or(Error{ErrorCode::kInternal, "engine failed"})));
+    }
+    if (event.finish == engine::FinishReason::kCancelled) {
+      return fail(to_api_error({ErrorCode::kUnavailable, "the server is shutting down"}));
+    }
+    OutputDelta delta;
+    const bool stopped = choices_[index].parser.finish(delta);
+    send(static_cast<int>(index), delta);
+    const bool length = event.finish == engine::FinishReason::kLength && !stopped;
+    finish(index, length ? AnswerEnd::kLength : AnswerEnd::kStop);
+  }
+
+  void send(int index, const OutputDelta& delta) {
+    if (delta.has_text() || !delta.tokens.empty()) answer_->delta(index, delta);
+  }
+
+  void note_token(Choice& choice) {
+    const Clock::time_point now = Clock::now();
+    if (choice.first_token) {
+      metrics_.next_token_after(seconds_between(choice.last_token, now));
+    } else {
+      choice.first_token = now;
+      metrics_.first_token_after(seconds_between(submitted_, now));
+    }
+    choice.last_token = now;
+  }
+
+  void finish(size_t index, AnswerEnd end) {
+    Choice& choice = choices_[index];
+    if (end == AnswerEnd::kStop && choice.parser.has_tool_calls()) end = AnswerEnd::kToolCalls;
+    answer_->finish(static_cast<int>(index), end);
+    count_end(choice, to_string(end));
+    if (--unfinished_ > 0) return;
+    closed_ = true;
+    answer_->end(usage());
+  }
+
+  void fail(const ApiError& error) {
+    close("error");
+    answer_->fail(error);
+  }
+
+  void give_up(const ApiError& error) {
+    {
+      const std::lock_guard lock(mutex_);
+      close("error");
+      answer_->fail(error);
+    }
+    cancel_unwanted();
+  }
+
+  void abandon() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (closed_) return;
+      close("abort");
+    }
+    cancel_unwanted();
+  }
+
+  // What still runs is wanted no more.
+  void close(const char* reason) {
+    closed_ = true;
+    for (Choice& choice : choices_) {
+      if (choice.done || !choice.id) continue;
+      unwanted_.push_back(*choice.id);
+      count_end(choice, reason);
+    }
+  }
+
+  void cancel_unwanted() {
+    std::vector<engine::RequestId> ids;
+    {
+      const std::lock_guard lock(mutex_);
+      ids.swap(unwanted_);
+    }
+    for (const engine::RequestId id : ids) engine_.cancel(id);
+  }
+
+  void count_end(Choice& choice, const char* reason) {
+    choice.done = true;
+    const Clock::time_point now = Clock::now();
+    GenerationTimes times;
+    times.queue = choice.queue_seconds;
+    times.total = seconds_between(submitted_, now);
+    if (choice.first_token) {
+      const double first = seconds_between(submitted_, *choice.first_token);
+      times.prefill = std::max(0.0, first - choice.queue_seconds.value_or(0));
+      times.decode = seconds_between(*choice.first_token, now);
+    }
+    metrics_.finished(reason, times);
+  }
+
+  UsageCounts usage() const {
+    UsageCounts counts;
+    for (const Choice& choice : choices_) {
+      counts.completion_tokens += choice.parser.completion_tokens();
+      counts.reasoning_tokens += choice.parser.reasoning_tokens();
+      if (!choice.counts_prompt) continue;
+      counts.prompt_tokens += choice.prompt_tokens;
+      counts.cached_tokens += choice.cached_tokens;
+    }
+    return counts;
+  }
+
+  engine::Engine& engine_;
+  Metrics& metrics_;
+  const Clock::time_point submitted_ = Clock::now();
+
+  std::mutex mutex_;  // guards all below
+  std::unique_ptr<Answer> answer_;
+  std::vector<Choice> choices_;
+  size_t unfinished_ = 0;
+  bool begun_ = false;
+  bool closed_ = false;
+  std::vector<EarlyEvent> early_;  // before every choice was admitted
+  std::vector<engine::RequestId> unwanted_;
+};
+
+}  // namespace
+
+void start_generation(const GenerationTools& tools, std::vector<ChoiceSpec> choices,
+                      std::unique_ptr<Answer> answer, net::ResponseWriter& writer) {
+  const auto generation = std::make_shared<Generation>(tools, choices, std::move(answer));
+  generation->start(std::move(choices), writer);
+}
+
+}  // namespace fathom::api

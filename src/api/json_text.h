@@ -1,0 +1,39 @@
+// JSON in and out of HTTP bodies: bounded parsing that names the position of what is wrong, and
+// dumping that cannot fail.
+#pragma once
+
+#include <cstddef>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace fathom::api {
+
+using Json = nlohmann::ordered_json;  // templates see the keys of tools in the client's order
+
+struct JsonLimits {
+  size_t max_depth = 64;          // arrays and objects within each other
+  size_t max_values = 2'000'000;  // a value takes 16 bytes or more, whatever it takes in the text
+  size_t max_keys = 4096;         // of one object; a look-up among ordered keys is linear, so
+  size_t max_key_pairs = 40'000'000;  // the squares of the key counts, added up, are bounded too
+};
+
+// Refuses (kInvalidArgument) what is no JSON by RFC 8259, strings that are no UTF-8, and what is
+// over the limits. Of a key given twice the last value counts.
+Result<Json> parse_json(std::string_view text, JsonLimits limits = {});
+
+// Ill-formed UTF-8 in strings becomes U+FFFD; never throws.
+std::string dump_json(const Json& value);
+
+// "a string", "a number", ...: what a value is, for messages.
+const char* json_type_name(const Json& value);
+
+// The value as it would be shown in a message: at most some 40 bytes of it.
+std::string json_excerpt(const Json& value);
+
+// The first `max_bytes` of `text` or a little less, cut between characters, with "..." where cut.
+std::string shorten(std::string_view text, size_t max_bytes);
+
+}  // namespace fathom::api

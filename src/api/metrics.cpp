@@ -1,0 +1,138 @@
+#include "api/metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <mutex>
+#include <sstream>
+
+namespace fathom::api {
+
+namespace {
+
+using prometheus::Histogram;
+using Buckets = Histogram::BucketBoundaries;
+
+const Buckets kFirstTokenBuckets = {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08,
+                                    0.1,   0.25,  0.5,  0.75, 1,    2.5,  5,
+                                    7.5,   10,    20,   40,   80,   160,  640};
+const Buckets kTokenBuckets = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2,
+                               0.3,   0.4,    0.5,   0.75, 1,     2.5,  5,     7.5, 10};
+const Buckets kRequestBuckets = {0.01, 0.05, 0.1, 0.3, 0.5, 0.8, 1,  1.5, 2,   2.5, 5,
+                                 10,   15,   20,  30,  40,  50,  60, 120, 240, 480, 960};
+
+}  // namespace
+
+struct Metrics::Impl {
+  explicit Impl(const std::string& name) : model{{"model_name", name}} {}
+
+  Histogram& histogram(const std::string& name, const std::string& help, const Buckets& buckets) {
+    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add(model,
+                                                                                     buckets);
+  }
+  prometheus::Gauge& gauge(const std::string& name, const std::string& help) {
+    return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add(model);
+  }
+  prometheus::Counter& counter(const std::string& name, const std::string& help) {
+    return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add(model);
+  }
+
+  const prometheus::Labels model;
+  prometheus::Registry registry;
+  std::mutex page_mutex;  // the engine's counts are copied by one thread at a time
+
+  prometheus::Gauge& running =
+      gauge("fathom_num_requests_running", "Requests that the engine works on.");
+  prometheus::Gauge& waiting =
+      gauge("fathom_num_requests_waiting", "Requests that wait for the engine.");
+  prometheus::Gauge& kv_usage =
+      gauge("fathom_kv_cache_usage_perc", "Share of the KV blocks in use; 1 is all of them.");
+  prometheus::Counter& prompt_tokens =
+      counter("fathom_prompt_tokens_total", "Prompt tokens processed.");
+  prometheus::Counter& generation_tokens =
+      counter("fathom_generation_tokens_total", "Tokens generated.");
+  prometheus::Counter& preemptions =
+      counter("fathom_num_preemptions_total", "Requests set back because KV blocks ran out.");
+  Histogram& first_token = histogram("fathom_time_to_first_token_seconds",
+                                     "From the request to its first token.", kFirstTokenBuckets);
+  Histogram& inter_token =
+      histogram("fathom_inter_token_latency_seconds", "Between two tokens.", kTokenBuckets);
+  Histogram& total = histogram("fathom_e2e_request_latency_seconds", "From the request to its end.",
+                               kRequestBuckets);
+  Histogram& queue = histogram("fathom_request_queue_time_seconds",
+                               "From the request to its first step.", kRequestBuckets);
+  Histogram& prefill = histogram("fathom_request_prefill_time_seconds",
+                                 "From the first step to the first token.", kRequestBuckets);
+  Histogram& decode = histogram("fathom_request_decode_time_seconds",
+                                "From the first token to the end.", kRequestBuckets);
+  prometheus::Family<prometheus::Counter>& finished = prometheus::BuildCounter()
+                                                          .Name("fathom_request_success_total")
+                                                          .Help("Finished requests by the reason.")
+                                                          .Register(registry);
+  prometheus::Family<prometheus::Counter>& http = prometheus::BuildCounter()
+                                                      .Name("fathom_http_requests_total")
+                                                      .Help("HTTP answers by route and status.")
+                                                      .Register(registry);
+};
+
+namespace {
+
+void observe(Histogram& histogram, const std::optional<double>& seconds) {
+  if (seconds) histogram.Observe(*seconds);
+}
+
+void catch_up(prometheus::Counter& counter, uint64_t total) {
+  const double behind = static_cast<double>(total) - counter.Value();
+  if (behind > 0) counter.Increment(behind);
+}
+
+}  // namespace
+
+Metrics::Metrics(const std::string& model) : impl_(std::make_unique<Impl>(model)) {
+  for (const char* reason : {"stop", "length", "tool_calls", "abort", "error"}) {
+    impl_->finished.Add({{"model_name", model}, {"finished_reason", reason}});
+  }
+}
+
+Metrics::~Metrics() = default;
+
+void Metrics::count_http(const std::string& route, int status) {
+  impl_->http.Add({{"route", route}, {"status", std::to_string(status)}}).Increment();
+}
+
+void Metrics::first_token_after(double seconds) {
+  impl_->first_token.Observe(seconds);
+}
+
+void Metrics::next_token_after(double seconds) {
+  impl_->inter_token.Observe(seconds);
+}
+
+void Metrics::finished(const std::string& reason, const GenerationTimes& times) {
+  prometheus::Labels labels = impl_->model;
+  labels["finished_reason"] = reason;
+  impl_->finished.Add(labels).Increment();
+  impl_->total.Observe(times.total);
+  observe(impl_->queue, times.queue);
+  observe(impl_->prefill, times.prefill);
+  observe(impl_->decode, times.decode);
+}
+
+std::string Metrics::page(const engine::EngineStats& stats) {
+  const std::lock_guard lock(impl_->page_mutex);
+  impl_->running.Set(static_cast<double>(stats.running));
+  impl_->waiting.Set(static_cast<double>(stats.waiting));
+  const auto blocks = static_cast<double>(stats.kv_blocks_total);
+  impl_->kv_usage.Set(blocks > 0 ? static_cast<double>(stats.kv_blocks_used) / blocks : 0);
+  catch_up(impl_->prompt_tokens, stats.prompt_tokens);
+  catch_up(impl_->generation_tokens, stats.generated_tokens);
+  catch_up(impl_->preemptions, stats.preemptions);
+  std::ostringstream text;
+  prometheus::TextSerializer().Serialize(text, impl_->registry.Collect());
+  return text.str();
+}
+
+}  // namespace fathom::api

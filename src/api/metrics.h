@@ -1,0 +1,42 @@
+// What /metrics shows, in Prometheus' text format. Names are vLLM's with the prefix fathom_.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/engine.h"
+
+namespace fathom::api {
+
+// Times of one generation, in seconds; what did not happen is left out.
+struct GenerationTimes {
+  std::optional<double> queue;    // submitted to admitted
+  std::optional<double> prefill;  // admitted to the first token
+  std::optional<double> decode;   // first token to the end
+  double total = 0;
+};
+
+// Thread-safe.
+class Metrics {
+ public:
+  explicit Metrics(const std::string& model);
+  ~Metrics();
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
+
+  void count_http(const std::string& route, int status);
+  void first_token_after(double seconds);
+  void next_token_after(double seconds);
+  // `reason`: stop, length, tool_calls, abort or error.
+  void finished(const std::string& reason, const GenerationTimes& times);
+
+  // The page, with the engine's numbers as they are now.
+  std::string page(const engine::EngineStats& stats);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fathom::api

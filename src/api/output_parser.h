@@ -1,0 +1,94 @@
+// From one answer's tokens to what its reader sees:
+//   token -> Detokenizer -> StopMatcher -> MarkerScanner -> ReasoningParser -> ToolParser
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/markers.h"
+#include "api/reasoning_parser.h"
+#include "api/stop_matcher.h"
+#include "api/tool_parser.h"
+#include "engine/engine.h"
+#include "tokenizer/detokenizer.h"
+
+namespace fathom::api {
+
+struct OutputOptions {
+  std::vector<std::string> stop;
+  int64_t min_tokens = 0;  // stop strings are not looked for before
+  bool skip_special_tokens = true;
+  // For text completions all of these are off: the text is given as it is.
+  bool split_reasoning = false;
+  bool starts_in_thought = false;  // the prompt ended within <think>
+  bool parse_tools = false;
+  bool parallel_tool_calls = true;
+};
+
+// One token with its log-probability.
+struct TokenRecord {
+  engine::TokenLogprob logprob;
+  int64_t text_offset = 0;  // characters of generated text before it
+  bool reasoning = false;
+};
+
+// What became known with one event.
+struct OutputDelta {
+  std::string content;
+  std::string reasoning;
+  std::vector<ToolCallDelta> tool_calls;
+  std::vector<TokenRecord> tokens;
+
+  bool has_text() const { return !content.empty() || !reasoning.empty() || !tool_calls.empty(); }
+};
+
+class OutputParser {
+ public:
+  OutputParser(const tokenizer::Tokenizer& tokenizer, const MarkerTable& markers,
+               OutputOptions options);
+
+  // Takes a token; with `logprob` given the token will be among `delta.tokens`, now or with the
+  // text that it is held back with. True if a stop string ended the answer.
+  bool push(engine::TokenId token, const std::optional<engine::TokenLogprob>& logprob,
+            OutputDelta& delta);
+  // The end of the answer: what was held back is text. True if a stop string ended it even so.
+  bool finish(OutputDelta& delta);
+
+  int64_t completion_tokens() const { return completion_tokens_; }
+  int64_t reasoning_tokens() const { return reasoning_tokens_; }
+  bool has_tool_calls() const { return tools_.call_count() > 0; }
+
+ private:
+  struct PendingToken {
+    TokenRecord record;
+    size_t begin;  // bytes of generated text before it
+  };
+  bool count_token(Marker marker);
+  bool feed_stop(Piece piece, std::vector<Piece>& out);
+  void deliver(std::vector<Piece> pieces, OutputDelta& delta);
+  void deliver_part(const Piece& piece, OutputDelta& delta);
+  void end_text(OutputDelta& delta);
+  void release_tokens(OutputDelta& delta);
+
+  tokenizer::Tokenizer tokenizer_;
+  const MarkerTable& markers_;
+  OutputOptions options_;
+  tokenizer::Detokenizer detokenizer_;
+  StopMatcher stop_;
+  MarkerScanner scanner_;
+  ReasoningParser reasoning_;
+  ToolParser tools_;
+
+  std::deque<PendingToken> pending_;
+  size_t fed_bytes_ = 0;
+  int64_t fed_characters_ = 0;
+  int64_t completion_tokens_ = 0;
+  int64_t reasoning_tokens_ = 0;
+  bool thinking_;             // as the tokens tell, whatever text is held back
+  bool blank_so_far_ = true;  // nothing but white space yet: <think> may open a thought
+};
+
+}  // namespace fathom::api

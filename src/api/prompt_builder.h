@@ -1,0 +1,49 @@
+// From what a request says to the tokens the model reads.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/json_text.h"
+#include "api/schema_chat.h"
+#include "api/schema_completion.h"
+#include "tokenizer/chat_template.h"
+#include "tokenizer/tokenizer.h"
+
+namespace fathom::api {
+
+struct ChatInput {
+  const std::vector<ChatMessage>& messages;
+  const Json* tools = nullptr;
+  bool thinking = false;
+  bool add_generation_prompt = true;
+};
+
+struct Prompt {
+  std::vector<tokenizer::TokenId> tokens;
+  bool in_thought = false;  // ends within <think>
+};
+
+class PromptBuilder {
+ public:
+  // Models that only complete text have no template.
+  PromptBuilder(tokenizer::Tokenizer tokenizer, std::optional<tokenizer::ChatTemplate> chat,
+                bool add_bos);
+
+  Result<Prompt> chat(const ChatInput& input) const;
+  std::vector<tokenizer::TokenId> text(const std::string& text, bool add_special_tokens) const;
+
+ private:
+  Json message_json(const ChatMessage& message) const;
+
+  tokenizer::Tokenizer tokenizer_;
+  std::optional<tokenizer::ChatTemplate> template_;
+  bool add_bos_;
+  // Whether the template wants the arguments of a tool call as an object (DeepSeek-V3.1) or as
+  // text (V3).
+  bool arguments_as_object_ = true;
+};
+
+}  // namespace fathom::api

@@ -1,0 +1,63 @@
+#include "api/reply.h"
+
+#include <nlohmann/json.hpp>
+
+#include "api/metrics.h"
+#include "net/sse.h"
+
+namespace fathom::api {
+
+namespace {
+constexpr const char* kJsonType = "application/json";
+}
+
+Reply::Reply(std::shared_ptr<net::ResponseWriter> writer, std::string request_id, std::string route,
+             Metrics& metrics)
+    : writer_(std::move(writer)),
+      request_id_(std::move(request_id)),
+      route_(std::move(route)),
+      metrics_(metrics) {}
+
+std::vector<net::Header> Reply::headers(const std::string& content_type) const {
+  return {{"Content-Type", content_type}, {"X-Request-Id", request_id_}};
+}
+
+void Reply::send(int status, std::string content_type, std::string body) {
+  metrics_.count_http(route_, status);
+  writer_->send({status, headers(content_type), std::move(body)});
+}
+
+void Reply::send_json(const Json& body, int status) {
+  send(status, kJsonType, dump_json(body));
+}
+
+void Reply::send_error(const ApiError& error, std::vector<net::Header> extra) {
+  metrics_.count_http(route_, error.status);
+  std::vector<net::Header> all = headers(kJsonType);
+  all.insert(all.begin(), extra.begin(), extra.end());
+  if (error.retry_after_s) all.push_back({"Retry-After", std::to_string(*error.retry_after_s)});
+  writer_->send({error.status, std::move(all), error_body(error)});
+}
+
+void Reply::begin_events(std::chrono::milliseconds keep_alive) {
+  metrics_.count_http(route_, 200);
+  std::vector<net::Header> all = headers("text/event-stream; charset=utf-8");
+  all.push_back({"Cache-Control", "no-cache"});
+  all.push_back({"X-Accel-Buffering", "no"});  // nginx would hold events back
+  writer_->begin_stream(200, std::move(all));
+  writer_->start_keep_alive("keep-alive", keep_alive);
+}
+
+bool Reply::event(const Json& data) {
+  return event_text(dump_json(data));
+}
+
+bool Reply::event_text(const std::string& data) {
+  return writer_->write(net::sse_event(data));
+}
+
+void Reply::end_events() {
+  writer_->end();
+}
+
+}  // namespace fathom::api

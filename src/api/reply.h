@@ -1,0 +1,47 @@
+// One HTTP answer of this API: JSON or events, always with an x-request-id, counted by route and
+// status.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "api/api_error.h"
+#include "api/json_text.h"
+#include "net/http.h"
+#include "net/http_server.h"
+
+namespace fathom::api {
+
+class Metrics;
+
+class Reply {
+ public:
+  // `route` is the pattern, not the path: "/v1/models/{model}".
+  Reply(std::shared_ptr<net::ResponseWriter> writer, std::string request_id, std::string route,
+        Metrics& metrics);
+
+  void send(int status, std::string content_type, std::string body);
+  void send_json(const Json& body, int status = 200);
+  // `extra` headers go before the standard ones.
+  void send_error(const ApiError& error, std::vector<net::Header> extra = {});
+
+  // Server-sent events. event() and done() are false or without effect once the client is gone.
+  void begin_events(std::chrono::milliseconds keep_alive);
+  bool event(const Json& data);
+  bool event_text(const std::string& data);
+  void end_events();
+
+  net::ResponseWriter& writer() { return *writer_; }
+
+ private:
+  std::vector<net::Header> headers(const std::string& content_type) const;
+
+  std::shared_ptr<net::ResponseWriter> writer_;
+  std::string request_id_;
+  std::string route_;
+  Metrics& metrics_;
+};
+
+}  // namespace fathom::api

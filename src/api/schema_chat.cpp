@@ -1,0 +1,154 @@
+#include "api/schema_chat.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace fathom::api {
+
+namespace {
+
+constexpr size_t kMaxTools = 1024;
+constexpr size_t kMaxNameBytes = 128;
+constexpr int32_t kMaxTopLogprobs = 20;
+
+bool is_function_name(const std::string& name) {
+  const auto allowed = [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.';
+  };
+  return !name.empty() && name.size() <= kMaxNameBytes &&
+         std::all_of(name.begin(), name.end(), allowed);
+}
+
+Status read_tool(const Json& tool, const std::string& path, std::vector<std::string>& names) {
+  if (!tool.is_object()) return expected(path, "an object with type and function", tool);
+  const Json* type = find_member(tool, "type");
+  if (type == nullptr || *type != "function") {
+    return expected(key_path(path, "type"), "\"function\"", type == nullptr ? Json() : *type);
+  }
+  const std::string function_path = key_path(path, "function");
+  const Json* function = find_member(tool, "function");
+  if (function == nullptr || !function->is_object()) {
+    return expected(function_path, "an object", function == nullptr ? Json() : *function);
+  }
+  const std::string name_path = key_path(function_path, "name");
+  const Json* name = find_member(*function, "name");
+  if (name == nullptr || !name->is_string() || !is_function_name(name->get<std::string>())) {
+    return expected(name_path, "1 to 128 letters, digits, '_', '-' or '.'",
+                    name == nullptr ? Json() : *name);
+  }
+  if (const Json* text = find_member(*function, "description")) {
+    FATHOM_TRY(read_string(*text, key_path(function_path, "description")));
+  }
+  const Json* parameters = find_member(*function, "parameters");
+  if (parameters != nullptr && !parameters->is_object()) {
+    return expected(key_path(function_path, "parameters"), "an object", *parameters);
+  }
+  names.push_back(name->get<std::string>());
+  return {};
+}
+
+Status read_tool_choice(const Json& value, const std::string& path, ChatRequest& request) {
+  if (value == "none" || value == "auto") {
+    request.tool_choice = value == "none" ? ToolChoice::kNone : ToolChoice::kAuto;
+    return {};
+  }
+  if (value == "required" || value.is_object()) {
+    return unsupported(path, "expected \"auto\" or \"none\"; forcing a call is not supported");
+  }
+  return expected(path, "\"auto\" or \"none\"", value);
+}
+
+Status read_thinking(const Json& value, const std::string& path, ChatRequest& request) {
+  const Json* type = value.is_object() ? find_member(value, "type") : nullptr;
+  if (type == nullptr || (*type != "enabled" && *type != "disabled")) {
+    return expected(path, "{\"type\": \"enabled\"} or {\"type\": \"disabled\"}",
+                    type == nullptr ? value : *type);
+  }
+  request.thinking = *type == "enabled";
+  return {};
+}
+
+Status read_response_format(const Json& value, const std::string& path, ChatRequest&) {
+  const Json* type = value.is_object() ? find_member(value, "type") : nullptr;
+  if (type == nullptr) return expected(path, "an object with a type", value);
+  if (*type == "text") return {};
+  if (*type == "json_object" || *type == "json_schema") {
+    return unsupported(path, "expected type \"text\"; structured output is not supported");
+  }
+  return expected(key_path(path, "type"), "\"text\"", *type);
+}
+
+FieldTable<ChatRequest> make_table() {
+  using R = ChatRequest;
+  return {
+      {{"messages", "array", "The conversation so far.", "", {}, {}, true},
+       [](const Json& value, const std::string& path, R& request) {
+         return read_messages(value, path, request.messages);
+       }},
+      integer_field<R, std::optional<int64_t>>(
+          "max_completion_tokens", &R::max_tokens, 0, 1'000'000'000, "the rest of the context",
+          "Tokens to generate at most; stands over max_tokens."),
+      bool_field<R>("logprobs", &R::logprobs, "false", "Give each token's log-probability."),
+      integer_field<R>("top_logprobs", &R::top_logprobs, 0, kMaxTopLogprobs, "0",
+                       "Give that many likeliest tokens at each position."),
+      {{"tools", "array", "Functions that the model may call."},
+       [](const Json& value, const std::string& path, R& request) {
+         return read_tools(value, path, request.tools, request.tool_names);
+       }},
+      {{"tool_choice", "string or object", "auto or none.", "auto"}, read_tool_choice},
+      bool_field<R>("parallel_tool_calls", &R::parallel_tool_calls, "true",
+                    "false: give at most one call."),
+      {{"chat_template_kwargs", "object", "thinking or enable_thinking: a boolean."},
+       [](const Json& value, const std::string& path, R& request) {
+         return read_template_kwargs(value, path, request.thinking);
+       }},
+      {{"thinking", "object", "{\"type\": \"enabled\"} lets the model think first."},
+       read_thinking},
+      {{"response_format", "object", "Only {\"type\": \"text\"}.", "text"}, read_response_format},
+      refused_field<R>("functions", "array", "not supported; use tools"),
+      refused_field<R>("function_call", "string or object", "not supported; use tool_choice"),
+      refused_field<R>("chat_template", "string",
+                       "not supported; the template is set where the server is started"),
+  };
+}
+
+}  // namespace
+
+Status read_tools(const Json& value, const std::string& path, std::shared_ptr<const Json>& tools,
+                  std::vector<std::string>& names) {
+  FATHOM_TRY(read_array(value, path, kMaxTools, [&](const Json& tool, const std::string& at) {
+    return read_tool(tool, at, names);
+  }));
+  if (!value.empty()) tools = std::make_shared<const Json>(value);
+  return {};
+}
+
+Status read_template_kwargs(const Json& value, const std::string& path,
+                            std::optional<bool>& thinking) {
+  if (!value.is_object()) return expected(path, "an object", value);
+  for (const char* name : {"enable_thinking", "thinking"}) {
+    if (const Json* flag = find_member(value, name)) {
+      FATHOM_ASSIGN(thinking, read_bool(*flag, key_path(path, name)));
+    }
+  }
+  return {};
+}
+
+const FieldTable<ChatRequest>& chat_field_table() {
+  static const FieldTable<ChatRequest> table = make_table();
+  return table;
+}
+
+Result<ChatRequest> read_chat_request(const Json& body) {
+  if (!body.is_object()) return expected("request body", "an object", body);
+  ChatRequest request;
+  FATHOM_TRY(read_fields<GenerationFields>(generation_field_table(), body, "", request));
+  FATHOM_TRY(read_fields(chat_field_table(), body, "", request));
+  FATHOM_TRY(check_generation_fields(request, body));
+  if (request.top_logprobs > 0 && !request.logprobs) {
+    return invalid_argument("top_logprobs: expected only with logprobs: true", "top_logprobs");
+  }
+  return request;
+}
+
+}  // namespace fathom::api

@@ -1,0 +1,173 @@
+#include "api/service.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <nlohmann/json.hpp>
+
+#include "api/handlers.h"
+#include "api/ids.h"
+#include "api/router.h"
+
+namespace fathom::api {
+
+namespace {
+
+constexpr size_t kMaxRequestIdBytes = 128;
+
+bool is_sane_request_id(const std::string& id) {
+  return !id.empty() && id.size() <= kMaxRequestIdBytes &&
+         std::all_of(id.begin(), id.end(), [](unsigned char c) {
+           return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.' || c == ':';
+         });
+}
+
+std::string request_id(const net::HttpRequest& request) {
+  const std::string* given = request.header("x-request-id");
+  return given != nullptr && is_sane_request_id(*given) ? *given : random_id("req-");
+}
+
+ApiError no_such_route(const net::HttpRequest& request) {
+  return {.status = 404,
+          .message = fmt::format("no route {} {}", shorten(request.method_text, 20),
+                                 shorten(request.path, 200)),
+          .type = "invalid_request_error",
+          .code = "not_found"};
+}
+
+ApiError wrong_method(const net::HttpRequest& request, const RouteMatch& match) {
+  return {.status = 405,
+          .message = fmt::format("{}: expected {}, got {}", match.pattern, match.allow,
+                                 shorten(request.method_text, 20)),
+          .type = "invalid_request_error",
+          .code = "method_not_allowed"};
+}
+
+ApiError body_too_large(size_t limit, size_t got) {
+  return {.status = 413,
+          .message = fmt::format("request body: expected at most {} bytes, got {}", limit, got),
+          .type = "invalid_request_error",
+          .code = "request_too_large"};
+}
+
+}  // namespace
+
+struct ApiService::Impl {
+  Impl(engine::Engine& engine, tokenizer::Tokenizer tokenizer,
+       std::optional<tokenizer::ChatTemplate> chat, const ApiOptions& options)
+      : context{engine,
+                tokenizer,
+                PromptBuilder(tokenizer, std::move(chat), options.add_bos_token),
+                MarkerTable(tokenizer),
+                options,
+                Metrics(options.model.id)} {}
+
+  void dispatch(const RouteMatch& match, const std::string& body, const ReplyPtr& reply);
+  void dispatch_work(Route route, const std::string& body, const ReplyPtr& reply);
+  void send_health(const ReplyPtr& reply) const;
+  ApiError unavailable() const;
+
+  HandlerContext context;
+  std::atomic<bool> ready = false;
+  std::atomic<bool> shutting_down = false;
+};
+
+ApiError ApiService::Impl::unavailable() const {
+  return to_api_error({ErrorCode::kUnavailable, shutting_down ? "the server is shutting down"
+                                                              : "the server is not ready yet"});
+}
+
+void ApiService::Impl::send_health(const ReplyPtr& reply) const {
+  if (shutting_down || !ready) return reply->send_error(unavailable());
+  reply->send_json({{"status", "ok"}});
+}
+
+void ApiService::Impl::dispatch(const RouteMatch& match, const std::string& body,
+                                const ReplyPtr& reply) {
+  switch (match.route) {
+    case Route::kModels:
+      return handle_models(context, reply);
+    case Route::kModel:
+      return handle_model(context, match.argument, reply);
+    case Route::kHealth:
+      return send_health(reply);
+    case Route::kVersion:
+      return reply->send_json({{"version", context.options.version}});
+    case Route::kMetrics:
+      return reply->send(200, "text/plain; version=0.0.4; charset=utf-8",
+                         context.metrics.page(context.engine.stats()));
+    default:
+      return dispatch_work(match.route, body, reply);
+  }
+}
+
+void ApiService::Impl::dispatch_work(Route route, const std::string& body, const ReplyPtr& reply) {
+  if (shutting_down || !ready) return reply->send_error(unavailable());
+  const size_t limit = context.options.max_body_bytes;
+  if (body.size() > limit) return reply->send_error(body_too_large(limit, body.size()));
+  switch (route) {
+    case Route::kChat:
+      return handle_chat(context, body, reply);
+    case Route::kCompletions:
+      return handle_completion(context, body, reply);
+    case Route::kTokenize:
+      return handle_tokenize(context, body, reply);
+    default:
+      return handle_detokenize(context, body, reply);
+  }
+}
+
+Result<std::unique_ptr<ApiService>> ApiService::create(engine::Engine& engine,
+                                                       tokenizer::Tokenizer tokenizer,
+                                                       std::optional<tokenizer::ChatTemplate> chat,
+                                                       ApiOptions options) {
+  if (options.model.id.empty()) {
+    return invalid_argument("api: expected a model name, got an empty one", "model");
+  }
+  if (options.default_max_tokens && *options.default_max_tokens < 1) {
+    return invalid_argument(fmt::format("api: expected default_max_tokens of 1 or more, got {}",
+                                        *options.default_max_tokens),
+                            "default_max_tokens");
+  }
+  auto impl = std::make_unique<Impl>(engine, std::move(tokenizer), std::move(chat), options);
+  return std::unique_ptr<ApiService>(new ApiService(std::move(impl)));
+}
+
+ApiService::ApiService(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ApiService::~ApiService() = default;
+
+void ApiService::handle(net::HttpRequest request, std::shared_ptr<net::ResponseWriter> writer) {
+  const auto match = match_route(request.method, request.path);
+  const auto reply =
+      std::make_shared<Reply>(std::move(writer), request_id(request),
+                              match ? match->pattern : "other", impl_->context.metrics);
+  if (!match) return reply->send_error(no_such_route(request));
+  if (!match->allowed) {
+    return reply->send_error(wrong_method(request, *match), {{"Allow", match->allow}});
+  }
+  impl_->dispatch(*match, request.body, reply);
+}
+
+void ApiService::set_ready(bool ready) {
+  impl_->ready = ready;
+}
+
+void ApiService::begin_shutdown() {
+  impl_->shutting_down = true;
+  impl_->context.engine.drain();
+}
+
+net::HttpResponse ApiService::protocol_error(int status, const std::string& message) {
+  ApiError error{.status = status, .message = message};
+  if (status < 500) error.type = "invalid_request_error";
+  if (status == 503) error = to_api_error({ErrorCode::kUnavailable, message});
+  net::HttpResponse response{status, {{"Content-Type", "application/json"}}, error_body(error)};
+  response.headers.push_back({"X-Request-Id", random_id("req-")});
+  if (error.retry_after_s) {
+    response.headers.push_back({"Retry-After", std::to_string(*error.retry_after_s)});
+  }
+  return response;
+}
+
+}  // namespace fathom::api

@@ -1,0 +1,66 @@
+// The HTTP API over one engine: OpenAI's chat and text completions and models, vLLM's tokenize and
+// detokenize, health, version and metrics. Each route also exists without /v1.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/engine.h"
+#include "net/http_server.h"
+#include "tokenizer/chat_template.h"
+#include "tokenizer/tokenizer.h"
+
+namespace fathom::api {
+
+struct ModelInfo {
+  std::string id;                    // as answers and /v1/models name it
+  std::vector<std::string> aliases;  // further names that requests may use
+  int64_t created = 0;               // seconds since 1970
+};
+
+struct ApiOptions {
+  ModelInfo model;
+  std::string version;
+  bool default_thinking = false;  // where a chat request does not say
+  // Chat answers without max_tokens; by default the rest of the context.
+  std::optional<int64_t> default_max_tokens;
+  // Text prompts begin with the model's first token (add_bos_token of tokenizer_config.json).
+  bool add_bos_token = true;
+  size_t max_body_bytes = 16 << 20;
+  int max_choices = 1024;                        // of one request: prompts times n
+  std::chrono::milliseconds keep_alive{10'000};  // between comments in a silent stream
+};
+
+class ApiService {
+ public:
+  // `engine` must outlive the service, and the service every answer; models that only complete
+  // text have no chat template. Errors: kInvalidArgument for options that contradict themselves.
+  static Result<std::unique_ptr<ApiService>> create(engine::Engine& engine,
+                                                    tokenizer::Tokenizer tokenizer,
+                                                    std::optional<tokenizer::ChatTemplate> chat,
+                                                    ApiOptions options);
+  ~ApiService();
+
+  // The handler for net::HttpServer. Thread-safe; answers at once or from the engine's thread.
+  void handle(net::HttpRequest request, std::shared_ptr<net::ResponseWriter> writer);
+
+  // Whether /health says 200; off at first. Until it is on, work is answered 503.
+  void set_ready(bool ready);
+  // From now on new work is answered 503 and the engine takes none; what runs goes on.
+  void begin_shutdown();
+
+  // For net::ServerOptions::error_response: protocol errors in the shape of this API's others.
+  static net::HttpResponse protocol_error(int status, const std::string& message);
+
+ private:
+  struct Impl;
+  explicit ApiService(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fathom::api

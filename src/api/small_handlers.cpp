@@ -1,0 +1,85 @@
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "api/handlers.h"
+#include "api/schema_tokenize.h"
+#include "tokenizer/utf8.h"
+
+namespace fathom::api {
+
+namespace {
+
+Json model_json(const HandlerContext& context, const std::string& name) {
+  return {{"id", name},
+          {"object", "model"},
+          {"created", context.options.model.created},
+          {"owned_by", "fathom"},
+          {"max_model_len", context.limits().max_context}};
+}
+
+template <typename Request>
+Result<Request> read_body(const std::string& body, Result<Request> (*read)(const Json&)) {
+  FATHOM_ASSIGN(const Json json, parse_json(body));
+  return read(json);
+}
+
+Result<std::vector<tokenizer::TokenId>> tokenize(const HandlerContext& context,
+                                                 const TokenizeRequest& request) {
+  if (request.prompt) return context.prompts.text(*request.prompt, request.add_special_tokens);
+  FATHOM_ASSIGN(Prompt prompt,
+                context.prompts.chat({request.messages, request.tools.get(),
+                                      request.thinking.value_or(context.options.default_thinking),
+                                      request.add_generation_prompt}));
+  return std::move(prompt.tokens);
+}
+
+}  // namespace
+
+bool HandlerContext::serves(const std::optional<std::string>& model) const {
+  if (!model || *model == options.model.id) return true;
+  const auto& aliases = options.model.aliases;
+  return std::find(aliases.begin(), aliases.end(), *model) != aliases.end();
+}
+
+void handle_models(HandlerContext& context, const ReplyPtr& reply) {
+  Json data = Json::array({model_json(context, context.options.model.id)});
+  for (const auto& alias : context.options.model.aliases) {
+    data.push_back(model_json(context, alias));
+  }
+  reply->send_json({{"object", "list"}, {"data", std::move(data)}});
+}
+
+void handle_model(HandlerContext& context, const std::string& name, const ReplyPtr& reply) {
+  if (!context.serves(name)) return reply->send_error(model_not_found(name));
+  reply->send_json(model_json(context, name));
+}
+
+void handle_tokenize(HandlerContext& context, const std::string& body, const ReplyPtr& reply) {
+  const auto request = read_body(body, read_tokenize_request);
+  if (!request) return reply->send_error(to_api_error(request.error()));
+  if (!context.serves(request->model)) return reply->send_error(model_not_found(*request->model));
+  const auto tokens = tokenize(context, *request);
+  if (!tokens) return reply->send_error(to_api_error(tokens.error()));
+  Json strings;
+  if (request->return_token_strs) {
+    strings = Json::array();
+    for (const auto id : *tokens) {
+      strings.push_back(tokenizer::replace_invalid_utf8(context.tokenizer.token_bytes(id)));
+    }
+  }
+  reply->send_json({{"count", tokens->size()},
+                    {"max_model_len", context.limits().max_context},
+                    {"tokens", *tokens},
+                    {"token_strs", std::move(strings)}});
+}
+
+void handle_detokenize(HandlerContext& context, const std::string& body, const ReplyPtr& reply) {
+  const auto request = read_body(body, read_detokenize_request);
+  if (!request) return reply->send_error(to_api_error(request.error()));
+  if (!context.serves(request->model)) return reply->send_error(model_not_found(*request->model));
+  const Status ids = check_token_ids(request->tokens, "tokens", context.limits().vocab_size);
+  if (!ids) return reply->send_error(to_api_error(ids.error()));
+  reply->send_json({{"prompt", context.tokenizer.decode(request->tokens)}});
+}
+
+}  // namespace fathom::api

@@ -1,0 +1,43 @@
+// Finds stop strings in generated text, also across the borders of tokens. Text that could be the
+// beginning of a stop string is held back until it is clear that it is not.
+#pragma once
+
+#include <cstddef>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "api/markers.h"
+
+namespace fathom::api {
+
+class StopMatcher {
+ public:
+  explicit StopMatcher(std::vector<std::string> stops) : stops_(std::move(stops)) {}
+
+  // Appends to `out` what cannot belong to a stop string any more. True if a stop string was
+  // found: everything before it has then been appended and nothing more may be fed. With
+  // `may_stop` false (min_tokens is not reached) the text passes unsearched.
+  bool feed(const Piece& piece, bool may_stop, std::vector<Piece>& out);
+  // The end of the text: what is held back was no stop string.
+  void flush(std::vector<Piece>& out);
+
+  // Bytes of text appended to `out` so far.
+  size_t released() const { return released_; }
+
+ private:
+  struct Mark {
+    size_t begin;  // offset within held_
+    size_t length;
+    Marker marker;
+  };
+  // Appends the first `size` bytes of held_, with the markers that lie in them.
+  void release(size_t size, std::vector<Piece>& out);
+
+  std::vector<std::string> stops_;
+  std::string held_;
+  std::deque<Mark> marks_;
+  size_t released_ = 0;
+};
+
+}  // namespace fathom::api

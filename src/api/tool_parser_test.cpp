@@ -1,0 +1,144 @@
+#include "api/tool_parser.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace fathom::api {
+namespace {
+
+Piece mark(Marker marker) {
+  return {std::string(marker_text(marker)), marker};
+}
+
+struct Call {
+  std::string name;
+  std::string arguments;
+  bool operator==(const Call&) const = default;
+};
+
+struct Parsed {
+  std::string content;
+  std::vector<Call> calls;
+};
+
+Parsed parse(const std::vector<Piece>& pieces, bool parallel = true) {
+  ToolParser parser(parallel);
+  Parsed result;
+  std::vector<ToolCallDelta> deltas;
+  for (const Piece& piece : pieces) parser.feed(piece, result.content, deltas);
+  parser.flush(result.content, deltas);
+  for (const ToolCallDelta& delta : deltas) {
+    EXPECT_EQ(delta.id.has_value(), delta.name.has_value());
+    if (delta.name) {
+      EXPECT_EQ(delta.index, static_cast<int>(result.calls.size()));
+      result.calls.push_back({*delta.name, ""});
+    }
+    EXPECT_EQ(delta.index, static_cast<int>(result.calls.size()) - 1);
+    result.calls.back().arguments += delta.arguments;
+  }
+  EXPECT_EQ(parser.call_count(), static_cast<int>(result.calls.size()));
+  return result;
+}
+
+const Piece kList = mark(Marker::kCallsBegin);
+const Piece kListEnd = mark(Marker::kCallsEnd);
+const Piece kCall = mark(Marker::kCallBegin);
+const Piece kSep = mark(Marker::kCallSeparator);
+const Piece kCallDone = mark(Marker::kCallEnd);
+
+TEST(ToolParser, ReadsCallsOfV31) {
+  const Parsed parsed = parse({{"Let me see."},
+                               kList,
+                               kCall,
+                               {"get_"},
+                               {"weather"},
+                               kSep,
+                               {"{\"city\":"},
+                               {" \"Rome\"}"},
+                               kCallDone,
+                               {"\n"},
+                               kCall,
+                               {"add"},
+                               kSep,
+                               {"{}"},
+                               kCallDone,
+                               kListEnd});
+  EXPECT_EQ(parsed.content, "Let me see.");
+  EXPECT_EQ(parsed.calls,
+            (std::vector<Call>{{"get_weather", "{\"city\": \"Rome\"}"}, {"add", "{}"}}));
+}
+
+TEST(ToolParser, ReadsCallsOfV3) {
+  const Parsed parsed = parse({kList,
+                               kCall,
+                               {"function"},
+                               kSep,
+                               {"get_weather\n```js"},
+                               {"on\n{\"city\": \"Rome\"}\n```"},
+                               kCallDone,
+                               kListEnd});
+  EXPECT_EQ(parsed.content, "");
+  EXPECT_EQ(parsed.calls, (std::vector<Call>{{"get_weather", "{\"city\": \"Rome\"}"}}));
+}
+
+TEST(ToolParser, StreamsArguments) {
+  ToolParser parser(true);
+  std::string content;
+  std::vector<ToolCallDelta> deltas;
+  for (const Piece& piece : {kList, kCall, Piece{"f"}, kSep}) parser.feed(piece, content, deltas);
+  ASSERT_EQ(deltas.size(), 1u);
+  EXPECT_TRUE(deltas[0].id->starts_with("call_"));
+  deltas.clear();
+  parser.feed({"{\"a\""}, content, deltas);
+  ASSERT_EQ(deltas.size(), 1u);
+  EXPECT_EQ(deltas[0].arguments, "{\"a\"");
+  EXPECT_FALSE(deltas[0].name);
+}
+
+TEST(ToolParser, MalformedCallsBecomeText) {
+  EXPECT_EQ(parse({kList, kCall, {"no separator"}}).content, "no separator");
+  EXPECT_EQ(parse({kList, kCall, {"abc"}, kCallDone, kListEnd, {"d"}}).content, "abcd");
+  EXPECT_EQ(parse({kList, kCall, {"function"}, kSep, {"no fence"}, kCallDone}).content, "no fence");
+  EXPECT_EQ(parse({kSep, {"x"}}).content, "<｜tool▁sep｜>x");
+  EXPECT_EQ(parse({kList, kCall, kSep, {"x"}}).calls.size(), 0u);
+}
+
+TEST(ToolParser, AnUnfinishedCallKeepsItsArguments) {
+  EXPECT_EQ(parse({kList, kCall, {"f"}, kSep, {"{\"a\": 1"}}).calls,
+            (std::vector<Call>{{"f", "{\"a\": 1"}}));
+  EXPECT_EQ(parse({kCall, {"f"}, kSep, {"{}"}, kCall, {"g"}, kSep, {"[]"}}).calls,
+            (std::vector<Call>{{"f", "{}"}, {"g", "[]"}}));
+}
+
+TEST(ToolParser, WithoutParallelCallsOnlyTheFirstCounts) {
+  EXPECT_EQ(parse({kList,
+                   kCall,
+                   {"f"},
+                   kSep,
+                   {"{}"},
+                   kCallDone,
+                   kCall,
+                   {"g"},
+                   kSep,
+                   {"{}"},
+                   kCallDone,
+                   kListEnd},
+                  false)
+                .calls,
+            (std::vector<Call>{{"f", "{}"}}));
+}
+
+TEST(ToolParser, SurvivesAnyOrderOfPieces) {
+  std::mt19937 random(11);
+  const std::vector<Piece> alphabet = {kList,        kListEnd,     kCall,   kSep,  kCallDone,
+                                       {"function"}, {"f\n```\n"}, {"```"}, {"x"}, {"\n"}};
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<Piece> pieces;
+    for (int i = 0; i < 10; ++i) pieces.push_back(alphabet[random() % alphabet.size()]);
+    for (const Call& call : parse(pieces, round % 2 == 0).calls) EXPECT_FALSE(call.name.empty());
+  }
+}
+
+}  // namespace
+}  // namespace fathom::api

@@ -1,0 +1,168 @@
+// The AVX-512 instructions of native/vec_512.h in plain loops, so that its kernels are tested on
+// processors that lack them. Compiled before that header, in the tests' copy of the kernels only.
+// Source of what each does: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+namespace fathom::cpu::avx512_emulation {
+
+constexpr int kLanes = 16;
+
+struct Floats {
+  float lane[kLanes];
+};
+struct Ints {
+  uint32_t lane[kLanes];
+};
+using Mask = uint16_t;
+
+template <typename Lane>
+Floats floats(Lane lane) {
+  Floats result;
+  for (int i = 0; i < kLanes; ++i) result.lane[i] = lane(i);
+  return result;
+}
+template <typename Lane>
+Ints ints(Lane lane) {
+  Ints result;
+  for (int i = 0; i < kLanes; ++i) result.lane[i] = lane(i);
+  return result;
+}
+inline bool has(Mask mask, int lane) {
+  return ((mask >> lane) & 1) != 0;
+}
+
+inline Floats load(const float* p) {
+  return floats([&](int i) { return p[i]; });
+}
+inline Floats load_masked(Mask mask, const float* p) {
+  return floats([&](int i) { return has(mask, i) ? p[i] : 0.0f; });
+}
+inline void store(float* p, const Floats& a) {
+  std::memcpy(p, a.lane, sizeof(a.lane));
+}
+inline void store_masked(float* p, Mask mask, const Floats& a) {
+  for (int i = 0; i < kLanes; ++i) {
+    if (has(mask, i)) p[i] = a.lane[i];
+  }
+}
+inline Floats set(float a) {
+  return floats([&](int) { return a; });
+}
+inline Floats add(const Floats& a, const Floats& b) {
+  return floats([&](int i) { return a.lane[i] + b.lane[i]; });
+}
+inline Floats sub(const Floats& a, const Floats& b) {
+  return floats([&](int i) { return a.lane[i] - b.lane[i]; });
+}
+inline Floats mul(const Floats& a, const Floats& b) {
+  return floats([&](int i) { return a.lane[i] * b.lane[i]; });
+}
+inline Floats div(const Floats& a, const Floats& b) {
+  return floats([&](int i) { return a.lane[i] / b.lane[i]; });
+}
+inline Floats fmadd(const Floats& a, const Floats& b, const Floats& c) {
+  return floats([&](int i) { return std::fma(a.lane[i], b.lane[i], c.lane[i]); });
+}
+// If either is NaN, or both are zeros, the second.
+inline Floats max(const Floats& a, const Floats& b) {
+  return floats([&](int i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+inline Floats min(const Floats& a, const Floats& b) {
+  return floats([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+inline Floats nearest(const Floats& a, int) {
+  return floats([&](int i) { return std::nearbyint(a.lane[i]); });
+}
+inline Mask less(const Floats& a, const Floats& b, int) {
+  Mask mask = 0;
+  for (int i = 0; i < kLanes; ++i) {
+    mask = static_cast<Mask>(mask | ((a.lane[i] < b.lane[i] ? 1 : 0) << i));
+  }
+  return mask;
+}
+inline Floats blend(const Floats& a, Mask mask, const Floats& b) {
+  return floats([&](int i) { return has(mask, i) ? b.lane[i] : a.lane[i]; });
+}
+
+inline __m256 low(const Floats& a) {
+  return _mm256_loadu_ps(a.lane);
+}
+inline __m256 high(const Floats& a, int) {
+  return _mm256_loadu_ps(a.lane + 8);
+}
+inline __m128 lowest(const Floats& a) {
+  return _mm_loadu_ps(a.lane);
+}
+
+inline Ints widen(__m256i a) {
+  uint16_t lane[kLanes];
+  std::memcpy(lane, &a, sizeof(lane));
+  return ints([&](int i) { return uint32_t{lane[i]}; });
+}
+inline Floats halves(__m256i a) {
+  uint16_t lane[kLanes];
+  std::memcpy(lane, &a, sizeof(lane));
+  return floats([&](int i) { return _cvtsh_ss(lane[i]); });
+}
+inline Ints shift_left(const Ints& a, int bits) {
+  return ints([&](int i) { return a.lane[i] << bits; });
+}
+inline Ints add_ints(const Ints& a, const Ints& b) {
+  return ints([&](int i) { return a.lane[i] + b.lane[i]; });
+}
+inline Ints set_ints(int a) {
+  return ints([&](int) { return static_cast<uint32_t>(a); });
+}
+inline Ints to_ints(const Floats& a) {
+  return ints([&](int i) {
+    return static_cast<uint32_t>(static_cast<int32_t>(std::nearbyint(a.lane[i])));
+  });
+}
+inline Floats as_floats(const Ints& a) {
+  Floats result;
+  std::memcpy(&result, &a, sizeof(result));
+  return result;
+}
+
+}  // namespace fathom::cpu::avx512_emulation
+
+// The compiler's own names, from here on.
+#define FATHOM_EMULATE(name) ::fathom::cpu::avx512_emulation::name
+#define __m512 FATHOM_EMULATE(Floats)
+#define __m512i FATHOM_EMULATE(Ints)
+#define __mmask16 FATHOM_EMULATE(Mask)
+#define _mm512_loadu_ps FATHOM_EMULATE(load)
+#define _mm512_maskz_loadu_ps FATHOM_EMULATE(load_masked)
+#define _mm512_storeu_ps FATHOM_EMULATE(store)
+#define _mm512_mask_storeu_ps FATHOM_EMULATE(store_masked)
+#define _mm512_set1_ps FATHOM_EMULATE(set)
+#define _mm512_setzero_ps() FATHOM_EMULATE(set)(0.0f)
+#define _mm512_add_ps FATHOM_EMULATE(add)
+#define _mm512_sub_ps FATHOM_EMULATE(sub)
+#define _mm512_mul_ps FATHOM_EMULATE(mul)
+#define _mm512_div_ps FATHOM_EMULATE(div)
+#define _mm512_fmadd_ps FATHOM_EMULATE(fmadd)
+#define _mm512_max_ps FATHOM_EMULATE(max)
+#define _mm512_min_ps FATHOM_EMULATE(min)
+#undef _mm512_roundscale_ps
+#define _mm512_roundscale_ps FATHOM_EMULATE(nearest)
+#undef _mm512_cmp_ps_mask
+#define _mm512_cmp_ps_mask FATHOM_EMULATE(less)
+#define _mm512_mask_mov_ps FATHOM_EMULATE(blend)
+#define _mm512_castps512_ps256 FATHOM_EMULATE(low)
+#define _mm512_castps512_ps128 FATHOM_EMULATE(lowest)
+#undef _mm512_extractf32x8_ps
+#define _mm512_extractf32x8_ps FATHOM_EMULATE(high)
+#define _mm512_cvtepu16_epi32 FATHOM_EMULATE(widen)
+#define _mm512_cvtph_ps FATHOM_EMULATE(halves)
+#define _mm512_slli_epi32 FATHOM_EMULATE(shift_left)
+#define _mm512_add_epi32 FATHOM_EMULATE(add_ints)
+#define _mm512_set1_epi32 FATHOM_EMULATE(set_ints)
+#define _mm512_cvtps_epi32 FATHOM_EMULATE(to_ints)
+#define _mm512_castsi512_ps FATHOM_EMULATE(as_floats)

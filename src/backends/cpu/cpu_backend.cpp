@@ -1,0 +1,190 @@
+#include "backends/cpu/cpu_backend.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <limits>
+#include <memory>
+#include <new>
+
+#include "backends/cpu/cpu_device.h"
+#include "backends/cpu/cpu_operators.h"
+#include "backends/cpu/host_info.h"
+#include "backends/cpu/kernel_sets.h"
+#include "backends/cpu/last_error.h"
+
+namespace fathom::cpu {
+namespace {
+
+constexpr size_t kAlignment = 64;
+constexpr size_t kHugePage = size_t{2} << 20;
+constexpr int32_t kMaxThreads = 1024;
+
+fathom_status device_count(int32_t* count) {
+  *count = 1;
+  return FATHOM_OK;
+}
+
+fathom_status device_open(const fathom_device_options* options, fathom_device** device) {
+  if (options == nullptr || options->size < sizeof(*options)) {
+    return fail(FATHOM_INVALID, "open cpu: expected options of the contract's version 1");
+  }
+  if (options->index != 0) {
+    return fail(FATHOM_INVALID,
+                fmt::format("open cpu: expected device index 0, got {}", options->index));
+  }
+  if (options->threads < 0 || options->threads > kMaxThreads) {
+    return fail(FATHOM_INVALID,
+                fmt::format("open cpu: expected threads in [0, {}] (0: one a processor), got {}",
+                            kMaxThreads, options->threads));
+  }
+  const KernelSet* kernels = find_kernels(options->kernels);
+  if (kernels == nullptr) {
+    return fail(FATHOM_INVALID, fmt::format("open cpu: expected kernels to be one of {}, got {}",
+                                            kernel_names(), options->kernels));
+  }
+  const int threads = options->threads != 0 ? options->threads : processor_count();
+  try {
+    *device = new fathom_device(*kernels, threads);
+  } catch (const std::exception& error) {
+    return fail(FATHOM_NO_MEMORY, fmt::format("open cpu: expected room for {} threads, got: {}",
+                                              threads, error.what()));
+  }
+  return FATHOM_OK;
+}
+
+void device_close(fathom_device* device) {
+  delete device;
+}
+
+fathom_status device_info(fathom_device* device, fathom_device_info* info) {
+  if (info->size < sizeof(*info)) {
+    return fail(FATHOM_INVALID, fmt::format("cpu info: expected size {} or more, got {}",
+                                            sizeof(*info), info->size));
+  }
+  const auto end = fmt::format_to_n(info->name, sizeof(info->name) - 1, "{}, {} threads, {}",
+                                    processor_name(), device->pool.threads(), device->kernels.name);
+  *end.out = '\0';
+  const HostMemory memory = host_memory();
+  info->memory_bytes = memory.total;
+  info->memory_free = memory.free;
+  info->capabilities = FATHOM_CAP_BATCH_INVARIANT | FATHOM_CAP_HOST_MEMORY;
+  info->activation_dtype = FATHOM_F32;
+  info->kv_dtype = device->kernels.kv_dtype;
+  info->alignment = kAlignment;
+  return FATHOM_OK;
+}
+
+fathom_status allocate(fathom_device*, size_t bytes, void** memory) {
+  const size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
+  if (bytes > std::numeric_limits<size_t>::max() - alignment) {
+    return fail(FATHOM_NO_MEMORY, fmt::format("cpu memory: expected to fit, got {} bytes", bytes));
+  }
+  const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+  *memory = std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
+  if (*memory == nullptr) {
+    return fail(FATHOM_NO_MEMORY, fmt::format("cpu memory: no room for {} bytes", bytes));
+  }
+  // Only advice: without huge pages it is slower, not wrong.
+  if (bytes >= kHugePage) madvise(*memory, rounded, MADV_HUGEPAGE);
+  return FATHOM_OK;
+}
+
+void release(fathom_device*, void* memory) {
+  std::free(memory);
+}
+
+fathom_status map_host(fathom_device*, const void* host, size_t, const void** mapped) {
+  *mapped = host;
+  return FATHOM_OK;
+}
+
+fathom_status stream_create(fathom_device*, fathom_stream** stream) {
+  *stream = new (std::nothrow) fathom_stream;
+  return *stream != nullptr ? FATHOM_OK : fail(FATHOM_NO_MEMORY, "cpu stream: no memory");
+}
+
+void stream_destroy(fathom_device*, fathom_stream* stream) {
+  delete stream;
+}
+
+fathom_status stream_synchronize(fathom_device*, fathom_stream*) {
+  return FATHOM_OK;
+}
+
+fathom_status copy_to_device(fathom_device*, fathom_stream*, void* to, const void* host,
+                             size_t bytes) {
+  if (bytes > 0) std::memmove(to, host, bytes);
+  return FATHOM_OK;
+}
+
+fathom_status copy_to_host(fathom_device* device, fathom_stream* stream, void* host,
+                           const void* from, size_t bytes) {
+  return copy_to_device(device, stream, host, from, bytes);
+}
+
+fathom_status event_create(fathom_device*, fathom_event** event) {
+  *event = new (std::nothrow) fathom_event;
+  return *event != nullptr ? FATHOM_OK : fail(FATHOM_NO_MEMORY, "cpu event: no memory");
+}
+
+void event_destroy(fathom_device*, fathom_event* event) {
+  delete event;
+}
+
+fathom_status event_record(fathom_device*, fathom_stream*, fathom_event* event) {
+  event->recorded = std::chrono::steady_clock::now();
+  return FATHOM_OK;
+}
+
+// Whatever was queued before the event has already run.
+fathom_status event_wait(fathom_device*, fathom_stream*, fathom_event*) {
+  return FATHOM_OK;
+}
+
+fathom_status event_elapsed_ms(fathom_device*, fathom_event* from, fathom_event* to,
+                               float* milliseconds) {
+  const std::chrono::duration<float, std::milli> elapsed = to->recorded - from->recorded;
+  *milliseconds = elapsed.count();
+  return FATHOM_OK;
+}
+
+fathom_backend make_table() {
+  fathom_backend table = {};
+  table.size = sizeof(table);
+  table.abi_version = FATHOM_ABI_VERSION;
+  table.name = "cpu";
+  table.version = "1";
+  table.last_error = last_error;
+  table.device_count = device_count;
+  table.device_open = device_open;
+  table.device_close = device_close;
+  table.device_info = device_info;
+  table.alloc = allocate;
+  table.free = release;
+  table.map_host = map_host;
+  table.stream_create = stream_create;
+  table.stream_destroy = stream_destroy;
+  table.stream_synchronize = stream_synchronize;
+  table.copy_to_device = copy_to_device;
+  table.copy_to_host = copy_to_host;
+  table.copy_on_device = copy_to_device;
+  table.event_create = event_create;
+  table.event_destroy = event_destroy;
+  table.event_record = event_record;
+  table.event_wait = event_wait;
+  table.event_elapsed_ms = event_elapsed_ms;
+  fill_operators(table);
+  return table;
+}
+
+}  // namespace
+}  // namespace fathom::cpu
+
+extern "C" const fathom_backend* fathom_cpu_backend_entry(uint32_t host_abi_version) {
+  static const fathom_backend table = fathom::cpu::make_table();
+  return host_abi_version == FATHOM_ABI_VERSION ? &table : nullptr;
+}

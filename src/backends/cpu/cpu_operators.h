@@ -1,0 +1,11 @@
+// The operator part of the CPU's table: checks, then the device's kernel set.
+#pragma once
+
+#include "device/abi.h"
+
+namespace fathom::cpu {
+
+// kernels[], supports, workspace_bytes and describe.
+void fill_operators(fathom_backend& table);
+
+}  // namespace fathom::cpu

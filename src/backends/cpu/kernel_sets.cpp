@@ -1,0 +1,50 @@
+#include "backends/cpu/kernel_sets.h"
+
+#include <string_view>
+
+#include "backends/cpu/native/kernel_sets.h"
+
+namespace fathom::cpu {
+namespace {
+
+#if defined(__x86_64__)
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("f16c");
+}
+
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+#endif
+
+}  // namespace
+
+std::vector<const KernelSet*> native_kernels() {
+  std::vector<const KernelSet*> sets = {&portable::kernels()};
+#if defined(__x86_64__)
+  if (has_avx2()) sets.push_back(&avx2::kernels());
+  if (has_avx2() && has_avx512()) sets.push_back(&avx512::kernels());
+#endif
+  return sets;
+}
+
+const KernelSet* find_kernels(const char* name) {
+  const std::string_view wanted = name == nullptr ? "native" : name;
+  if (wanted == "reference") return &reference_kernels();
+  const auto sets = native_kernels();
+  if (wanted == "native") return sets.back();
+  for (const KernelSet* set : sets) {
+    if (wanted == set->name) return set;
+  }
+  return nullptr;
+}
+
+std::string kernel_names() {
+  std::string names = "native, reference";
+  for (const KernelSet* set : native_kernels()) names += std::string(", ") + set->name;
+  return names;
+}
+
+}  // namespace fathom::cpu

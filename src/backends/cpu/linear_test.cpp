@@ -1,0 +1,186 @@
+#include <cmath>
+#include <limits>
+
+#include "backends/cpu/kernel_sets.h"
+#include "backends/cpu/test_support.h"
+
+namespace fathom::cpu {
+namespace {
+
+using test::CpuDevice;
+using test::Matrix;
+using test::WeightData;
+
+Matrix linear(const KernelSet& kernels, Matrix& x, const WeightData& weight, int threads = 1,
+              int64_t gap = 0) {
+  CpuDevice device(kernels, threads);
+  Matrix out(x.rows(), weight.view().n, gap);
+  const fathom_linear_args args = {sizeof(args), x.tensor(), weight.view(), out.tensor()};
+  EXPECT_EQ(device.run(FATHOM_OP_LINEAR, &args), FATHOM_OK) << device.table().last_error();
+  EXPECT_TRUE(out.gaps_are_whole());
+  return out;
+}
+
+// The reference on absolute values gives the sums that bound the rounding.
+void expect_matches_reference(const KernelSet& kernels, Matrix& x, const WeightData& weight,
+                              int64_t out_gap) {
+  Matrix magnitudes = x.absolute();
+  const Matrix bound = linear(reference_kernels(), magnitudes, weight.absolute());
+  test::expect_near(linear(kernels, x, weight, 2, out_gap), linear(reference_kernels(), x, weight),
+                    bound, test::dot_bound(x.columns(), 1.0));
+}
+
+class Linear : public test::NativeTest {};
+
+TEST_P(Linear, MatchesTheReferenceForAnyNumberOfRows) {
+  for (const auto dtype : {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3}) {
+    const auto weight = WeightData::random(random_, dtype, 150, 261);
+    for (const int64_t rows : {1, 2, 3, 4, 5, 7, 8, 9, 12, 33, 64, 65, 70}) {
+      SCOPED_TRACE("type " + std::to_string(dtype) + ", rows " + std::to_string(rows));
+      Matrix x = Matrix::random(random_, rows, 261, rows % 3);
+      expect_matches_reference(kernels(), x, weight, rows % 5);
+    }
+  }
+}
+
+TEST_P(Linear, MatchesTheReferenceForAnyShape) {
+  for (const auto dtype : {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3}) {
+    for (const int64_t n : {1, 3, 8, 49, 129}) {
+      for (const int64_t k : {1, 7, 16, 128, 130, 513, 1100}) {
+        const auto weight = WeightData::random(random_, dtype, n, k);
+        for (const int64_t rows : {1, 11}) {
+          SCOPED_TRACE("type " + std::to_string(dtype) + ", " + std::to_string(rows) + " x " +
+                       std::to_string(k) + " x " + std::to_string(n));
+          Matrix x = Matrix::random(random_, rows, k);
+          expect_matches_reference(kernels(), x, weight, 0);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Linear, TakesScaleBlocksThatDoNotLineUpWithVectors) {
+  for (const int32_t block : {1, 5, 12, 48, 128, 1000}) {
+    const auto weight = WeightData::random(random_, FATHOM_F8_E4M3, 53, 203, block, block);
+    for (const int64_t rows : {1, 20}) {
+      SCOPED_TRACE("block " + std::to_string(block) + ", rows " + std::to_string(rows));
+      Matrix x = Matrix::random(random_, rows, 203);
+      expect_matches_reference(kernels(), x, weight, 0);
+    }
+  }
+}
+
+TEST_P(Linear, ReadsEveryFp8CodeExactly) {
+  // Against a unit vector, out is the weight: one code a row, at any place in a vector.
+  for (const int64_t rows : {1, 20}) {
+    for (const int64_t column : {0, 5, 18}) {
+      auto weight = WeightData::random(random_, FATHOM_F8_E4M3, 256, 19, 1000, 1000);
+      weight.scales()[0] = 3.0f;
+      for (int64_t code = 0; code < 256; ++code) {
+        weight.bytes()[code * 19 + column] = static_cast<uint8_t>(code);
+      }
+      Matrix x(rows, 19);
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t c = 0; c < 19; ++c) x.at(r, c) = c == column ? 1.0f : 0.0f;
+      }
+      const Matrix out = linear(kernels(), x, weight);
+      for (int64_t code = 0; code < 256; ++code) {
+        const auto expected = static_cast<float>(weight.value(code, column));
+        for (int64_t r = 0; r < rows; ++r) {
+          if (std::isnan(expected)) {
+            EXPECT_TRUE(std::isnan(out.at(r, code))) << code;
+          } else {
+            EXPECT_EQ(out.at(r, code), expected) << code;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Linear, NanInOneWeightReachesItsOutputOnly) {
+  auto weight = WeightData::random(random_, FATHOM_F8_E4M3, 40, 64);
+  weight.bytes()[17 * 64 + 3] = 0xff;
+  for (const int64_t rows : {1, 30}) {
+    Matrix x = Matrix::random(random_, rows, 64);
+    const Matrix out = linear(kernels(), x, weight);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t j = 0; j < 40; ++j) EXPECT_EQ(std::isnan(out.at(r, j)), j == 17) << j;
+    }
+  }
+}
+
+TEST_P(Linear, ARowHasTheSameBitsInAnyBatchAndWithAnyThreads) {
+  for (const auto dtype : {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3}) {
+    const auto weight = WeightData::random(random_, dtype, 301, 1300);
+    Matrix x = Matrix::random(random_, 70, 1300);
+    Matrix single(70, 301);
+    CpuDevice device(kernels());
+    for (int64_t r = 0; r < 70; ++r) {
+      const fathom_linear_args args = {sizeof(args), x.rows_tensor(r, 1), weight.view(),
+                                       single.rows_tensor(r, 1)};
+      ASSERT_EQ(device.run(FATHOM_OP_LINEAR, &args), FATHOM_OK);
+    }
+    EXPECT_TRUE(linear(kernels(), x, weight, 1).same_bits(single)) << dtype;
+    EXPECT_TRUE(linear(kernels(), x, weight, 2).same_bits(single)) << dtype;
+    EXPECT_TRUE(linear(kernels(), x, weight, 3).same_bits(single)) << dtype;
+    for (const int64_t rows : {2, 3, 4, 6, 9, 37}) {
+      Matrix out(rows, 301);
+      const fathom_linear_args args = {sizeof(args), x.rows_tensor(5, rows), weight.view(),
+                                       out.tensor()};
+      ASSERT_EQ(device.run(FATHOM_OP_LINEAR, &args), FATHOM_OK);
+      Matrix expected(rows, 301);
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t j = 0; j < 301; ++j) expected.at(r, j) = single.at(5 + r, j);
+      }
+      EXPECT_TRUE(out.same_bits(expected)) << dtype << ", rows " << rows;
+    }
+  }
+}
+
+TEST_P(Linear, ZeroRowsAreFine) {
+  const auto weight = WeightData::random(random_, FATHOM_BF16, 20, 30);
+  Matrix x(0, 30);
+  EXPECT_EQ(linear(kernels(), x, weight).rows(), 0);
+}
+
+FATHOM_NATIVE_SUITE(Linear);
+
+TEST(LinearReference, MultipliesByHand) {
+  // [1 2; 0 -1] times rows (3, 4, 5) and (1, 0, -2), (0.5, 2, 1).
+  const float rows[] = {3, 4, 5, 1, 0, -2, 0.5f, 2, 1};
+  Matrix x(2, 3);
+  for (int64_t i = 0; i < 6; ++i) x.at(i / 3, i % 3) = static_cast<float>(i + 1);
+  CpuDevice device(reference_kernels());
+  Matrix out(2, 3);
+  fathom_weight weight = {rows, nullptr, FATHOM_F32, 0, 0, 0, 3, 3};
+  const fathom_linear_args args = {sizeof(args), x.tensor(), weight, out.tensor()};
+  ASSERT_EQ(device.run(FATHOM_OP_LINEAR, &args), FATHOM_OK);
+  EXPECT_EQ(out.at(0, 0), 1 * 3 + 2 * 4 + 3 * 5);
+  EXPECT_EQ(out.at(0, 1), 1 * 1 + 3 * -2);
+  EXPECT_EQ(out.at(0, 2), 1 * 0.5f + 2 * 2 + 3 * 1);
+  EXPECT_EQ(out.at(1, 0), 4 * 3 + 5 * 4 + 6 * 5);
+  EXPECT_EQ(out.at(1, 1), 4 * 1 + 6 * -2);
+  EXPECT_EQ(out.at(1, 2), 4 * 0.5f + 5 * 2 + 6 * 1);
+}
+
+TEST(LinearReference, ReadsFp8WithItsBlocksScales) {
+  // 1.0, 448, the smallest number, -1.75 in a 3 x 3 weight with 2 x 2 blocks.
+  const uint8_t codes[] = {0x38, 0x7e, 0x38, 0x01, 0x38, 0xbe, 0x38, 0x38, 0x38};
+  const float scales[] = {2, 3, 5, 7};
+  const fathom_weight weight = {codes, scales, FATHOM_F8_E4M3, 2, 2, 0, 3, 3};
+  Matrix x(1, 3);
+  x.at(0, 0) = 1;
+  x.at(0, 1) = 10;
+  x.at(0, 2) = 100;
+  CpuDevice device(reference_kernels());
+  Matrix out(1, 3);
+  const fathom_linear_args args = {sizeof(args), x.tensor(), weight, out.tensor()};
+  ASSERT_EQ(device.run(FATHOM_OP_LINEAR, &args), FATHOM_OK);
+  EXPECT_EQ(out.at(0, 0), 1 * 2 + 10 * 448 * 2 + 100 * 3);
+  EXPECT_FLOAT_EQ(out.at(0, 1), 0x1p-9f * 2 + 10 * 2 + 100 * -1.75f * 3);
+  EXPECT_EQ(out.at(0, 2), 1 * 5 + 10 * 5 + 100 * 7);
+}
+
+}  // namespace
+}  // namespace fathom::cpu

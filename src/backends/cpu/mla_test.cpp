@@ -1,0 +1,304 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "backends/cpu/kernel_sets.h"
+#include "backends/cpu/reference/formats.h"
+#include "backends/cpu/test_support.h"
+
+namespace fathom::cpu {
+namespace {
+
+using test::CpuDevice;
+using test::kRounding;
+using test::Matrix;
+using test::WeightData;
+
+// One sequence in a paged cache whose blocks lie in any order. Every cache entry that is not the
+// sequence's is NaN, so that reading one shows.
+class MlaCase {
+ public:
+  MlaCase(std::mt19937& random, const fathom_mla_shape& shape, fathom_dtype weights,
+          fathom_dtype cache, int64_t positions, int32_t block_size)
+      : shape_(shape),
+        positions_(positions),
+        block_size_(block_size),
+        cache_dtype_(cache),
+        q_(Matrix::random(random, positions, shape.num_heads * q_size())),
+        latents_(Matrix::random(random, positions, latent_size())),
+        wkv_b_(WeightData::random(random, weights, shape.num_heads * (shape.nope_dim + shape.v_dim),
+                                  shape.kv_lora_rank)) {
+    const int64_t blocks = (positions + block_size - 1) / block_size;
+    for (int32_t i = 0; i < 2 * blocks; ++i) table_.push_back(i);
+    std::shuffle(table_.begin(), table_.end(), random);
+    fill_cache(2 * blocks);
+  }
+
+  int64_t q_size() const { return shape_.nope_dim + shape_.rope_dim; }
+  int64_t latent_size() const { return shape_.kv_lora_rank + shape_.rope_dim; }
+
+  // Queries at positions [begin, begin + count) into the same rows of `out`.
+  void attend(CpuDevice& device, fathom_op op, int64_t begin, int64_t count, Matrix& out) {
+    const fathom_sequence sequence = {begin, count, begin, table_.data(),
+                                      static_cast<int64_t>(table_.size())};
+    fathom_mla_attention_args args = {};
+    args.size = sizeof(args);
+    args.shape = shape_;
+    args.q = q_.tensor();
+    args.wkv_b = wkv_b_.view();
+    args.cache = {cache_.data(), cache_dtype_, block_size_, static_cast<int64_t>(table_.size())};
+    args.sequences = &sequence;
+    args.num_sequences = 1;
+    args.out = out.tensor();
+    device.run_with_workspace(op, args);
+  }
+
+  Matrix attend_in_chunks(const KernelSet& kernels, fathom_op op, int64_t chunk, int threads = 1) {
+    CpuDevice device(kernels, threads);
+    Matrix out(positions_, shape_.num_heads * shape_.v_dim);
+    for (int64_t begin = 0; begin < positions_; begin += chunk) {
+      attend(device, op, begin, std::min(chunk, positions_ - begin), out);
+    }
+    return out;
+  }
+
+  // What rounding may add to head h's output for the query at `position`: the scores' errors move
+  // the softmax by twice as much, relatively, and the values and their weighted sum round too.
+  double bound(int64_t position, int64_t head) const {
+    double score = 0;
+    double value = 0;
+    for (int64_t p = 0; p <= position; ++p) {
+      score = std::max(score, score_magnitude(position, p, head));
+      value = std::max(value, value_magnitude(p, head));
+    }
+    const int64_t length = q_size() + shape_.kv_lora_rank;
+    const double score_error = shape_.softmax_scale * test::dot_bound(length, score) +
+                               kRounding * shape_.softmax_scale * score;
+    return value * (2 * score_error + test::dot_bound(shape_.kv_lora_rank + position + 1, 1.0) +
+                    16 * kRounding);
+  }
+
+  void expect_near(const Matrix& got, const Matrix& expected) const {
+    for (int64_t t = 0; t < positions_; ++t) {
+      for (int64_t head = 0; head < shape_.num_heads; ++head) {
+        const double allowed = bound(t, head);
+        for (int64_t i = 0; i < shape_.v_dim; ++i) {
+          const int64_t column = head * shape_.v_dim + i;
+          ASSERT_NEAR(got.at(t, column), expected.at(t, column), allowed)
+              << "position " << t << ", head " << head << ", value " << i;
+        }
+      }
+    }
+  }
+
+ private:
+  void fill_cache(int64_t blocks) {
+    const bool half = cache_dtype_ == FATHOM_BF16;
+    const size_t size = half ? sizeof(uint16_t) : sizeof(float);
+    cache_.assign(static_cast<size_t>(blocks * block_size_ * latent_size()) * size, 0xff);  // NaN
+    for (int64_t p = 0; p < positions_; ++p) {
+      const int64_t block = table_[static_cast<size_t>(p / block_size_)];
+      const int64_t slot = block * block_size_ + p % block_size_;
+      for (int64_t i = 0; i < latent_size(); ++i) {
+        float& value = latents_.at(p, i);
+        const uint16_t bits = reference::to_bf16(value);
+        if (half) value = static_cast<float>(reference::bf16_value(bits));
+        std::memcpy(&cache_[static_cast<size_t>(slot * latent_size() + i) * size],
+                    half ? static_cast<const void*>(&bits) : &value, size);
+      }
+    }
+  }
+
+  double weighted(int64_t row, int64_t position) const {
+    double sum = 0;
+    for (int64_t j = 0; j < shape_.kv_lora_rank; ++j) {
+      sum += std::abs(wkv_b_.value(row, j) * latents_.at(position, j));
+    }
+    return sum;
+  }
+  double score_magnitude(int64_t query, int64_t position, int64_t head) const {
+    const int64_t row = head * (shape_.nope_dim + shape_.v_dim);
+    double sum = 0;
+    for (int64_t i = 0; i < shape_.nope_dim; ++i) {
+      sum += std::abs(q_.at(query, head * q_size() + i)) * weighted(row + i, position);
+    }
+    for (int64_t i = 0; i < shape_.rope_dim; ++i) {
+      sum += std::abs(q_.at(query, head * q_size() + shape_.nope_dim + i) *
+                      latents_.at(position, shape_.kv_lora_rank + i));
+    }
+    return sum;
+  }
+  double value_magnitude(int64_t position, int64_t head) const {
+    const int64_t row = head * (shape_.nope_dim + shape_.v_dim) + shape_.nope_dim;
+    double greatest = 0;
+    for (int64_t i = 0; i < shape_.v_dim; ++i) {
+      greatest = std::max(greatest, weighted(row + i, position));
+    }
+    return greatest;
+  }
+
+  fathom_mla_shape shape_;
+  int64_t positions_;
+  int32_t block_size_;
+  fathom_dtype cache_dtype_;
+  Matrix q_, latents_;
+  WeightData wkv_b_;
+  std::vector<int32_t> table_;
+  std::vector<uint8_t> cache_;
+};
+
+constexpr fathom_op kForms[] = {FATHOM_OP_MLA_PREFILL, FATHOM_OP_MLA_DECODE};
+// heads, kv_lora_rank, nope, rope, v, scale: tidy sizes, and sizes that fit no vector.
+constexpr fathom_mla_shape kTidy = {2, 32, 16, 8, 16, 0.1f};
+constexpr fathom_mla_shape kUneven = {3, 37, 11, 6, 13, 0.05f};
+constexpr fathom_mla_shape kOneHead = {1, 16, 5, 2, 1, 0.2f};
+
+class Mla : public test::NativeTest {};
+
+TEST_P(Mla, BothFormsMatchTheReference) {
+  for (const auto& shape : {kTidy, kUneven, kOneHead}) {
+    for (const auto weights : {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3}) {
+      for (const auto cache : {FATHOM_F32, FATHOM_BF16}) {
+        MlaCase mla(random_, shape, weights, cache, 23, 16);
+        for (const auto op : kForms) {
+          SCOPED_TRACE("weights " + std::to_string(weights) + ", cache " + std::to_string(cache) +
+                       ", operator " + std::to_string(op));
+          mla.expect_near(mla.attend_in_chunks(kernels(), op, 23, 2),
+                          mla.attend_in_chunks(reference_kernels(), op, 23));
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Mla, LongContextsOverManyShuffledBlocks) {
+  for (const int32_t block_size : {16, 32, 64}) {
+    MlaCase mla(random_, kUneven, FATHOM_F32, FATHOM_F32, 150, block_size);
+    for (const auto op : kForms) {
+      SCOPED_TRACE("block " + std::to_string(block_size) + ", operator " + std::to_string(op));
+      mla.expect_near(mla.attend_in_chunks(kernels(), op, 150),
+                      mla.attend_in_chunks(reference_kernels(), op, 150));
+    }
+  }
+}
+
+TEST_P(Mla, APositionHasTheSameBitsHoweverItsSequenceWasCut) {
+  MlaCase mla(random_, kUneven, FATHOM_F8_E4M3, FATHOM_BF16, 200, 32);
+  for (const auto op : kForms) {
+    const Matrix whole = mla.attend_in_chunks(kernels(), op, 200);
+    for (const int64_t chunk : {1, 7, 64, 65}) {
+      EXPECT_TRUE(mla.attend_in_chunks(kernels(), op, chunk).same_bits(whole))
+          << "operator " << op << ", chunks of " << chunk;
+    }
+    EXPECT_TRUE(mla.attend_in_chunks(kernels(), op, 200, 2).same_bits(whole)) << "two threads";
+    EXPECT_TRUE(mla.attend_in_chunks(kernels(), op, 3, 3).same_bits(whole)) << "three threads";
+  }
+}
+
+FATHOM_NATIVE_SUITE(Mla);
+
+// The two forms are the same mathematics: in float64 they may differ by rounding to float32 only.
+TEST(MlaReference, ExpandedEqualsAbsorbed) {
+  std::mt19937 random(7);
+  MlaCase mla(random, kUneven, FATHOM_BF16, FATHOM_F32, 40, 16);
+  const Matrix expanded = mla.attend_in_chunks(reference_kernels(), FATHOM_OP_MLA_PREFILL, 40);
+  const Matrix absorbed = mla.attend_in_chunks(reference_kernels(), FATHOM_OP_MLA_DECODE, 40);
+  for (int64_t t = 0; t < expanded.rows(); ++t) {
+    for (int64_t i = 0; i < expanded.columns(); ++i) {
+      const double allowed = 4 * kRounding * std::max(1.0f, std::abs(expanded.at(t, i)));
+      ASSERT_NEAR(expanded.at(t, i), absorbed.at(t, i), allowed);
+    }
+  }
+}
+
+// The first position sees only itself: its output is its own value, whatever the scores.
+TEST(MlaReference, TheFirstPositionIsItsOwnValue) {
+  std::mt19937 random(8);
+  const fathom_mla_shape shape = {1, 2, 1, 2, 1, 1.0f};
+  const float wkv_b[] = {9, 9, 3, -2};  // the key's row, then the value's
+  const float cache[] = {5, 7, 0, 0};
+  const int32_t table[] = {0};
+  Matrix q = Matrix::random(random, 1, 3);
+  Matrix out(1, 1);
+  const fathom_sequence sequence = {0, 1, 0, table, 1};
+  fathom_mla_attention_args args = {};
+  args.size = sizeof(args);
+  args.shape = shape;
+  args.q = q.tensor();
+  args.wkv_b = {wkv_b, nullptr, FATHOM_F32, 0, 0, 0, 2, 2};
+  args.cache = {const_cast<float*>(cache), FATHOM_F32, 1, 1};
+  args.sequences = &sequence;
+  args.num_sequences = 1;
+  args.out = out.tensor();
+  CpuDevice device(reference_kernels());
+  device.run_with_workspace(FATHOM_OP_MLA_PREFILL, args);
+  EXPECT_EQ(out.at(0, 0), 3 * 5 - 2 * 7);
+}
+
+struct Prepared {
+  Matrix q;
+  std::vector<float> cache;
+};
+
+Prepared prepare(const KernelSet& kernels, const fathom_mla_shape& shape, Matrix q, Matrix kv_a,
+                 const std::vector<float>& norm, const std::vector<float>& cos_sin) {
+  const auto rows = q.rows();
+  const int64_t size = shape.kv_lora_rank + shape.rope_dim;
+  std::vector<float> cache(static_cast<size_t>(2 * rows * size), -1.0f);
+  std::vector<int32_t> positions;
+  std::vector<int64_t> slots;
+  for (int64_t t = 0; t < rows; ++t) {
+    positions.push_back(static_cast<int32_t>(t));
+    slots.push_back(2 * rows - 1 - 2 * t);  // backwards, every other one
+  }
+  const fathom_mla_prepare_args args = {sizeof(args),
+                                        shape,
+                                        q.tensor(),
+                                        kv_a.tensor(),
+                                        norm.data(),
+                                        1e-6f,
+                                        0,
+                                        cos_sin.data(),
+                                        positions.data(),
+                                        slots.data(),
+                                        {cache.data(), FATHOM_F32, 2, rows}};
+  CpuDevice device(kernels, 2);
+  EXPECT_EQ(device.run(FATHOM_OP_MLA_PREPARE, &args), FATHOM_OK) << device.table().last_error();
+  return {std::move(q), std::move(cache)};
+}
+
+TEST_P(Mla, PrepareMatchesTheReference) {
+  for (const auto& shape : {kTidy, kUneven, kOneHead}) {
+    const int64_t size = shape.kv_lora_rank + shape.rope_dim;
+    const Matrix q =
+        Matrix::random(random_, 9, shape.num_heads * (shape.nope_dim + shape.rope_dim), 1);
+    const Matrix kv_a = Matrix::random(random_, 9, size, 2);
+    const Matrix norm = Matrix::random(random_, 1, shape.kv_lora_rank);
+    std::vector<float> weight;
+    for (int64_t i = 0; i < shape.kv_lora_rank; ++i) weight.push_back(norm.at(0, i));
+    std::vector<float> cos_sin;
+    for (int64_t p = 0; p < 9; ++p) {
+      for (int i = 0; i < shape.rope_dim; ++i) {
+        const double angle = static_cast<double>(p) * (i % (shape.rope_dim / 2) + 1);
+        cos_sin.push_back(
+            static_cast<float>(i < shape.rope_dim / 2 ? std::cos(angle) : std::sin(angle)));
+      }
+    }
+    const auto got = prepare(kernels(), shape, q, kv_a, weight, cos_sin);
+    const auto expected = prepare(reference_kernels(), shape, q, kv_a, weight, cos_sin);
+    // Rotations are two products and a sum; the norm is a dot product's root.
+    for (int64_t t = 0; t < 9; ++t) {
+      for (int64_t i = 0; i < q.columns(); ++i) {
+        ASSERT_NEAR(got.q.at(t, i), expected.q.at(t, i), 16 * kRounding * 4);
+      }
+    }
+    const double bound = test::dot_bound(shape.kv_lora_rank, 16.0);
+    for (size_t i = 0; i < got.cache.size(); ++i) {
+      ASSERT_NEAR(got.cache[i], expected.cache[i], bound) << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace fathom::cpu

@@ -1,0 +1,166 @@
+// Dot products with one vector of sums for each (row, output), added to in rising order of k and
+// reduced in one fixed order. Tiles differ in how many of them run side by side, never in their
+// bits: that is what makes a row's result independent of the other rows.
+#pragma once
+
+#include "backends/cpu/native/weight_rows.h"
+
+namespace fathom::cpu::FATHOM_CPU_ISA {
+
+// Rows of F32 activations: `count` of them, `stride` apart, or those that `index` names.
+struct Rows {
+  const float* base;
+  int64_t stride;
+  const int32_t* index;
+  int64_t count;
+
+  const float* operator[](int64_t i) const {
+    return base + (index != nullptr ? int64_t{index[i]} : i) * stride;
+  }
+  Rows from(int64_t begin, int64_t rows) const {
+    return index != nullptr ? Rows{base, stride, index + begin, rows}
+                            : Rows{base + begin * stride, stride, nullptr, rows};
+  }
+};
+
+struct Output {
+  float* data;
+  int64_t stride;
+
+  Output from(int64_t row, int64_t column) const { return {data + row * stride + column, stride}; }
+};
+
+constexpr int kTileRows = 4;
+
+template <int R, int C>
+struct Sums {
+  Vec at[R][C];
+};
+
+// sums += x[r] . w[c] over `count` columns: w rows lie `stride` elements apart, and each is
+// multiplied by its own of `scales` where the format has any.
+template <typename Format, int R, int C>
+static inline void dot_run(const float* const* x, const typename Format::Element* w, int64_t stride,
+                           const Vec* scales, int64_t count, Sums<R, C>& sums) {
+  int64_t k = 0;
+  for (; k + kWidth <= count; k += kWidth) {
+    Vec weights[C];
+    for (int c = 0; c < C; ++c) {
+      weights[c] = Format::read(w + c * stride + k);
+      if constexpr (Format::kScaled) weights[c] = mul(weights[c], scales[c]);
+    }
+    for (int r = 0; r < R; ++r) {
+      const Vec value = load(x[r] + k);
+      for (int c = 0; c < C; ++c) sums.at[r][c] = fma(value, weights[c], sums.at[r][c]);
+    }
+  }
+  if (k == count) return;
+  for (int c = 0; c < C; ++c) {
+    Vec weight = Format::read_first(w + c * stride + k, count - k);
+    if constexpr (Format::kScaled) weight = mul(weight, scales[c]);
+    for (int r = 0; r < R; ++r) {
+      sums.at[r][c] = fma(load_first(x[r] + k, count - k), weight, sums.at[r][c]);
+    }
+  }
+}
+
+// Dots of R rows with C weight rows from `column` on, read where they lie.
+template <typename Format, int R, int C>
+static inline void dot_tile(const Rows& x, const fathom_weight& w, int64_t column, Output out) {
+  Sums<R, C> sums;
+  for (int r = 0; r < R; ++r) {
+    for (int c = 0; c < C; ++c) sums.at[r][c] = broadcast(0.0f);
+  }
+  const auto* data = weight_row<Format>(w, column);
+  const int64_t run = scale_run<Format>(w);
+  for (int64_t from = 0; from < w.k; from += run) {
+    const float* values[R];
+    Vec scales[C];
+    for (int r = 0; r < R; ++r) values[r] = x[r] + from;
+    for (int c = 0; c < C; ++c) scales[c] = scales_at<Format>(w, column + c, from);
+    dot_run<Format, R, C>(values, data + from, w.k, scales, min_of(run, w.k - from), sums);
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int c = 0; c < C; ++c) out.data[r * out.stride + c] = reduce_add(sums.at[r][c]);
+  }
+}
+
+// A panel: F32 rows `stride` apart, each padded with zeros to whole vectors.
+struct Panel {
+  const float* data;
+  int64_t stride;
+};
+
+// Where a panel's columns stand in a longer dot: sums of the columns before are in `sums`, vectors
+// of [row][output], unless this is the first part; they are left there unless it is the last.
+struct Part {
+  bool first = true;
+  bool last = true;
+  float* sums = nullptr;
+  int64_t stride = 0;  // floats from one row of sums to the next
+
+  Part from(int64_t row, int64_t output) const {
+    return {first, last, sums + row * stride + output * kWidth, stride};
+  }
+};
+
+template <int R, int C>
+static inline void panel_tile(const Rows& x, Panel panel, int64_t count, Part part, Output out) {
+  Sums<R, C> sums;
+  const float* values[R];
+  for (int r = 0; r < R; ++r) {
+    values[r] = x[r];
+    for (int c = 0; c < C; ++c) {
+      sums.at[r][c] = part.first ? broadcast(0.0f) : load(part.sums + r * part.stride + c * kWidth);
+    }
+  }
+  dot_run<F32Format, R, C>(values, panel.data, panel.stride, nullptr, count, sums);
+  for (int r = 0; r < R; ++r) {
+    for (int c = 0; c < C; ++c) {
+      if (part.last) {
+        out.data[r * out.stride + c] = reduce_add(sums.at[r][c]);
+      } else {
+        store(part.sums + r * part.stride + c * kWidth, sums.at[r][c]);
+      }
+    }
+  }
+}
+
+template <int R>
+static inline void panel_rows(const Rows& x, Panel panel, int64_t outputs, int64_t count, Part part,
+                              Output out) {
+  int64_t j = 0;
+  for (; j + kTileColumns <= outputs; j += kTileColumns) {
+    panel_tile<R, kTileColumns>(x, {panel.data + j * panel.stride, panel.stride}, count,
+                                part.from(0, j), out.from(0, j));
+  }
+  for (; j < outputs; ++j) {
+    panel_tile<R, 1>(x, {panel.data + j * panel.stride, panel.stride}, count, part.from(0, j),
+                     out.from(0, j));
+  }
+}
+
+// out[r, j] = x[r] . panel[j] over `count` columns, for each row and the panel's `outputs` rows.
+static void dot_panel(const Rows& x, Panel panel, int64_t outputs, int64_t count, Part part,
+                      Output out) {
+  for (int64_t r = 0; r < x.count; r += kTileRows) {
+    const Rows rows = x.from(r, min_of(kTileRows, x.count - r));
+    const Part at = part.from(r, 0);
+    const Output to = out.from(r, 0);
+    switch (rows.count) {
+      case 1:
+        panel_rows<1>(rows, panel, outputs, count, at, to);
+        break;
+      case 2:
+        panel_rows<2>(rows, panel, outputs, count, at, to);
+        break;
+      case 3:
+        panel_rows<3>(rows, panel, outputs, count, at, to);
+        break;
+      default:
+        panel_rows<kTileRows>(rows, panel, outputs, count, at, to);
+    }
+  }
+}
+
+}  // namespace fathom::cpu::FATHOM_CPU_ISA

@@ -1,0 +1,95 @@
+// out = x W^T for a range of W's rows, on one thread: how LINEAR, the experts and MLA multiply.
+#pragma once
+
+#include <cstddef>
+
+#include "backends/cpu/native/dot.h"
+#include "backends/cpu/thread_pool.h"
+
+namespace fathom::cpu::FATHOM_CPU_ISA {
+
+// With this many rows or fewer, weights are converted where they are used. With more, a panel of
+// them is converted once to F32 and used for all rows.
+constexpr int64_t kDirectRows = 8;
+// A panel of 48 x 512 weights takes 96 KiB, and the sums of 64 rows with it as much again or twice:
+// together they stay in a second-level cache.
+constexpr int64_t kPanelRows = 64;
+constexpr int64_t kPanelOutputs = 48;
+constexpr int64_t kPanelColumns = 512;
+
+struct GemmScratch {
+  alignas(64) float panel[kPanelOutputs * kPanelColumns];
+  alignas(64) float sums[kPanelRows * kPanelOutputs * kWidth];
+};
+static_assert(sizeof(GemmScratch) <= ThreadPool::kScratchBytes / 2);
+
+static inline GemmScratch& gemm_scratch(ThreadPool& pool, int thread) {
+  return *reinterpret_cast<GemmScratch*>(pool.scratch(thread));
+}
+
+template <typename Format, int R, int C>
+static inline void direct_rows(const Rows& x, const fathom_weight& w, int64_t begin, int64_t end,
+                               Output out) {
+  int64_t j = begin;
+  for (; j + C <= end; j += C) dot_tile<Format, R, C>(x, w, j, out.from(0, j - begin));
+  for (; j < end; ++j) dot_tile<Format, R, 1>(x, w, j, out.from(0, j - begin));
+}
+
+template <typename Format>
+static void gemm_direct(const Rows& x, const fathom_weight& w, int64_t begin, int64_t end,
+                        Output out) {
+  for (int64_t r = 0; r < x.count; r += kTileRows) {
+    const Rows rows = x.from(r, min_of(kTileRows, x.count - r));
+    const Output to = out.from(r, 0);
+    switch (rows.count) {
+      case 1:
+        direct_rows<Format, 1, 8>(rows, w, begin, end, to);
+        break;
+      case 2:
+        direct_rows<Format, 2, 4>(rows, w, begin, end, to);
+        break;
+      case 3:
+        direct_rows<Format, 3, 4>(rows, w, begin, end, to);
+        break;
+      default:
+        direct_rows<Format, kTileRows, kTileColumns>(rows, w, begin, end, to);
+    }
+  }
+}
+
+// No more than kPanelRows rows and kPanelOutputs outputs.
+template <typename Format>
+static void gemm_panel(const Rows& x, const fathom_weight& w, int64_t begin, int64_t end,
+                       Output out, GemmScratch& scratch) {
+  for (int64_t from = 0; from < w.k; from += kPanelColumns) {
+    const int64_t to = min_of(w.k, from + kPanelColumns);
+    const Panel panel = {scratch.panel, padded(to - from)};
+    for (int64_t j = begin; j < end; ++j) {
+      read_row<Format>(w, j, from, to, scratch.panel + (j - begin) * panel.stride);
+    }
+    const Rows columns = {x.base + from, x.stride, x.index, x.count};
+    const Part part = {from == 0, to == w.k, scratch.sums, kPanelOutputs * kWidth};
+    dot_panel(columns, panel, end - begin, to - from, part, out);
+  }
+}
+
+// out[r, j - begin] = x[r] . w[j] for each row and each j in [begin, end).
+static void gemm(const Rows& x, const fathom_weight& w, int64_t begin, int64_t end, Output out,
+                 GemmScratch& scratch) {
+  with_format(w.dtype, [&](auto format) {
+    using Format = decltype(format);
+    for (int64_t j = begin; j < end; j += kPanelOutputs) {
+      const int64_t to = min_of(end, j + kPanelOutputs);
+      for (int64_t r = 0; r < x.count; r += kPanelRows) {
+        const Rows rows = x.from(r, min_of(kPanelRows, x.count - r));
+        if (rows.count <= kDirectRows) {
+          gemm_direct<Format>(rows, w, j, to, out.from(r, j - begin));
+        } else {
+          gemm_panel<Format>(rows, w, j, to, out.from(r, j - begin), scratch);
+        }
+      }
+    }
+  });
+}
+
+}  // namespace fathom::cpu::FATHOM_CPU_ISA

@@ -1,0 +1,23 @@
+// The native kernels as compiled for each instruction set; kernel_sets.cpp chooses.
+#pragma once
+
+#include "backends/cpu/kernel_set.h"
+
+namespace fathom::cpu {
+
+namespace portable {
+const KernelSet& kernels();
+}
+namespace avx2 {
+const KernelSet& kernels();
+}
+namespace avx512 {
+const KernelSet& kernels();
+}
+
+// AVX-512 in plain loops: linked into the tests only (avx512_emulation.h).
+namespace avx512_emulated {
+const KernelSet& kernels();
+}
+
+}  // namespace fathom::cpu

@@ -1,0 +1,35 @@
+#include "backends/cpu/native/kernels.h"
+
+#include "backends/cpu/native/kernel_sets.h"
+
+namespace fathom::cpu {
+
+#define FATHOM_TEXT_INNER(name) #name
+#define FATHOM_TEXT(name) FATHOM_TEXT_INNER(name)
+
+const KernelSet& FATHOM_CPU_ISA::kernels() {
+  namespace isa = FATHOM_CPU_ISA;
+  static constexpr KernelSet set = {
+      .name = FATHOM_TEXT(FATHOM_CPU_ISA),
+      // Rounding latents to bf16 is enough to send tokens of a small model to other experts, and on
+      // a CPU attention waits for arithmetic, not for memory.
+      .kv_dtype = FATHOM_F32,
+      .embed = isa::embed,
+      .rms_norm = isa::rms_norm,
+      .linear = isa::linear,
+      .silu_mul = isa::silu_mul,
+      .mla_prepare = isa::mla_prepare,
+      .mla_prefill = isa::mla_prefill,
+      .mla_decode = isa::mla_decode,
+      .moe_gate = isa::moe_gate,
+      .moe_experts = isa::moe_experts,
+      .add = isa::add,
+      .logits_stats = isa::logits_stats,
+      .mla_prefill_workspace = isa::mla_prefill_workspace,
+      .mla_decode_workspace = isa::mla_decode_workspace,
+      .moe_experts_workspace = isa::moe_experts_workspace,
+  };
+  return set;
+}
+
+}  // namespace fathom::cpu

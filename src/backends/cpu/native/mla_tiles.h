@@ -1,0 +1,67 @@
+// What both forms of MLA share: context in tiles of fixed positions, and a softmax over them.
+//
+// Tiles begin at absolute multiples of kTilePositions, whatever the block size and however a
+// sequence was cut into calls, and a query takes part with the positions it may see and no others:
+// so its result has the same bits in every call that could compute it.
+#pragma once
+
+#include "backends/cpu/native/combine.h"
+#include "backends/cpu/native/elementwise.h"
+#include "backends/cpu/tensor_rows.h"
+
+namespace fathom::cpu::FATHOM_CPU_ISA {
+
+constexpr int64_t kTilePositions = 64;
+
+// Reads entries of `width` values at positions [begin, end) to rows of `stride` >= width floats,
+// with zeros up to whole vectors.
+static void gather(const fathom_kv_cache& cache, const fathom_sequence& sequence, int64_t begin,
+                   int64_t end, int64_t width, float* out, int64_t stride) {
+  const fathom_weight entries = {.data = cache.data,
+                                 .scale = nullptr,
+                                 .dtype = cache.dtype,
+                                 .block_n = 0,
+                                 .block_k = 0,
+                                 .reserved = 0,
+                                 .n = cache.num_blocks * cache.block_size,
+                                 .k = width};
+  with_format(cache.dtype, [&](auto format) {
+    for (int64_t p = begin; p < end; ++p) {
+      read_row<decltype(format)>(entries, cache_row(sequence, cache.block_size, p), 0, width,
+                                 out + (p - begin) * stride);
+    }
+  });
+}
+
+// The running softmax of one (query, head): `sum` is of e^(score - highest) so far.
+struct Softmax {
+  float highest = -__builtin_inff();
+  float sum = 0;
+};
+
+// Takes in a tile's scores of the `count` >= 1 positions the query sees, which become weights, and
+// scales what it had gathered of values [columns, whole vectors] to the new highest score. `scores`
+// has room for whole vectors.
+static inline void soften(Softmax& state, float* scores, int64_t count, float scale, float* values,
+                          int64_t columns) {
+  const int64_t room = padded(count);
+  for (int64_t i = count; i < room; ++i) scores[i] = -__builtin_inff();
+  Vec top = broadcast(state.highest);
+  for (int64_t i = 0; i < room; i += kWidth) {
+    const Vec score = mul(load(scores + i), broadcast(scale));
+    store(scores + i, score);
+    top = maximum(score, top);
+  }
+  const float highest = reduce_max(top);
+  const Vec shrink = exp(broadcast(state.highest - highest));
+  Vec sum = broadcast(0.0f);
+  for (int64_t i = 0; i < room; i += kWidth) {
+    const Vec weight = exp(sub(load(scores + i), broadcast(highest)));
+    store(scores + i, weight);
+    sum = add(sum, weight);
+  }
+  state = {highest, state.sum * first(shrink) + reduce_add(sum)};
+  for (int64_t i = 0; i < columns; i += kWidth) store(values + i, mul(load(values + i), shrink));
+}
+
+}  // namespace fathom::cpu::FATHOM_CPU_ISA

@@ -1,0 +1,180 @@
+// Tokens are sorted by expert, so that each expert's weights are read once a call for all tokens
+// that chose it. A "pair" is one (token, choice) whose expert is here.
+#include "backends/cpu/native/elementwise.h"
+#include "backends/cpu/native/gemm.h"
+#include "backends/cpu/native/kernels.h"
+#include "backends/cpu/tensor_rows.h"
+
+namespace fathom::cpu::FATHOM_CPU_ISA {
+namespace {
+
+// Where the parts of the workspace begin, in bytes.
+struct Layout {
+  explicit Layout(int thread_count, const fathom_moe_experts_args& args)
+      : pairs(args.x.shape[0] * args.top_k),
+        inner(args.num_experts > 0 ? padded(args.gate[0].n) : 0) {
+    take(starts, (args.num_experts + 1) * sizeof(int32_t));
+    take(active, args.num_experts * sizeof(int32_t));
+    take(tokens, pairs * sizeof(int32_t));
+    take(places, pairs * sizeof(int32_t));
+    take(hidden, pairs * inner * sizeof(float));
+    take(results, thread_count * pairs * kPanelOutputs * sizeof(float));
+  }
+
+  int64_t pairs;        // at most
+  int64_t inner;        // floats from one pair's hidden values to the next
+  int64_t starts = 0;   // [experts + 1]: the expert's first pair, in their order by expert
+  int64_t active = 0;   // [experts]: those with pairs
+  int64_t tokens = 0;   // [pairs]: by expert, whose row of x it is
+  int64_t places = 0;   // [token * top_k + choice]: its place by expert, or -1
+  int64_t hidden = 0;   // [pairs, inner]: by expert
+  int64_t results = 0;  // [thread, pairs, kPanelOutputs]
+  int64_t bytes = 0;
+
+ private:
+  void take(int64_t& part, uint64_t wanted) {
+    part = bytes;
+    bytes += ceil_div(static_cast<int64_t>(wanted), 64) * 64;
+  }
+};
+
+class Experts {
+ public:
+  Experts(ThreadPool& pool, const fathom_moe_experts_args& args)
+      : pool_(pool), args_(args), layout_(pool.threads(), args) {
+    starts_ = at<int32_t>(layout_.starts);
+    active_ = at<int32_t>(layout_.active);
+    tokens_ = at<int32_t>(layout_.tokens);
+    places_ = at<int32_t>(layout_.places);
+    hidden_ = at<float>(layout_.hidden);
+    results_ = at<float>(layout_.results);
+  }
+
+  void run() {
+    sort_by_expert();
+    const int64_t inner_chunks = args_.num_experts > 0 ? chunks(args_.gate[0].n) : 0;
+    parallel_for(pool_, num_active_ * inner_chunks, [&](int64_t task, int thread) {
+      gate_up(active_[task / inner_chunks], task % inner_chunks * kPanelOutputs, thread);
+    });
+    parallel_for(pool_, chunks(args_.x.shape[1]),
+                 [&](int64_t chunk, int thread) { down(chunk * kPanelOutputs, thread); });
+  }
+
+ private:
+  template <typename T>
+  T* at(int64_t offset) const {
+    return reinterpret_cast<T*>(static_cast<char*>(args_.workspace) + offset);
+  }
+  static int64_t chunks(int64_t columns) { return ceil_div(columns, kPanelOutputs); }
+
+  bool is_here(int64_t pair) const {
+    const int64_t e = args_.expert_ids[pair] - args_.first_expert;
+    return e >= 0 && e < args_.num_experts;
+  }
+
+  void sort_by_expert() {
+    const int64_t all = args_.x.shape[0] * args_.top_k;
+    for (int64_t e = 0; e <= args_.num_experts; ++e) starts_[e] = 0;
+    for (int64_t i = 0; i < all; ++i) {
+      if (is_here(i)) ++starts_[args_.expert_ids[i] - args_.first_expert];
+    }
+    int32_t next = 0;
+    for (int64_t e = 0; e < args_.num_experts; ++e) {
+      if (starts_[e] > 0) active_[num_active_++] = static_cast<int32_t>(e);
+      const int32_t count = starts_[e];
+      starts_[e] = next;
+      next += count;
+    }
+    for (int64_t i = 0; i < all; ++i) {
+      places_[i] = -1;
+      if (!is_here(i)) continue;
+      int32_t& place = starts_[args_.expert_ids[i] - args_.first_expert];
+      tokens_[place] = static_cast<int32_t>(i / args_.top_k);
+      places_[i] = place++;
+    }
+    // Each start has moved to its expert's end, which is the next one's start.
+    for (int64_t e = args_.num_experts; e > 0; --e) starts_[e] = starts_[e - 1];
+    starts_[0] = 0;
+  }
+
+  // Hidden values [begin, begin + kPanelOutputs) of each of the expert's pairs.
+  void gate_up(int64_t expert, int64_t begin, int thread) {
+    struct Scratch {
+      GemmScratch gemm;
+      float up[kPanelRows * kPanelOutputs];
+    };
+    static_assert(sizeof(Scratch) <= ThreadPool::kScratchBytes);
+    auto& scratch = *reinterpret_cast<Scratch*>(pool_.scratch(thread));
+    const fathom_weight& gate = args_.gate[expert];
+    const int64_t end = min_of(gate.n, begin + kPanelOutputs);
+    const int64_t last_pair = starts_[expert + 1];
+    for (int64_t pair = starts_[expert]; pair < last_pair; pair += kPanelRows) {
+      const int64_t rows = min_of(kPanelRows, last_pair - pair);
+      const Rows x = {row_of(args_.x, 0), args_.x.stride[0], tokens_ + pair, rows};
+      float* hidden = hidden_ + pair * layout_.inner + begin;
+      gemm(x, gate, begin, end, {hidden, layout_.inner}, scratch.gemm);
+      gemm(x, args_.up[expert], begin, end, {scratch.up, kPanelOutputs}, scratch.gemm);
+      for (int64_t r = 0; r < rows; ++r) {
+        float* row = hidden + r * layout_.inner;
+        map(row, scratch.up + r * kPanelOutputs, row, end - begin,
+            [](Vec g, Vec u) { return mul(silu(g), u); });
+      }
+    }
+  }
+
+  // Columns [begin, begin + kPanelOutputs) of every token's result.
+  void down(int64_t begin, int thread) {
+    const int64_t columns = min_of(args_.x.shape[1] - begin, kPanelOutputs);
+    float* results = results_ + thread * layout_.pairs * kPanelOutputs;
+    for (int64_t i = 0; i < num_active_; ++i) {
+      const int64_t expert = active_[i];
+      const int64_t pair = starts_[expert];
+      const Rows hidden = {hidden_ + pair * layout_.inner, layout_.inner, nullptr,
+                           starts_[expert + 1] - pair};
+      gemm(hidden, args_.down[expert], begin, begin + columns,
+           {results + pair * kPanelOutputs, kPanelOutputs}, gemm_scratch(pool_, thread));
+    }
+    for (int64_t t = 0; t < args_.x.shape[0]; ++t) {
+      sum_choices(t, results, row_of(args_.out, t) + begin, columns);
+    }
+  }
+
+  // A token's sum begins from zero and runs over its choices in rising order.
+  void sum_choices(int64_t t, const float* results, float* out, int64_t columns) const {
+    float sum[kPanelOutputs] = {};
+    for (int64_t i = t * args_.top_k; i < (t + 1) * args_.top_k; ++i) {
+      if (places_[i] < 0) continue;
+      const Vec weight = broadcast(args_.expert_weights[i]);
+      map(results + places_[i] * kPanelOutputs, sum, sum, columns,
+          [&](Vec result, Vec before) { return fma(result, weight, before); });
+    }
+    if (args_.accumulate != 0) {
+      map(out, sum, out, columns, [](Vec a, Vec b) { return add(a, b); });
+    } else {
+      memcpy(out, sum, static_cast<size_t>(columns) * sizeof(float));
+    }
+  }
+
+  ThreadPool& pool_;
+  const fathom_moe_experts_args& args_;
+  Layout layout_;
+  int32_t* starts_;
+  int32_t* active_;
+  int32_t* tokens_;
+  int32_t* places_;
+  float* hidden_;
+  float* results_;
+  int64_t num_active_ = 0;
+};
+
+}  // namespace
+
+size_t moe_experts_workspace(int threads, const fathom_moe_experts_args& args) {
+  return static_cast<size_t>(Layout(threads, args).bytes);
+}
+
+void moe_experts(ThreadPool& pool, const fathom_moe_experts_args& args) {
+  Experts(pool, args).run();
+}
+
+}  // namespace fathom::cpu::FATHOM_CPU_ISA

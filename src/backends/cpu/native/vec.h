@@ -1,0 +1,66 @@
+// The vectors kernels are written in. Each file of this folder is compiled once for each
+// instruction set, into a namespace of its name (FATHOM_CPU_ISA), with FATHOM_CPU_BITS wide
+// vectors. Nothing here or in the kernels may use an inline function of a shared namespace: the
+// linker would keep one copy of it, maybe one with instructions this processor lacks.
+//
+// Each vec_*.h gives the same names: Vec, kWidth, load, load_first, store, store_first, broadcast,
+// add, sub, mul, div, fma, maximum, reduce_add, reduce_max, load_bf16, load_fp8, kFp8Factor,
+// round_to_int, power_of_two, zero_where_less.
+#pragma once
+
+#if FATHOM_CPU_BITS == 512
+#include "backends/cpu/native/vec_512.h"
+#elif FATHOM_CPU_BITS == 256
+#include "backends/cpu/native/vec_256.h"
+#else
+#include "backends/cpu/native/vec_128.h"
+#endif
+
+namespace fathom::cpu::FATHOM_CPU_ISA {
+
+static inline int64_t min_of(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+static inline int64_t max_of(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+static inline int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+// `count` floats, padded to whole vectors.
+static inline int64_t padded(int64_t count) {
+  return ceil_div(count, kWidth) * kWidth;
+}
+
+// e^x to about one unit in the last place; 0 below the smallest normal number, and no more than
+// 2^127.5. With n = round(x / ln 2), e^x = 2^n e^r, |r| <= ln(2) / 2: eight terms of the series
+// leave 5e-9 of it out.
+static inline Vec exp(Vec x) {
+  constexpr float kLowest = -87.33654f;
+  constexpr float kHighest = 88.37626f;
+  const Vec clamped = minimum(broadcast(kHighest), maximum(broadcast(kLowest), x));
+  const Vec n = round_to_int(mul(clamped, broadcast(1.44269504f)));
+  // ln 2 in two parts, the first short enough that n times it is exact.
+  Vec r = fma(n, broadcast(-0.693359375f), clamped);
+  r = fma(n, broadcast(2.12194440e-4f), r);
+  Vec sum = broadcast(1.0f / 5040);
+  sum = fma(sum, r, broadcast(1.0f / 720));
+  sum = fma(sum, r, broadcast(1.0f / 120));
+  sum = fma(sum, r, broadcast(1.0f / 24));
+  sum = fma(sum, r, broadcast(1.0f / 6));
+  sum = fma(sum, r, broadcast(0.5f));
+  sum = fma(sum, r, broadcast(1.0f));
+  sum = fma(sum, r, broadcast(1.0f));
+  return zero_where_less(mul(sum, power_of_two(n)), x, broadcast(kLowest));
+}
+
+// v / (1 + e^-v)
+static inline Vec silu(Vec v) {
+  return div(v, add(broadcast(1.0f), exp(sub(broadcast(0.0f), v))));
+}
+
+static inline float exp(float x) {
+  return first(exp(broadcast(x)));
+}
+
+}  // namespace fathom::cpu::FATHOM_CPU_ISA

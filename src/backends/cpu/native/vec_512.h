@@ -1,0 +1,112 @@
+// AVX-512 F, BW, VL and DQ.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace fathom::cpu::FATHOM_CPU_ISA {
+
+struct Vec {
+  __m512 v;
+};
+constexpr int kWidth = 16;
+// Largest tile of dot products whose sums stay in the 32 registers.
+constexpr int kTileColumns = 6;
+
+static inline __mmask16 first_lanes(int64_t count) {
+  return static_cast<__mmask16>((1u << count) - 1);
+}
+
+static inline Vec load(const float* p) {
+  return {_mm512_loadu_ps(p)};
+}
+static inline void store(float* p, Vec a) {
+  _mm512_storeu_ps(p, a.v);
+}
+// The first `count` < kWidth elements, then zeros.
+static inline Vec load_first(const float* p, int64_t count) {
+  return {_mm512_maskz_loadu_ps(first_lanes(count), p)};
+}
+static inline void store_first(float* p, Vec a, int64_t count) {
+  _mm512_mask_storeu_ps(p, first_lanes(count), a.v);
+}
+static inline Vec broadcast(float a) {
+  return {_mm512_set1_ps(a)};
+}
+static inline float first(Vec a) {
+  return _mm_cvtss_f32(_mm512_castps512_ps128(a.v));
+}
+
+static inline Vec add(Vec a, Vec b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+static inline Vec sub(Vec a, Vec b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+static inline Vec mul(Vec a, Vec b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+static inline Vec div(Vec a, Vec b) {
+  return {_mm512_div_ps(a.v, b.v)};
+}
+// a * b + c, rounded once.
+static inline Vec fma(Vec a, Vec b, Vec c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+// Of a number and NaN these give b.
+static inline Vec maximum(Vec a, Vec b) {
+  return {_mm512_max_ps(a.v, b.v)};
+}
+static inline Vec minimum(Vec a, Vec b) {
+  return {_mm512_min_ps(a.v, b.v)};
+}
+
+// Halves, quarters, ...: always in this order.
+static inline float reduce_add(Vec a) {
+  const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  __m128 sum = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+  return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+}
+static inline float reduce_max(Vec a) {
+  const __m256 half = _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  __m128 top = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  top = _mm_max_ps(top, _mm_movehl_ps(top, top));
+  return _mm_cvtss_f32(_mm_max_ss(top, _mm_movehdup_ps(top)));
+}
+
+static inline Vec load_bf16(const uint16_t* p) {
+  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
+}
+
+// E4M3 shifted into the fields of a half float reads as its value / 2^8, subnormal numbers too.
+constexpr float kFp8Factor = 256.0f;
+static inline Vec load_fp8(const uint8_t* p) {
+  const __m256i codes = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  // The sign was extended over bits 14 and 15; bit 14 is the half's top exponent bit.
+  const __m256i half = _mm256_and_si256(_mm256_slli_epi16(codes, 7),
+                                        _mm256_set1_epi16(static_cast<int16_t>(0xbfff)));
+  // 0x7f carries into bit 14 when one is added, and no other code does: with that bit it is NaN.
+  const __m256i nan =
+      _mm256_and_si256(_mm256_add_epi16(half, _mm256_set1_epi16(0x80)), _mm256_set1_epi16(0x4000));
+  return {_mm512_cvtph_ps(_mm256_or_si256(half, nan))};
+}
+
+static inline Vec round_to_int(Vec a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT)};
+}
+// 2^a for whole a in [-126, 127].
+static inline Vec power_of_two(Vec a) {
+  const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(a.v), _mm512_set1_epi32(127));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(biased, 23))};
+}
+// a, but 0 where x < limit.
+static inline Vec zero_where_less(Vec a, Vec x, Vec limit) {
+  const __mmask16 less = _mm512_cmp_ps_mask(x.v, limit.v, _CMP_LT_OQ);
+  return {_mm512_mask_mov_ps(a.v, less, _mm512_setzero_ps())};
+}
+
+}  // namespace fathom::cpu::FATHOM_CPU_ISA

@@ -1,0 +1,16 @@
+#include "backends/cpu/reference/formats.h"
+#include "backends/cpu/reference/kernels.h"
+#include "backends/cpu/tensor_rows.h"
+
+namespace fathom::cpu::reference {
+
+void embed(ThreadPool& pool, const fathom_embed_args& args) {
+  parallel_for(pool, args.num_tokens, [&](int64_t t, int) {
+    float* out = row_of(args.out, t);
+    for (int64_t i = 0; i < args.table.k; ++i) {
+      out[i] = static_cast<float>(weight_value(args.table, args.tokens[t], i));
+    }
+  });
+}
+
+}  // namespace fathom::cpu::reference

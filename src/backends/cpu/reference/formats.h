@@ -1,0 +1,62 @@
+// Exact values of stored numbers, written from the definitions of their formats.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "device/abi.h"
+
+namespace fathom::cpu::reference {
+
+inline double bf16_value(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
+
+// To nearest, ties to even; NaN stays NaN.
+inline uint16_t to_bf16(float value) {
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  if (std::isnan(value)) return static_cast<uint16_t>((bits >> 16) | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+// OCP 8-bit floating point specification, table 1: 4 exponent bits biased by 7, 3 mantissa bits.
+inline double e4m3_value(uint8_t bits) {
+  const int exponent = (bits >> 3) & 15;
+  const int mantissa = bits & 7;
+  if (exponent == 15 && mantissa == 7) return std::numeric_limits<double>::quiet_NaN();
+  const double magnitude = exponent == 0 ? std::ldexp(mantissa / 8.0, -6)
+                                         : std::ldexp(1.0 + mantissa / 8.0, exponent - 7);
+  return (bits & 0x80) != 0 ? -magnitude : magnitude;
+}
+
+inline double weight_value(const fathom_weight& w, int64_t row, int64_t column) {
+  const int64_t index = row * w.k + column;
+  if (w.dtype == FATHOM_F32) return static_cast<const float*>(w.data)[index];
+  if (w.dtype == FATHOM_BF16) return bf16_value(static_cast<const uint16_t*>(w.data)[index]);
+  const int64_t blocks_across = (w.k + w.block_k - 1) / w.block_k;
+  const double scale = w.scale[row / w.block_n * blocks_across + column / w.block_k];
+  return e4m3_value(static_cast<const uint8_t*>(w.data)[index]) * scale;
+}
+
+// Element `index` of the cache, counted from its first.
+inline double cache_value(const fathom_kv_cache& cache, int64_t index) {
+  if (cache.dtype == FATHOM_F32) return static_cast<const float*>(cache.data)[index];
+  return bf16_value(static_cast<const uint16_t*>(cache.data)[index]);
+}
+
+inline void set_cache_value(const fathom_kv_cache& cache, int64_t index, double value) {
+  const float rounded = static_cast<float>(value);
+  if (cache.dtype == FATHOM_F32) {
+    static_cast<float*>(cache.data)[index] = rounded;
+  } else {
+    static_cast<uint16_t*>(cache.data)[index] = to_bf16(rounded);
+  }
+}
+
+inline double silu(double v) {
+  return v / (1.0 + std::exp(-v));
+}
+
+}  // namespace fathom::cpu::reference

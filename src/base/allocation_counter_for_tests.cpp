@@ -1,0 +1,99 @@
+#include "base/allocation_counter_for_tests.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+namespace {
+
+std::atomic<bool> g_counting = false;
+std::atomic<int64_t> g_allocations = 0;
+
+void* counted(size_t bytes) noexcept {
+  if (g_counting.load(std::memory_order_relaxed)) ++g_allocations;
+  return std::malloc(bytes == 0 ? 1 : bytes);
+}
+
+void* counted_or_throw(size_t bytes) {
+  if (void* memory = counted(bytes)) return memory;
+  throw std::bad_alloc();
+}
+
+void* counted_aligned(size_t bytes, std::align_val_t alignment) {
+  const auto align = static_cast<size_t>(alignment);
+  if (g_counting.load(std::memory_order_relaxed)) ++g_allocations;
+  if (void* memory = std::aligned_alloc(align, (bytes + align - 1) / align * align)) return memory;
+  throw std::bad_alloc();
+}
+
+}  // namespace
+
+namespace fathom {
+
+AllocationCounter::AllocationCounter() {
+  g_allocations = 0;
+  g_counting = true;
+}
+
+AllocationCounter::~AllocationCounter() {
+  g_counting = false;
+}
+
+int64_t AllocationCounter::stop() {
+  g_counting = false;
+  return g_allocations;
+}
+
+}  // namespace fathom
+
+// Every form is replaced: a sanitizer's own would not match these when memory is given back.
+// GCC pairs new with free() across them and warns of what is right here.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+void* operator new(size_t bytes) {
+  return counted_or_throw(bytes);
+}
+void* operator new[](size_t bytes) {
+  return counted_or_throw(bytes);
+}
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  return counted(bytes);
+}
+void* operator new[](size_t bytes, const std::nothrow_t&) noexcept {
+  return counted(bytes);
+}
+void* operator new(size_t bytes, std::align_val_t alignment) {
+  return counted_aligned(bytes, alignment);
+}
+void* operator new[](size_t bytes, std::align_val_t alignment) {
+  return counted_aligned(bytes, alignment);
+}
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, size_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, size_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, const std::nothrow_t&) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, const std::nothrow_t&) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}

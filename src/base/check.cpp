@@ -1,0 +1,14 @@
+#include "base/check.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace fathom {
+
+void check_failed(const char* file, int line, const char* condition, const std::string& message) {
+  std::fprintf(stderr, "fathom: bug at %s:%d: expected %s: %s\n", file, line, condition,
+               message.c_str());
+  std::abort();
+}
+
+}  // namespace fathom

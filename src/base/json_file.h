@@ -1,0 +1,19 @@
+// JSON that came from a file: parsed without trusting its depth or size.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace fathom {
+
+// `where` names the source in messages. Nesting deeper than 64 is refused.
+Result<nlohmann::json> parse_json(std::string_view text, const std::string& where);
+
+// Reads and parses a file of at most 256 MiB.
+Result<nlohmann::json> read_json_file(const std::filesystem::path& path);
+
+}  // namespace fathom

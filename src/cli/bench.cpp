@@ -1,0 +1,198 @@
+#include "cli/bench.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <iostream>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "base/log.h"
+
+namespace fathom::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Measurement {
+  std::string test;  // "prefill" or "decode"
+  int64_t tokens = 0;
+  int64_t depth = 0;
+  int64_t batch = 0;
+  double tokens_per_second = 0;  // of all sequences together
+};
+
+// When the first and the last token of a group of requests came.
+struct Timing {
+  double to_first = 0;     // s from submit until every sequence had its first token
+  double after_first = 0;  // s from then to the last token of all
+};
+
+double seconds(Clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+std::vector<engine::TokenId> random_prompt(const engine::Engine& engine, int64_t length,
+                                           uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::uniform_int_distribution<engine::TokenId> token(
+      0, static_cast<engine::TokenId>(engine.vocab_size() - 1));
+  std::vector<engine::TokenId> prompt(static_cast<size_t>(length));
+  for (auto& id : prompt) id = token(random);
+  return prompt;
+}
+
+// Waits for a group of requests and notes when their tokens came.
+class Group {
+ public:
+  explicit Group(int64_t size) : waiting_for_first_(size), running_(size) {}
+
+  engine::Listener listener() {
+    return [this, seen = false](const engine::Event& event) mutable {
+      const std::lock_guard lock(mutex_);
+      if (event.token && !seen) {
+        seen = true;
+        if (--waiting_for_first_ == 0) all_started_ = Clock::now();
+      }
+      if (!event.finish) return;
+      if (event.error) error_ = event.error;
+      if (--running_ == 0) {
+        all_done_ = Clock::now();
+        done_.notify_all();
+      }
+    };
+  }
+
+  Result<Timing> wait(Clock::time_point begin) {
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, [this] { return running_ == 0; });
+    if (error_) return *error_;
+    return Timing{seconds(all_started_ - begin), seconds(all_done_ - all_started_)};
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable done_;
+  int64_t waiting_for_first_;
+  int64_t running_;
+  Clock::time_point all_started_;
+  Clock::time_point all_done_;
+  std::optional<Error> error_;
+};
+
+Result<Timing> run_group(engine::Engine& engine, int64_t prompt, int64_t generate, int64_t batch,
+                         uint64_t seed) {
+  Group group(batch);
+  const auto begin = Clock::now();
+  for (int64_t i = 0; i < batch; ++i) {
+    engine::Request request;
+    request.prompt = random_prompt(engine, prompt, seed + static_cast<uint64_t>(i));
+    request.sampling.temperature = 0;
+    request.sampling.ignore_eos = true;
+    request.sampling.max_tokens = generate;
+    auto id = engine.submit(std::move(request), group.listener());
+    if (!id) return id.error();
+  }
+  return group.wait(begin);
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// Reading `tokens` prompt tokens behind `depth` others: what they add to the time to first token.
+Result<Measurement> measure_prefill(engine::Engine& engine, int64_t tokens, int64_t depth,
+                                    int64_t batch, int repeat) {
+  std::vector<double> rates;
+  for (int i = 0; i < repeat; ++i) {
+    const auto seed = static_cast<uint64_t>(i + 1) << 32;
+    double before = 0;
+    if (depth > 0) {
+      FATHOM_ASSIGN(const Timing timing, run_group(engine, depth, 1, batch, seed));
+      before = timing.to_first;
+    }
+    FATHOM_ASSIGN(const Timing timing, run_group(engine, depth + tokens, 1, batch, seed));
+    const double spent = std::max(timing.to_first - before, 1e-9);
+    rates.push_back(static_cast<double>(tokens * batch) / spent);
+  }
+  return Measurement{"prefill", tokens, depth, batch, median(rates)};
+}
+
+Result<Measurement> measure_decode(engine::Engine& engine, int64_t tokens, int64_t depth,
+                                   int64_t batch, int repeat) {
+  std::vector<double> rates;
+  for (int i = 0; i < repeat; ++i) {
+    const auto seed = static_cast<uint64_t>(i + 1) << 32;
+    FATHOM_ASSIGN(const Timing timing,
+                  run_group(engine, std::max<int64_t>(depth, 1), tokens + 1, batch, seed));
+    rates.push_back(static_cast<double>(tokens * batch) / std::max(timing.after_first, 1e-9));
+  }
+  return Measurement{"decode", tokens, depth, batch, median(rates)};
+}
+
+void print_row(const Measurement& m) {
+  fmt::print("{:<8} {:>7} {:>7} {:>6} {:>12.1f} {:>14.1f}\n", m.test, m.tokens, m.depth, m.batch,
+             m.tokens_per_second, m.tokens_per_second / static_cast<double>(m.batch));
+  std::fflush(stdout);
+}
+
+Result<std::vector<Measurement>> run_all(engine::Engine& engine, const BenchOptions& options) {
+  std::vector<Measurement> all;
+  const auto add = [&](Result<Measurement> measured) -> Status {
+    if (!measured) return measured.error();
+    all.push_back(*measured);
+    if (!options.json) print_row(*measured);
+    return {};
+  };
+  for (const int64_t batch : options.batch) {
+    for (const int64_t depth : options.depth) {
+      for (const int64_t tokens : options.prompt) {
+        FATHOM_TRY(add(measure_prefill(engine, tokens, depth, batch, options.repeat)));
+      }
+      for (const int64_t tokens : options.decode) {
+        FATHOM_TRY(add(measure_decode(engine, tokens, depth, batch, options.repeat)));
+      }
+    }
+  }
+  return all;
+}
+
+nlohmann::json to_json(const Stack& stack, const std::vector<Measurement>& measured) {
+  auto results = nlohmann::json::array();
+  for (const auto& m : measured) {
+    results.push_back({{"test", m.test},
+                       {"tokens", m.tokens},
+                       {"depth", m.depth},
+                       {"batch", m.batch},
+                       {"tok_s", m.tokens_per_second}});
+  }
+  return {{"machine", {{"chip", stack.device->info().name}}}, {"results", results}};
+}
+
+}  // namespace
+
+int run_bench(const BenchOptions& options) {
+  auto stack = build_stack(options.stack);
+  if (!stack) {
+    log_error("{}", stack.error().message);
+    return 1;
+  }
+  if (!options.json) {
+    fmt::print("{} on {}\n\n{:<8} {:>7} {:>7} {:>6} {:>12} {:>14}\n", options.stack.model.string(),
+               stack->device->info().name, "test", "tokens", "depth", "batch", "tok/s",
+               "tok/s each");
+  }
+  const auto measured = run_all(*stack->engine, options);
+  if (!measured) {
+    log_error("bench: {}", measured.error().message);
+    return 1;
+  }
+  if (options.json) std::cout << to_json(*stack, *measured).dump(2) << "\n";
+  return 0;
+}
+
+}  // namespace fathom::cli

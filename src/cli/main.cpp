@@ -1,0 +1,193 @@
+// The fathom binary: command line in, one command run.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "base/log.h"
+#include "cli/bench.h"
+#include "cli/chat.h"
+#include "cli/doctor.h"
+#include "cli/serve.h"
+#include "cli/suggest.h"
+#include "cli/version.h"
+
+namespace fathom::cli {
+namespace {
+
+// Option names a user may type for `command`, for suggestions.
+std::vector<std::string> names_of(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const auto* option : command.get_options()) {
+    for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  for (const auto* sub : command.get_subcommands({})) names.push_back(sub->get_name());
+  return names;
+}
+
+void add_stack_options(CLI::App& app, StackOptions& stack, bool model_required) {
+  auto* model = app.add_option("--model", stack.model,
+                               "directory of a released checkpoint (config.json, tokenizer.json, "
+                               "*.safetensors)")
+                    ->envname("FATHOM_MODEL");
+  if (model_required) model->required();
+  app.add_option("--chip", stack.chip, "chip to run on, by name (see fathom doctor)")
+      ->envname("FATHOM_CHIP")
+      ->capture_default_str();
+  app.add_option("--kernels", stack.kernels,
+                 "kernel set: native (fast) or reference (the oracle, slow)")
+      ->envname("FATHOM_KERNELS");
+  app.add_option("--threads", stack.threads, "threads that compute; 0: one a core")
+      ->envname("FATHOM_THREADS")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  app.add_option("--max-context", stack.max_context,
+                 "longest prompt and answer, in tokens; 0: the model's")
+      ->envname("FATHOM_MAX_CONTEXT")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 24))
+      ->capture_default_str();
+  app.add_option("--kv-memory", stack.kv_memory_mib,
+                 "MiB for the KV cache; 0: as needed, a quarter of the free memory at most")
+      ->envname("FATHOM_KV_MEMORY")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
+      ->capture_default_str();
+  app.add_option("--max-running", stack.max_running, "requests answered at the same time")
+      ->envname("FATHOM_MAX_RUNNING")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--max-waiting", stack.max_waiting, "requests queued beyond those; then 429")
+      ->envname("FATHOM_MAX_WAITING")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--prefill-chunk", stack.prefill_chunk, "prompt tokens read a step")
+      ->envname("FATHOM_PREFILL_CHUNK")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
+  app.add_option("--chat-template", stack.chat_template,
+                 "Jinja file to use in place of the model's own template")
+      ->envname("FATHOM_CHAT_TEMPLATE");
+}
+
+void add_serve(CLI::App& app, ServeOptions& options) {
+  auto* serve = app.add_subcommand("serve", "serve a model over the OpenAI API");
+  add_stack_options(*serve, options.stack, true);
+  serve->add_option("--host", options.host, "address to listen on")
+      ->envname("FATHOM_HOST")
+      ->capture_default_str();
+  serve->add_option("--port", options.port, "port to listen on; 0: any free one")
+      ->envname("FATHOM_PORT")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  serve
+      ->add_option("--model-name", options.model_name,
+                   "name that requests use; default: the directory's")
+      ->envname("FATHOM_MODEL_NAME");
+  serve->add_flag("--thinking", options.thinking,
+                  "think before answering unless a request says otherwise");
+  serve->add_option("--max-body", options.max_body_mib, "MiB a request may have")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  serve
+      ->add_option("--shutdown-seconds", options.shutdown_seconds,
+                   "how long running answers may take after SIGTERM")
+      ->check(CLI::Range(0, 86400))
+      ->capture_default_str();
+  serve->add_flag("--check", options.check_only, "load the model, say whether it is good, and end");
+}
+
+void add_chat(CLI::App& app, ChatOptions& options) {
+  auto* chat = app.add_subcommand("chat", "talk to a server, or to a model it starts itself");
+  chat->add_option("--url", options.url, "server to talk to")->capture_default_str();
+  add_stack_options(*chat, options.stack, false);
+  chat->add_option("--model-name", options.model, "model to ask for; default: the server's first");
+  chat->add_option("--system", options.system, "system prompt");
+  chat->add_flag("--thinking,!--no-thinking", options.thinking,
+                 "think before answering (default); --no-thinking answers directly");
+  chat->add_option("--temperature", options.temperature, "0: always the likeliest token")
+      ->check(CLI::Range(0.0, 2.0))
+      ->capture_default_str();
+  chat->add_option("--max-tokens", options.max_tokens, "longest answer; 0: as long as fits")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 24))
+      ->capture_default_str();
+}
+
+void add_bench(CLI::App& app, BenchOptions& options) {
+  auto* bench = app.add_subcommand("bench", "measure prompt and decode speed");
+  add_stack_options(*bench, options.stack, true);
+  const auto lengths = [&](const char* name, std::vector<int64_t>& out, const char* help,
+                           int64_t low, int64_t high) {
+    bench->add_option(name, out, help)
+        ->delimiter(',')
+        ->check(CLI::Range(low, high))
+        ->capture_default_str();
+  };
+  lengths("--prompt", options.prompt, "prompt lengths, separated by commas", 1, 1 << 24);
+  lengths("--decode", options.decode, "numbers of tokens to generate", 1, 1 << 20);
+  lengths("--depth", options.depth, "tokens in the cache before", 0, 1 << 24);
+  lengths("--batch", options.batch, "sequences at once", 1, 4096);
+  bench->add_option("--repeat", options.repeat, "runs of each; the median counts")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  bench->add_flag("--json", options.json, "print JSON");
+}
+
+void add_doctor(CLI::App& app, DoctorOptions& options) {
+  auto* doctor = app.add_subcommand("doctor", "say what is missing here and how to mend it");
+  doctor->add_option("--model", options.model, "model directory to look at too");
+  doctor->add_option("--port", options.port, "port that serve would use")
+      ->check(CLI::Range(1, 65535))
+      ->capture_default_str();
+}
+
+// CLI11's words, and the nearest right name where one was mistyped.
+int explain(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+  const CLI::App* command = &app;
+  for (const auto* sub : app.get_subcommands()) command = sub;
+  const auto names = names_of(*command);
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = std::string(argv[i]).substr(0, std::string(argv[i]).find('='));
+    const bool is_name = i == 1 || word.starts_with("--");
+    if (!is_name || word == command->get_name()) continue;
+    if (std::find(names.begin(), names.end(), word) != names.end() || word == "--help") continue;
+    if (word.starts_with("--") || command == &app) {
+      fmt::print(stderr, "fathom: unknown {} {}", word.starts_with("-") ? "flag" : "command", word);
+      if (const auto best = nearest(word, names)) fmt::print(stderr, "; did you mean {}?", *best);
+      fmt::print(stderr, "\n");
+      return 2;
+    }
+  }
+  fmt::print(stderr, "fathom: {}\nSee: fathom {} --help\n", error.what(),
+             command == &app ? "" : command->get_name());
+  return 2;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Fathom serves DeepSeek-V3 and R1 on any chip.", "fathom");
+  app.set_version_flag("--version", std::string("fathom ") + kVersion);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  ServeOptions serve;
+  ChatOptions chat;
+  BenchOptions bench;
+  DoctorOptions doctor;
+  add_serve(app, serve);
+  add_chat(app, chat);
+  add_bench(app, bench);
+  add_doctor(app, doctor);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return explain(app, error, argc, argv);
+  }
+  if (app.got_subcommand("serve")) return run_serve(serve);
+  if (app.got_subcommand("chat")) return run_chat(chat);
+  if (app.got_subcommand("bench")) return run_bench(bench);
+  return run_doctor(doctor);
+}
+
+}  // namespace
+}  // namespace fathom::cli
+
+int main(int argc, char** argv) {
+  return fathom::cli::run(argc, argv);
+}

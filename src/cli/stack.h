@@ -1,0 +1,52 @@
+// A serving stack put together: chip, model, engine, tokenizer, template. `serve`, `chat` and
+// `bench` start from here, so that they measure and run the same thing.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "device/device.h"
+#include "device/registry.h"
+#include "engine/engine.h"
+#include "models/deepseek_v3/config.h"
+#include "tokenizer/chat_template.h"
+#include "tokenizer/tokenizer.h"
+
+namespace fathom::cli {
+
+struct StackOptions {
+  std::filesystem::path model;          // directory of a released checkpoint
+  std::string chip = "cpu";             // by name; libfathom-NAME.so beside the binary otherwise
+  std::string kernels;                  // "native", "reference"; "": the chip's fastest
+  int threads = 0;                      // 0: one a core
+  int64_t max_context = 0;              // 0: the model's, as far as the cache holds it
+  int64_t kv_memory_mib = 0;            // 0: a quarter of the free memory, or less if that does
+  int64_t max_running = 64;             // sequences decoded together
+  int64_t max_waiting = 1024;           // requests queued beyond that
+  int64_t prefill_chunk = 512;          // prompt tokens a step
+  std::filesystem::path chat_template;  // replaces the model's own
+  bool progress = true;                 // draw a loading bar on stderr, if that is a terminal
+};
+
+// Owners in the order they depend on each other; destroyed in reverse.
+struct Stack {
+  std::unique_ptr<device::Registry> registry;
+  std::unique_ptr<device::Device> device;
+  models::deepseek_v3::Config config;
+  tokenizer::Tokenizer tokenizer;
+  std::optional<tokenizer::ChatTemplate> chat_template;  // models that only complete have none
+  bool add_bos_token = false;  // text prompts begin with the model's first token
+  std::unique_ptr<engine::Engine> engine;
+};
+
+// The chips linked in and those beside the binary. Plug-ins that fail to load are logged.
+std::unique_ptr<device::Registry> find_chips();
+
+// Errors name the file, tensor, field or flag at fault.
+Result<Stack> build_stack(const StackOptions& options);
+
+}  // namespace fathom::cli

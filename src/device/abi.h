@@ -1,0 +1,396 @@
+/*
+ * Fathom's chip contract, version 1: all that a chip's vendor needs to run DeepSeek-V3 and R1.
+ *
+ * A chip is one shared library, libfathom-NAME.so, that exports one function:
+ *
+ *     const fathom_backend* fathom_backend_entry(uint32_t host_abi_version);
+ *
+ * It returns a table that lives as long as the library, or NULL if it cannot serve that version
+ * of the contract. The host never calls anything else in the library. The CPU backend
+ * (src/backends/cpu) implements this same table and is the example to read.
+ *
+ * Rules that hold for every function below
+ *  - Plain C, no exceptions across the border, no ownership passed unless said.
+ *  - A function returns FATHOM_OK or a status; after a failure last_error() says why, in one
+ *    line an operator can act on. The text stays valid until the same thread's next call.
+ *  - Every structure begins with `size`, its sizeof() as the caller compiled it. A later version
+ *    only appends fields: read a field only if `size` covers it; treat one that is missing as 0.
+ *  - Work is queued on a stream and runs in the order it was queued. Argument structures and the
+ *    host arrays they point to are read during the call and not after it.
+ *  - Kernels are stateless and allocate nothing: scratch memory is given by the caller, who asked
+ *    workspace_bytes() for the amount beforehand.
+ *  - Tensors are dense in their last dimension. Index arithmetic must be 64-bit: one weight may
+ *    exceed 2^31 elements.
+ *  - Floating-point results of one row (one token) must not depend on how many other rows the
+ *    call carries, nor on how a sequence was cut into calls: this is what makes an answer the
+ *    same whatever else is in the batch. A chip that cannot promise it leaves
+ *    FATHOM_CAP_BATCH_INVARIANT out of its capabilities.
+ */
+#ifndef FATHOM_DEVICE_ABI_H
+#define FATHOM_DEVICE_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FATHOM_ABI_VERSION 1u
+
+/* ------------------------------------------------------------------ status, types, tensors */
+
+typedef enum fathom_status {
+  FATHOM_OK = 0,
+  FATHOM_INVALID = 1,     /* the arguments contradict the contract */
+  FATHOM_UNSUPPORTED = 2, /* this chip has no kernel for these shapes or formats */
+  FATHOM_NO_MEMORY = 3,
+  FATHOM_DEVICE_LOST = 4, /* the chip or its driver failed; the process should restart */
+  FATHOM_INTERNAL = 5
+} fathom_status;
+
+typedef enum fathom_dtype {
+  FATHOM_F32 = 1,
+  FATHOM_BF16 = 2,
+  FATHOM_F16 = 3,
+  FATHOM_F8_E4M3 = 4, /* OCP E4M3FN: no infinities, 0x7f and 0xff are NaN, largest 448 */
+  FATHOM_I8 = 5,
+  FATHOM_I32 = 6,
+  FATHOM_I64 = 7
+} fathom_dtype;
+
+#define FATHOM_MAX_RANK 4
+
+/* A view of device memory. Unused shape entries are 1. Strides count elements; the last is 1. */
+typedef struct fathom_tensor {
+  void* data;
+  int32_t dtype; /* fathom_dtype */
+  int32_t rank;
+  int64_t shape[FATHOM_MAX_RANK];
+  int64_t stride[FATHOM_MAX_RANK];
+} fathom_tensor;
+
+/*
+ * A linear weight W [n, k], row-major as released: y = x W^T.
+ * F32, BF16: `scale` is unused. F8_E4M3: the real weight is data[i, j] *
+ * scale[i / block_n, j / block_k], scale F32 [ceil(n / block_n), ceil(k / block_k)]
+ * (DeepSeek's weight_scale_inv, 128 x 128 blocks, the last ones cut off at the edge).
+ */
+typedef struct fathom_weight {
+  const void* data;
+  const float* scale;
+  int32_t dtype; /* fathom_dtype */
+  int32_t block_n;
+  int32_t block_k;
+  int32_t reserved;
+  int64_t n;
+  int64_t k;
+} fathom_weight;
+
+/* ------------------------------------------------------------------ operator arguments
+ *
+ * T is the number of tokens of the step, H the hidden size. Activations are F32 or BF16 as the
+ * device's `activation_dtype` says; all activations of one call have that type.
+ */
+
+typedef enum fathom_op {
+  FATHOM_OP_EMBED = 0,
+  FATHOM_OP_RMS_NORM = 1,
+  FATHOM_OP_LINEAR = 2,
+  FATHOM_OP_SILU_MUL = 3,
+  FATHOM_OP_MLA_PREPARE = 4,
+  FATHOM_OP_MLA_PREFILL = 5,
+  FATHOM_OP_MLA_DECODE = 6,
+  FATHOM_OP_MOE_GATE = 7,
+  FATHOM_OP_MOE_EXPERTS = 8,
+  FATHOM_OP_ADD = 9,
+  FATHOM_OP_LOGITS_STATS = 10,
+  FATHOM_OP_COUNT = 11
+} fathom_op;
+
+/* out[t] = table[tokens[t]]. */
+typedef struct fathom_embed_args {
+  size_t size;
+  const int32_t* tokens; /* device, [T], each in [0, table.n) */
+  int64_t num_tokens;
+  fathom_weight table; /* [vocab, H] */
+  fathom_tensor out;   /* [T, H] */
+} fathom_embed_args;
+
+/*
+ * Root mean square norm, with the residual stream folded in.
+ * With residual: residual += x (stored), out = norm(residual) * weight. Without: out = norm(x) *
+ * weight. norm(v) = v / sqrt(mean(v^2) + eps). `out` may be `x`.
+ */
+typedef struct fathom_rms_norm_args {
+  size_t size;
+  fathom_tensor x;        /* [T, H] */
+  fathom_tensor residual; /* [T, H], or data NULL */
+  const float* weight;    /* device F32 [H] */
+  float eps;
+  float reserved;
+  fathom_tensor out; /* [T, H] */
+} fathom_rms_norm_args;
+
+/* out = x W^T; out may be F32 whatever the activation type is (the head's logits, the gate). */
+typedef struct fathom_linear_args {
+  size_t size;
+  fathom_tensor x; /* [T, k] */
+  fathom_weight weight;
+  fathom_tensor out; /* [T, n] */
+} fathom_linear_args;
+
+/* out[t, i] = silu(gate[t, i]) * up[t, i], silu(v) = v / (1 + exp(-v)). `out` may be `gate`. */
+typedef struct fathom_silu_mul_args {
+  size_t size;
+  fathom_tensor gate; /* [T, I] */
+  fathom_tensor up;   /* [T, I] */
+  fathom_tensor out;  /* [T, I] */
+} fathom_silu_mul_args;
+
+/* x += y. */
+typedef struct fathom_add_args {
+  size_t size;
+  fathom_tensor x; /* [T, H], read and written */
+  fathom_tensor y; /* [T, H] */
+} fathom_add_args;
+
+/*
+ * The latent cache of one layer: [num_blocks, block_size, kv_lora_rank + rope_dim], F32 or BF16.
+ * A token's entry is its normed latent followed by its rotated key: all that MLA keeps
+ * (DeepSeek-V2 paper, section 2.1.2). Position p of a sequence lies in block
+ * block_table[p / block_size] at row p % block_size.
+ */
+typedef struct fathom_kv_cache {
+  void* data;
+  int32_t dtype; /* fathom_dtype */
+  int32_t block_size;
+  int64_t num_blocks;
+} fathom_kv_cache;
+
+typedef struct fathom_mla_shape {
+  int32_t num_heads;
+  int32_t kv_lora_rank;
+  int32_t nope_dim;
+  int32_t rope_dim;
+  int32_t v_dim;
+  float softmax_scale; /* (nope_dim + rope_dim)^-0.5, times YaRN's mscale^2 where it applies */
+} fathom_mla_shape;
+
+/*
+ * One sequence's part of a step: query rows [query_begin, query_begin + query_count) hold its
+ * positions [context, context + query_count); every earlier position is in the cache.
+ */
+typedef struct fathom_sequence {
+  int64_t query_begin;
+  int64_t query_count;
+  int64_t context;
+  const int32_t* block_table; /* host array of block numbers covering context + query_count */
+  int64_t block_table_size;
+} fathom_sequence;
+
+/*
+ * Rotates q_pe in place, norms the latent, rotates k_pe and writes both to the cache.
+ * Rotation is of neighbouring pairs (2i, 2i+1) by angle index i, as the released weights expect.
+ */
+typedef struct fathom_mla_prepare_args {
+  size_t size;
+  fathom_mla_shape shape;
+  fathom_tensor q;      /* [T, num_heads * (nope_dim + rope_dim)], rope part rewritten */
+  fathom_tensor kv_a;   /* [T, kv_lora_rank + rope_dim], straight from kv_a_proj */
+  const float* kv_norm; /* device F32 [kv_lora_rank] */
+  float eps;
+  int32_t reserved;
+  const float* cos_sin;     /* device F32 [max_positions, rope_dim]: cos of each pair, then sin */
+  const int32_t* positions; /* device [T] */
+  const int64_t* slots;     /* device [T]: block * block_size + row to write */
+  fathom_kv_cache cache;
+} fathom_mla_prepare_args;
+
+/*
+ * Attention of the step's queries over the cached latents, causal inside each sequence.
+ * MLA_PREFILL expands keys and values by wkv_b; MLA_DECODE folds wkv_b into the query and the
+ * output (absorbed form). Same arguments, same mathematics, different rounding: which one a token
+ * takes depends only on whether it was given or generated, never on the batch. Both read the
+ * queries' own latents from the cache, where MLA_PREPARE of the same step put them.
+ */
+typedef struct fathom_mla_attention_args {
+  size_t size;
+  fathom_mla_shape shape;
+  fathom_tensor q;     /* [T, num_heads * (nope_dim + rope_dim)], rotated */
+  fathom_weight wkv_b; /* [num_heads * (nope_dim + v_dim), kv_lora_rank] */
+  fathom_kv_cache cache;
+  const fathom_sequence* sequences; /* host array; rows of q in none of them are left alone */
+  int64_t num_sequences;
+  fathom_tensor out; /* [T, num_heads * v_dim] */
+  void* workspace;
+  size_t workspace_bytes;
+} fathom_mla_attention_args;
+
+typedef enum fathom_gate_kind {
+  FATHOM_GATE_NOAUX_TC = 0,      /* V3: sigmoid scores, correction bias, groups by best two */
+  FATHOM_GATE_SOFTMAX = 1,       /* V2-Lite: softmax scores, best top_k ("greedy") */
+  FATHOM_GATE_SOFTMAX_GROUPS = 2 /* V2: softmax scores, groups by their best one */
+} fathom_gate_kind;
+
+/*
+ * Chooses experts from router logits (DeepSeek-V3 paper, sections 2.1.2 and 4.2). NOAUX_TC adds
+ * `bias` to the scores for choosing only; the weights are the scores without it. Ties go to the
+ * lower index. Chosen experts are listed by falling choice score. `normalize` divides the weights
+ * by their sum (+1e-20); then they are multiplied by `scale`.
+ */
+typedef struct fathom_moe_gate_args {
+  size_t size;
+  fathom_tensor logits; /* F32 [T, num_experts] */
+  const float* bias;    /* device F32 [num_experts], or NULL */
+  int32_t kind;         /* fathom_gate_kind */
+  int32_t top_k;
+  int32_t num_groups; /* 1 where there are none */
+  int32_t top_groups;
+  int32_t normalize;
+  float scale;
+  int32_t* expert_ids;   /* device out [T, top_k] */
+  float* expert_weights; /* device out [T, top_k] */
+} fathom_moe_gate_args;
+
+/*
+ * Grouped SwiGLU experts: out[t] (+)= sum over j of expert_weights[t, j] *
+ * down_e(silu(gate_e(x[t])) * up_e(x[t])), e = expert_ids[t, j]. The sum runs over j in rising
+ * order. An id outside [first_expert, first_expert + num_experts) adds nothing: another rank has
+ * it.
+ */
+typedef struct fathom_moe_experts_args {
+  size_t size;
+  fathom_tensor x;             /* [T, H] */
+  const int32_t* expert_ids;   /* device [T, top_k] */
+  const float* expert_weights; /* device [T, top_k] */
+  int32_t top_k;
+  int32_t accumulate; /* 0: out is overwritten; 1: added to */
+  int64_t first_expert;
+  int64_t num_experts;
+  const fathom_weight* gate; /* host array [num_experts], each [I, H] */
+  const fathom_weight* up;   /* host array [num_experts], each [I, H] */
+  const fathom_weight* down; /* host array [num_experts], each [H, I] */
+  fathom_tensor out;         /* [T, H] */
+  void* workspace;
+  size_t workspace_bytes;
+} fathom_moe_experts_args;
+
+/* For each row: its greatest value, the lowest index that has it, and log(sum(exp(logits))). */
+typedef struct fathom_logits_stats_args {
+  size_t size;
+  fathom_tensor logits; /* F32 [T, vocab] */
+  float* max_value;     /* device out [T] */
+  int32_t* max_index;   /* device out [T] */
+  float* log_sum_exp;   /* device out [T] */
+} fathom_logits_stats_args;
+
+/* ------------------------------------------------------------------ devices */
+
+#define FATHOM_CAP_BATCH_INVARIANT 0x1u /* keeps the promise about rows above */
+#define FATHOM_CAP_HOST_MEMORY 0x2u     /* device pointers are plain host pointers */
+#define FATHOM_CAP_GRAPHS 0x4u          /* graph_* functions are present */
+
+typedef struct fathom_device_info {
+  size_t size;
+  char name[128];        /* "AMD EPYC 7B13, 2 cores, AVX2" */
+  uint64_t memory_bytes; /* in all; 0 if unknown */
+  uint64_t memory_free;
+  uint32_t capabilities; /* FATHOM_CAP_* */
+  int32_t activation_dtype;
+  int32_t kv_dtype;   /* what the chip prefers for the latent cache */
+  uint32_t alignment; /* of every tensor's first byte, a power of two */
+} fathom_device_info;
+
+/* How to open a device. Strings are UTF-8; unknown options are refused with their names. */
+typedef struct fathom_device_options {
+  size_t size;
+  int32_t index;       /* which of device_count() */
+  int32_t threads;     /* host threads for chips that use them; 0: the backend's choice */
+  const char* kernels; /* kernel set by name ("native", "reference"); NULL: the fastest */
+} fathom_device_options;
+
+typedef struct fathom_device fathom_device; /* one opened chip */
+typedef struct fathom_stream fathom_stream; /* a queue of work on it */
+typedef struct fathom_event fathom_event;   /* a point in a stream */
+typedef struct fathom_graph fathom_graph;   /* recorded work */
+
+/*
+ * The kernel table: index by fathom_op; a NULL entry is an operator the chip lacks. `args` points
+ * to that operator's argument structure.
+ */
+typedef fathom_status (*fathom_kernel)(fathom_device* device, fathom_stream* stream,
+                                       const void* args);
+
+typedef struct fathom_backend {
+  size_t size;
+  uint32_t abi_version; /* FATHOM_ABI_VERSION the library was built with */
+  uint32_t reserved;
+  const char* name;    /* "cpu"; the NAME of libfathom-NAME.so */
+  const char* version; /* of the backend, for the start-up report */
+
+  const char* (*last_error)(void); /* of the calling thread; never NULL */
+
+  fathom_status (*device_count)(int32_t* count);
+  fathom_status (*device_open)(const fathom_device_options* options, fathom_device** device);
+  void (*device_close)(fathom_device* device);
+  fathom_status (*device_info)(fathom_device* device, fathom_device_info* info);
+
+  /* Memory aligned to device_info.alignment. Called while loading, never in a step. */
+  fathom_status (*alloc)(fathom_device* device, size_t bytes, void** memory);
+  void (*free)(fathom_device* device, void* memory);
+  /*
+   * Makes read-only host memory (a mapped weights file) readable by kernels without a copy, where
+   * the chip can; optional. FATHOM_UNSUPPORTED: the host copies instead.
+   */
+  fathom_status (*map_host)(fathom_device* device, const void* host, size_t bytes,
+                            const void** mapped);
+
+  fathom_status (*stream_create)(fathom_device* device, fathom_stream** stream);
+  void (*stream_destroy)(fathom_device* device, fathom_stream* stream);
+  fathom_status (*stream_synchronize)(fathom_device* device, fathom_stream* stream);
+
+  /* Queued copies; host memory must stay valid until the stream was synchronized. */
+  fathom_status (*copy_to_device)(fathom_device* device, fathom_stream* stream, void* to,
+                                  const void* host, size_t bytes);
+  fathom_status (*copy_to_host)(fathom_device* device, fathom_stream* stream, void* host,
+                                const void* from, size_t bytes);
+  fathom_status (*copy_on_device)(fathom_device* device, fathom_stream* stream, void* to,
+                                  const void* from, size_t bytes);
+
+  fathom_status (*event_create)(fathom_device* device, fathom_event** event);
+  void (*event_destroy)(fathom_device* device, fathom_event* event);
+  fathom_status (*event_record)(fathom_device* device, fathom_stream* stream, fathom_event* event);
+  fathom_status (*event_wait)(fathom_device* device, fathom_stream* stream, fathom_event* event);
+  fathom_status (*event_elapsed_ms)(fathom_device* device, fathom_event* from, fathom_event* to,
+                                    float* milliseconds);
+
+  /* Graph capture; all NULL where the chip has none. */
+  fathom_status (*graph_begin)(fathom_device* device, fathom_stream* stream);
+  fathom_status (*graph_end)(fathom_device* device, fathom_stream* stream, fathom_graph** graph);
+  fathom_status (*graph_launch)(fathom_device* device, fathom_stream* stream, fathom_graph* graph);
+  void (*graph_destroy)(fathom_device* device, fathom_graph* graph);
+
+  fathom_kernel kernels[FATHOM_OP_COUNT];
+  /*
+   * Whether the kernel takes these arguments: shapes, types and weight formats count, pointers to
+   * data are not read and may be NULL. FATHOM_OK or FATHOM_UNSUPPORTED.
+   */
+  fathom_status (*supports)(fathom_device* device, int32_t op, const void* args);
+  /* Scratch the kernel needs for these arguments, likewise without reading data. For
+   * attention the largest context + query_count of the sequences given counts. */
+  fathom_status (*workspace_bytes)(fathom_device* device, int32_t op, const void* args,
+                                   size_t* bytes);
+  /* One line for the start-up report: which path these arguments take ("avx2 fp8 tile 4x2"). */
+  const char* (*describe)(fathom_device* device, int32_t op, const void* args);
+} fathom_backend;
+
+typedef const fathom_backend* (*fathom_backend_entry_fn)(uint32_t host_abi_version);
+
+#define FATHOM_BACKEND_ENTRY "fathom_backend_entry"
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* FATHOM_DEVICE_ABI_H */

@@ -1,0 +1,157 @@
+#include "device/device.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace fathom::device {
+
+Buffer::Buffer(Buffer&& other) noexcept {
+  *this = std::move(other);
+}
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  std::swap(device_, other.device_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+Buffer::~Buffer() {
+  if (data_ != nullptr) device_->backend_.free(device_->device_, data_);
+}
+
+size_t Arena::padded(size_t bytes, size_t alignment) {
+  return (bytes + alignment - 1) / alignment * alignment;
+}
+
+void* Arena::take(size_t bytes) {
+  const size_t begin = used_;
+  FATHOM_CHECK(bytes <= buffer_.size() && begin <= buffer_.size() - bytes,
+               fmt::format("arena: expected {} more bytes, have {}", bytes, size() - begin));
+  used_ = begin + padded(bytes, alignment_);
+  return static_cast<std::byte*>(buffer_.data()) + begin;
+}
+
+Tensor Arena::take_matrix(fathom_dtype dtype, int64_t rows, int64_t columns) {
+  const size_t bytes = static_cast<size_t>(rows * columns) * dtype_size(dtype);
+  return matrix(take(bytes), dtype, rows, columns);
+}
+
+Result<std::unique_ptr<Device>> Device::open(const fathom_backend& backend,
+                                             const DeviceOptions& options) {
+  const fathom_device_options c_options = {
+      sizeof(fathom_device_options), options.index, options.threads,
+      options.kernels.empty() ? nullptr : options.kernels.c_str()};
+  fathom_device* handle = nullptr;
+  if (backend.device_open(&c_options, &handle) != FATHOM_OK) {
+    return Error{ErrorCode::kUnavailable,
+                 fmt::format("open chip {}: {}", backend.name, backend.last_error())};
+  }
+  auto device = std::unique_ptr<Device>(new Device(backend, handle));
+  device->info_.size = sizeof(fathom_device_info);
+  FATHOM_TRY(device->check(backend.device_info(handle, &device->info_), "device_info"));
+  FATHOM_TRY(device->check(backend.stream_create(handle, &device->stream_), "stream_create"));
+  return device;
+}
+
+Device::~Device() {
+  if (stream_ != nullptr) backend_.stream_destroy(device_, stream_);
+  backend_.device_close(device_);
+}
+
+Status Device::check(fathom_status status, const char* what) const {
+  if (status == FATHOM_OK) [[likely]]
+    return {};
+  const ErrorCode code = status == FATHOM_NO_MEMORY     ? ErrorCode::kResourceExhausted
+                         : status == FATHOM_UNSUPPORTED ? ErrorCode::kUnsupported
+                                                        : ErrorCode::kInternal;
+  return Error{code, fmt::format("{} on chip {}: {}", what, backend_.name, backend_.last_error())};
+}
+
+Result<Buffer> Device::alloc(size_t bytes) {
+  void* memory = nullptr;
+  const size_t wanted = bytes == 0 ? 1 : bytes;
+  FATHOM_TRY(check(backend_.alloc(device_, wanted, &memory), "alloc"));
+  return Buffer(this, memory, wanted);
+}
+
+Result<Arena> Device::alloc_arena(size_t bytes) {
+  FATHOM_ASSIGN(Buffer buffer, alloc(bytes));
+  return Arena(std::move(buffer), info_.alignment);
+}
+
+Result<const void*> Device::map_host(const void* host, size_t bytes) {
+  if (backend_.map_host == nullptr) {
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("map_host: chip {} cannot read host memory", backend_.name)};
+  }
+  const void* mapped = nullptr;
+  FATHOM_TRY(check(backend_.map_host(device_, host, bytes, &mapped), "map_host"));
+  return mapped;
+}
+
+Status Device::copy_to_device(void* to, const void* host, size_t bytes) {
+  return check(backend_.copy_to_device(device_, stream_, to, host, bytes), "copy_to_device");
+}
+Status Device::copy_to_host(void* host, const void* from, size_t bytes) {
+  return check(backend_.copy_to_host(device_, stream_, host, from, bytes), "copy_to_host");
+}
+Status Device::copy_on_device(void* to, const void* from, size_t bytes) {
+  return check(backend_.copy_on_device(device_, stream_, to, from, bytes), "copy_on_device");
+}
+Status Device::synchronize() {
+  return check(backend_.stream_synchronize(device_, stream_), "synchronize");
+}
+
+Status Device::run(fathom_op op, const void* args) {
+  FATHOM_CHECK(has(op),
+               fmt::format("operator {} is missing on chip {}", op_name(op), backend_.name));
+  return check(backend_.kernels[op](device_, stream_, args), op_name(op));
+}
+
+bool Device::supports(fathom_op op, const void* args) const {
+  return has(op) && backend_.supports(device_, op, args) == FATHOM_OK;
+}
+
+Result<size_t> Device::workspace_bytes(fathom_op op, const void* args) const {
+  size_t bytes = 0;
+  FATHOM_TRY(check(backend_.workspace_bytes(device_, op, args, &bytes), op_name(op)));
+  return bytes;
+}
+
+std::string Device::describe(fathom_op op, const void* args) const {
+  return backend_.describe == nullptr ? std::string() : backend_.describe(device_, op, args);
+}
+
+const char* op_name(fathom_op op) {
+  switch (op) {
+    case FATHOM_OP_EMBED:
+      return "embed";
+    case FATHOM_OP_RMS_NORM:
+      return "rms_norm";
+    case FATHOM_OP_LINEAR:
+      return "linear";
+    case FATHOM_OP_SILU_MUL:
+      return "silu_mul";
+    case FATHOM_OP_MLA_PREPARE:
+      return "mla_prepare";
+    case FATHOM_OP_MLA_PREFILL:
+      return "mla_prefill";
+    case FATHOM_OP_MLA_DECODE:
+      return "mla_decode";
+    case FATHOM_OP_MOE_GATE:
+      return "moe_gate";
+    case FATHOM_OP_MOE_EXPERTS:
+      return "moe_experts";
+    case FATHOM_OP_ADD:
+      return "add";
+    case FATHOM_OP_LOGITS_STATS:
+      return "logits_stats";
+    case FATHOM_OP_COUNT:
+      break;
+  }
+  return "unknown";
+}
+
+}  // namespace fathom::device

@@ -1,0 +1,117 @@
+// A chip, opened through its contract (device/abi.h), with owners for what it hands out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "device/abi.h"
+#include "device/tensor.h"
+
+namespace fathom::device {
+
+class Device;
+
+// Owns one block of device memory.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+  ~Buffer();
+
+  void* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  friend class Device;
+  Buffer(Device* device, void* data, size_t size) : device_(device), data_(data), size_(size) {}
+
+  Device* device_ = nullptr;
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// Hands out parts of one Buffer, front to back, each aligned as the device wants. There is one for
+// weights, one for KV blocks and one for the workspace; nothing is given back before the end.
+class Arena {
+ public:
+  Arena() = default;
+  Arena(Buffer buffer, size_t alignment) : buffer_(std::move(buffer)), alignment_(alignment) {}
+
+  // Aborts if the plan that sized the arena was wrong: that is our bug.
+  void* take(size_t bytes);
+  Tensor take_matrix(fathom_dtype dtype, int64_t rows, int64_t columns);
+
+  size_t used() const { return used_; }
+  size_t size() const { return buffer_.size(); }
+  // What `bytes` will cost with its padding; for plans.
+  static size_t padded(size_t bytes, size_t alignment);
+
+ private:
+  Buffer buffer_;
+  size_t alignment_ = 64;
+  size_t used_ = 0;
+};
+
+struct DeviceOptions {
+  int32_t index = 0;
+  int32_t threads = 0;  // 0: the backend's choice
+  std::string kernels;  // "": the fastest set the chip has
+};
+
+// One opened device with one stream. Not copied or moved: kernels keep pointers to it.
+class Device {
+ public:
+  // `backend` must outlive the device.
+  static Result<std::unique_ptr<Device>> open(const fathom_backend& backend,
+                                              const DeviceOptions& options);
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  const fathom_backend& backend() const { return backend_; }
+  const fathom_device_info& info() const { return info_; }
+  bool batch_invariant() const { return (info_.capabilities & FATHOM_CAP_BATCH_INVARIANT) != 0; }
+  bool host_memory() const { return (info_.capabilities & FATHOM_CAP_HOST_MEMORY) != 0; }
+  fathom_dtype activation_dtype() const {
+    return static_cast<fathom_dtype>(info_.activation_dtype);
+  }
+  fathom_dtype kv_dtype() const { return static_cast<fathom_dtype>(info_.kv_dtype); }
+
+  Result<Buffer> alloc(size_t bytes);
+  Result<Arena> alloc_arena(size_t bytes);
+  // Host memory made readable for kernels without a copy; kUnsupported where the chip cannot.
+  Result<const void*> map_host(const void* host, size_t bytes);
+
+  // Queued copies; host memory must stay valid until synchronize().
+  Status copy_to_device(void* to, const void* host, size_t bytes);
+  Status copy_to_host(void* host, const void* from, size_t bytes);
+  Status copy_on_device(void* to, const void* from, size_t bytes);
+  Status synchronize();
+
+  bool has(fathom_op op) const { return backend_.kernels[op] != nullptr; }
+  // Queues one kernel; `args` is the operator's argument structure of the contract.
+  Status run(fathom_op op, const void* args);
+  bool supports(fathom_op op, const void* args) const;
+  Result<size_t> workspace_bytes(fathom_op op, const void* args) const;
+  std::string describe(fathom_op op, const void* args) const;
+
+ private:
+  friend class Buffer;
+  Device(const fathom_backend& backend, fathom_device* device)
+      : backend_(backend), device_(device) {}
+  Status check(fathom_status status, const char* what) const;
+
+  const fathom_backend& backend_;
+  fathom_device* device_ = nullptr;
+  fathom_stream* stream_ = nullptr;
+  fathom_device_info info_ = {};
+};
+
+// "linear", "mla_decode", ...: the operator's base name in every layer.
+const char* op_name(fathom_op op);
+
+}  // namespace fathom::device

@@ -1,0 +1,271 @@
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <unordered_map>
+
+#include "engine/noise.h"
+#include "engine/request_check.h"
+#include "engine/step_loop.h"
+
+namespace fathom::engine {
+namespace {
+
+RequestLimits request_limits(const models::CausalLm& model) {
+  const models::RunLimits& limits = model.limits();
+  return {.vocab_size = model.vocab_size(),
+          .max_context = limits.max_context,
+          .cache_capacity = limits.num_kv_blocks * limits.kv_block_size};
+}
+
+uint64_t random_seed() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
+// A StepLoop on a thread of its own. `mutex_` guards what other threads share with it: the table of
+// requests, the two mailboxes and the published counts. No listener is called with it held.
+class ThreadedEngine final : public Engine {
+ public:
+  ThreadedEngine(std::unique_ptr<models::CausalLm> model, EngineOptions options)
+      : options_(std::move(options)),
+        request_limits_(request_limits(*model)),
+        task_limits_{max_context(), model->limits().kv_block_size},
+        loop_(std::move(model), options_, [this](Task& task) { return retire(task); }),
+        seed_base_(random_seed()),
+        stats_(loop_.stats()) {
+    const auto most = static_cast<size_t>(options_.max_waiting + options_.max_running);
+    for (auto* mailbox : {&arrived_, &arriving_}) mailbox->reserve(most);
+    for (auto* mailbox : {&cancelled_, &cancelling_}) mailbox->reserve(most);
+    thread_ = std::thread([this] { run(); });
+  }
+
+  ~ThreadedEngine() override {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
+
+  Result<RequestId> submit(Request request, Listener listener) override;
+  void cancel(RequestId id) override;
+  void drain() override;
+  bool idle() const override;
+  EngineStats stats() const override;
+  int64_t vocab_size() const override { return request_limits_.vocab_size; }
+  int64_t max_context() const override {
+    return std::min(request_limits_.max_context, request_limits_.cache_capacity);
+  }
+
+ private:
+  int64_t num_waiting() const;  // needs mutex_
+
+  // The engine's thread:
+  void run();
+  bool take_mail();
+  void cancel_requested();
+  void cancel_everything();
+  void publish();
+  std::unique_ptr<Task> retire(Task& task);
+
+  const EngineOptions options_;
+  const RequestLimits request_limits_;
+  const TaskLimits task_limits_;
+  StepLoop loop_;  // the engine's thread's alone, and so are the next two
+  std::vector<Task*> arriving_;
+  std::vector<RequestId> cancelling_;
+  const uint64_t seed_base_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::unordered_map<RequestId, std::unique_ptr<Task>> tasks_;  // waiting and running
+  std::vector<Task*> arrived_;                                  // mailboxes
+  std::vector<RequestId> cancelled_;
+  EngineStats stats_;
+  RequestId last_id_ = 0;
+  bool draining_ = false;
+  bool stopping_ = false;
+
+  std::thread thread_;
+};
+
+Result<RequestId> ThreadedEngine::submit(Request request, Listener listener) {
+  FATHOM_TRY(check_request(request, request_limits_));
+  std::unique_ptr<Task> task =
+      make_task(std::move(request), std::move(listener), task_limits_, options_.eos_token_ids);
+  RequestId id = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (draining_) return Error{ErrorCode::kUnavailable, "submit: the engine is shutting down"};
+    if (num_waiting() >= options_.max_waiting) {
+      return Error{ErrorCode::kResourceExhausted,
+                   fmt::format("submit: expected fewer than {} waiting requests, got {}",
+                               options_.max_waiting, num_waiting())};
+    }
+    id = ++last_id_;
+    task->id = id;
+    if (!task->sampling.seed) task->seed = noise_bits(seed_base_, id);
+    arrived_.push_back(task.get());
+    tasks_.emplace(id, std::move(task));
+  }
+  wake_.notify_one();
+  return id;
+}
+
+void ThreadedEngine::cancel(RequestId id) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = tasks_.find(id);
+    if (found == tasks_.end() || std::exchange(found->second->cancel_requested, true)) return;
+    cancelled_.push_back(id);
+  }
+  wake_.notify_one();
+}
+
+void ThreadedEngine::drain() {
+  const std::lock_guard lock(mutex_);
+  draining_ = true;
+}
+
+bool ThreadedEngine::idle() const {
+  const std::lock_guard lock(mutex_);
+  return tasks_.empty();
+}
+
+EngineStats ThreadedEngine::stats() const {
+  const std::lock_guard lock(mutex_);
+  EngineStats stats = stats_;
+  stats.waiting = num_waiting();
+  return stats;
+}
+
+int64_t ThreadedEngine::num_waiting() const {
+  return static_cast<int64_t>(tasks_.size()) - stats_.running;
+}
+
+void ThreadedEngine::run() {
+  while (take_mail()) {
+    cancel_requested();
+    if (!loop_.has_work()) continue;
+    loop_.schedule();
+    publish();
+    loop_.run();
+    publish();
+  }
+  cancel_everything();
+}
+
+// Sleeps until there is something to do; false when the engine is to stop.
+bool ThreadedEngine::take_mail() {
+  bool stopping = false;
+  {
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [this] {
+      return stopping_ || !arrived_.empty() || !cancelled_.empty() || loop_.has_work();
+    });
+    arriving_.swap(arrived_);
+    cancelling_.swap(cancelled_);
+    stopping = stopping_;
+  }
+  for (Task* task : arriving_) loop_.add(*task);
+  arriving_.clear();
+  return !stopping;
+}
+
+void ThreadedEngine::cancel_requested() {
+  for (const RequestId id : cancelling_) {
+    Task* task = nullptr;  // it may have finished since
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = tasks_.find(id);
+      if (found != tasks_.end()) task = found->second.get();
+    }
+    if (task != nullptr) loop_.cancel(*task);
+  }
+  cancelling_.clear();
+}
+
+void ThreadedEngine::cancel_everything() {
+  for (;;) {
+    Task* task = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      draining_ = true;  // a listener may try again
+      for (Task* late : arrived_) loop_.add(*late);
+      arrived_.clear();
+      if (tasks_.empty()) return;
+      task = tasks_.begin()->second.get();
+    }
+    loop_.cancel(*task);
+  }
+}
+
+void ThreadedEngine::publish() {
+  const std::lock_guard lock(mutex_);
+  stats_ = loop_.stats();
+}
+
+std::unique_ptr<Task> ThreadedEngine::retire(Task& task) {
+  const std::lock_guard lock(mutex_);
+  stats_ = loop_.stats();
+  const auto found = tasks_.find(task.id);
+  std::unique_ptr<Task> owned = std::move(found->second);
+  tasks_.erase(found);
+  return owned;
+}
+
+Status check_options(const models::CausalLm& model, const EngineOptions& options) {
+  const models::RunLimits& limits = model.limits();
+  const std::pair<const char*, int64_t> sizes[] = {
+      {"max_running", options.max_running},      {"max_waiting", options.max_waiting},
+      {"prefill_chunk", options.prefill_chunk},  {"max_step_tokens", limits.max_step_tokens},
+      {"max_logit_rows", limits.max_logit_rows}, {"max_step_sequences", limits.max_step_sequences},
+      {"max_context", limits.max_context},       {"num_kv_blocks", limits.num_kv_blocks},
+      {"kv_block_size", limits.kv_block_size},
+  };
+  for (const auto& [name, size] : sizes) {
+    if (size < 1) {
+      return invalid_argument(fmt::format("{}: expected at least 1, got {}", name, size), name);
+    }
+  }
+  for (const TokenId token : options.eos_token_ids) {
+    if (token < 0 || token >= model.vocab_size()) {
+      return invalid_argument(fmt::format("eos_token_ids: expected token ids in [0, {}), got {}",
+                                          model.vocab_size(), token),
+                              "eos_token_ids");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+const char* to_string(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
+    case FinishReason::kError:
+      return "error";
+  }
+  return "unknown";
+}
+
+Result<std::unique_ptr<Engine>> make_engine(std::unique_ptr<models::CausalLm> model,
+                                            EngineOptions options) {
+  FATHOM_TRY(check_options(*model, options));
+  return std::unique_ptr<Engine>(
+      std::make_unique<ThreadedEngine>(std::move(model), std::move(options)));
+}
+
+}  // namespace fathom::engine

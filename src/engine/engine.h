@@ -1,0 +1,154 @@
+// The engine: accepts requests as token ids, batches them continuously over one model, and reports
+// tokens as they are sampled. Text begins and ends outside (api).
+//
+// Life of a request here: submit() checks it against the limits and queues it; each step the
+// Scheduler admits by free KV blocks, cuts prompts into chunks, and preempts (recompute later)
+// when blocks run out; the ModelRunner lays the step out and runs the model; the Sampler draws;
+// events go to the request's listener; a finished or cancelled request's blocks are free before
+// the next step.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "models/causal_lm.h"
+
+namespace fathom::engine {
+
+using TokenId = int32_t;
+using RequestId = uint64_t;
+
+struct SamplingParams {
+  float temperature = 1.0f;         // 0: greedy; ties go to the lowest id
+  float top_p = 1.0f;               // (0, 1]; 1: off
+  int32_t top_k = 0;                // 0: off
+  float min_p = 0.0f;               // [0, 1]; share of the most likely token's probability
+  float presence_penalty = 0.0f;    // [-2, 2], OpenAI: over generated tokens
+  float frequency_penalty = 0.0f;   // [-2, 2], OpenAI: over generated tokens
+  float repetition_penalty = 1.0f;  // (0, ...), 1: off; over prompt and generated tokens
+  std::vector<std::pair<TokenId, float>> logit_bias = {};  // added to logits; ids must be in range
+
+  // Noise is a function of (seed, position in the answer), so a seed repeats its answer whatever
+  // else runs. Without one the engine draws a seed.
+  std::optional<uint64_t> seed = {};
+
+  // Both count what this request generates: a continuation asks for what remains.
+  int64_t max_tokens = 16;  // at most; 0: only score the prompt
+  int64_t min_tokens = 0;   // no stop token is sampled before that many
+  bool ignore_eos = false;
+  std::vector<TokenId> stop_token_ids = {};  // besides the model's end-of-sequence tokens
+
+  // Log-probabilities are of the model's own distribution: before temperature, penalties, bias.
+  std::optional<int32_t> logprobs = {};         // of generated tokens, with this many best ones
+  std::optional<int32_t> prompt_logprobs = {};  // likewise of prompt tokens but the first
+};
+
+struct Request {
+  std::vector<TokenId> prompt;  // at least one token
+  // Tokens of `prompt` from here on were generated earlier (a continuation after a fail-over):
+  // they take the absorbed attention path and count as generated for penalties and the noise
+  // position. In [1, prompt size]; default: none.
+  std::optional<int64_t> generated_from;
+  SamplingParams sampling;
+  int32_t priority = 0;    // lower runs first; ties in order of arrival
+  std::string cache_salt;  // requests share cached prefixes only with an equal salt
+};
+
+struct TokenLogprob {
+  TokenId token = 0;
+  float logprob = 0.0f;                        // -infinity for a token the model rules out
+  std::vector<std::pair<TokenId, float>> top;  // best first; as many as were asked for
+};
+
+enum class FinishReason {
+  kStop,    // an end-of-sequence or stop token (not part of the output)
+  kLength,  // max_tokens or the model's context was reached
+  kCancelled,
+  kError,  // the step failed; `error` says why
+};
+
+const char* to_string(FinishReason reason);
+
+struct Usage {
+  int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;      // of the prompt, found in the prefix cache
+  int64_t completion_tokens = 0;  // tokens sent, and the stop token where one ended the answer
+};
+
+// News of one request. Prompt log-probabilities come first, in order, possibly in several events;
+// then tokens, one an event; the event with `finish` is the last one and comes exactly once (with
+// kLength it usually carries the last token).
+struct Event {
+  std::vector<TokenLogprob> prompt_logprobs;  // of prompt tokens 1, 2, ... in order
+  std::optional<TokenId> token;
+  // With logprobs: of `token`; with finish kStop by a stop token there is no token.
+  std::optional<TokenLogprob> logprob;
+  std::optional<FinishReason> finish;
+  std::optional<TokenId> stop_token;  // with kStop: which one
+  std::optional<Error> error;         // with kError
+  Usage usage;                        // up to here
+  // Seconds from submit() to the first step with this request; in its first event after that.
+  std::optional<double> queue_seconds;
+};
+
+// Called on the engine's thread, one event at a time; must return quickly and not block.
+using Listener = std::function<void(const Event&)>;
+
+struct EngineOptions {
+  std::vector<TokenId> eos_token_ids = {};
+  int64_t max_running = 64;     // sequences in a step at most
+  int64_t max_waiting = 1024;   // submit() answers kResourceExhausted beyond
+  int64_t prefill_chunk = 512;  // prompt tokens a step at most, shared by all sequences
+};
+
+// Snapshot for metrics and /health. Totals count since the start.
+struct EngineStats {
+  int64_t running = 0;
+  int64_t waiting = 0;  // preempted ones too
+  int64_t kv_blocks_total = 0;
+  int64_t kv_blocks_used = 0;
+  uint64_t prompt_tokens = 0;     // of requests that were begun
+  uint64_t generated_tokens = 0;  // stop tokens too
+  uint64_t preemptions = 0;
+  uint64_t steps = 0;
+  uint64_t finished_stop = 0;
+  uint64_t finished_length = 0;
+  uint64_t cancelled = 0;
+  uint64_t failed = 0;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;  // cancels what is left and joins the engine's thread
+
+  // Thread-safe. Errors, all before anything is queued: kInvalidArgument (empty prompt, token out
+  // of range, prompt longer than the context or than the cache could ever hold; both counts are
+  // named), kResourceExhausted (queue full), kUnavailable (draining).
+  virtual Result<RequestId> submit(Request request, Listener listener) = 0;
+
+  // Thread-safe; unknown or finished ids are ignored. The request's work stops within one step
+  // and its listener gets kCancelled unless it finished before.
+  virtual void cancel(RequestId id) = 0;
+
+  // From now on submit() answers kUnavailable; what runs or waits goes on.
+  virtual void drain() = 0;
+  // Whether nothing runs or waits.
+  virtual bool idle() const = 0;
+
+  virtual EngineStats stats() const = 0;
+  virtual int64_t vocab_size() const = 0;
+  virtual int64_t max_context() const = 0;  // prompt and answer; no more than the cache holds
+};
+
+// Starts the engine's thread over `model`. kInvalidArgument: options or the model's limits leave
+// no room for one sequence. max_running and prefill_chunk are cut to the model's limits.
+Result<std::unique_ptr<Engine>> make_engine(std::unique_ptr<models::CausalLm> model,
+                                            EngineOptions options);
+
+}  // namespace fathom::engine

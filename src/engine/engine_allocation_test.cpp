@@ -1,0 +1,53 @@
+// A decode step allocates nothing. A binary of its own, for it replaces the global operator new.
+#include <gtest/gtest.h>
+
+#include <optional>
+
+#include "base/allocation_counter_for_tests.h"
+#include "engine/engine_harness.h"
+
+namespace fathom::engine {
+namespace {
+
+TEST(EngineAllocation, TheCountingWorks) {
+  AllocationCounter allocations;
+  std::make_unique<int>(1);
+  EXPECT_EQ(allocations.stop(), 1);
+}
+
+TEST(EngineAllocation, ADecodeStepAllocatesNothing) {
+  constexpr int64_t kFirst = 20;  // all eight are decoding by then
+  constexpr int64_t kLast = 150;
+  const auto engine = start(roomy_limits());
+  Client done;
+  int64_t counted = -1;
+  std::optional<AllocationCounter> allocations;
+  for (size_t i = 0; i < 7; ++i) {
+    Request request = some_request(5, 400, i + 1);
+    if (i % 2 == 0) request.sampling.top_p = 0.9f;
+    if (i % 3 == 0) request.sampling.top_k = 10;
+    if (i == 1) request.sampling.repetition_penalty = 1.1f;
+    if (i == 2) request.sampling.frequency_penalty = 0.1f;
+    if (i == 3) request.sampling.logit_bias = {{1, 1.0f}, {2, -100.0f}};
+    if (i == 4) request.sampling.temperature = 0.0f;
+    if (i == 5) request.sampling.stop_token_ids = {3};
+    if (i == 5) request.sampling.min_tokens = 300;
+    ASSERT_TRUE(engine->submit(request, [](const Event&) {}).ok());  // collecting would allocate
+  }
+  auto id =
+      engine->submit(some_request(5, 400, 99), [&, listener = done.listener()](const Event& event) {
+        if (event.usage.completion_tokens == kFirst) {
+          allocations.emplace();
+        }
+        if (event.usage.completion_tokens == kLast) {
+          counted = allocations->stop();
+        }
+        if (event.finish) listener(event);
+      });
+  ASSERT_TRUE(id.ok());
+  done.wait();
+  EXPECT_EQ(counted, 0);
+}
+
+}  // namespace
+}  // namespace fathom::engine

@@ -1,0 +1,151 @@
+// A model for tests whose logits are a hash of the whole prefix, read back through the block
+// tables. It keeps token, position and path (given or generated) of each row in a paged cache, so
+// that a wrong slot, table, position, path or a block shared by mistake changes the answer or is
+// reported. fake_logits() says what it must answer, from the tokens alone.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "models/causal_lm.h"
+
+namespace fathom::engine {
+
+inline uint64_t fake_mix(uint64_t value) {  // the finaliser of splitmix64
+  value += 0x9E3779B97F4A7C15;
+  value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
+  value = (value ^ (value >> 27)) * 0x94D049BB133111EB;
+  return value ^ (value >> 31);
+}
+
+inline uint64_t fake_extend(uint64_t hash, int32_t token, bool generated) {
+  return fake_mix(hash ^ (static_cast<uint64_t>(token) * 2 + (generated ? 1 : 0)));
+}
+
+// Logits in [-4, 4) that follow from the hash of a prefix.
+inline void fake_row(uint64_t hash, std::span<float> row) {
+  for (size_t token = 0; token < row.size(); ++token) {
+    const uint64_t bits = fake_mix(hash + token) >> 40;
+    row[token] = static_cast<float>(bits) * 0x1p-21f - 4.0f;
+  }
+}
+
+// What the model must answer after `tokens`, of which those from `given` on were generated.
+inline std::vector<float> fake_logits(std::span<const int32_t> tokens, int64_t given,
+                                      int64_t vocab_size) {
+  uint64_t hash = 0;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    hash = fake_extend(hash, tokens[i], static_cast<int64_t>(i) >= given);
+  }
+  std::vector<float> row(static_cast<size_t>(vocab_size));
+  fake_row(hash, row);
+  return row;
+}
+
+class FakeModel final : public models::CausalLm {
+ public:
+  // Called before each step on the engine's thread; an error fails the step.
+  using BeforeStep = std::function<Status(const models::StepBatch&)>;
+
+  FakeModel(int64_t vocab_size, const models::RunLimits& limits, BeforeStep before_step = {})
+      : vocab_size_(vocab_size),
+        limits_(limits),
+        before_step_(std::move(before_step)),
+        cache_(static_cast<size_t>(limits.num_kv_blocks * limits.kv_block_size)),
+        owners_(static_cast<size_t>(limits.max_step_tokens)),
+        logits_(static_cast<size_t>(limits.max_logit_rows * vocab_size)) {}
+
+  int64_t vocab_size() const override { return vocab_size_; }
+  const models::RunLimits& limits() const override { return limits_; }
+
+  Result<std::span<const float>> forward(const models::StepBatch& batch) override {
+    check_sizes(batch);
+    if (before_step_) FATHOM_TRY(before_step_(batch));
+    std::fill(owners_.begin(), owners_.end(), nullptr);
+    for (const fathom_sequence& sequence : batch.given) store(batch, sequence, false);
+    for (const fathom_sequence& sequence : batch.generated) store(batch, sequence, true);
+    for (size_t row = 0; row < batch.tokens.size(); ++row) {
+      FATHOM_CHECK(owners_[row] != nullptr, "every row belongs to a sequence");
+    }
+    const auto vocab = static_cast<size_t>(vocab_size_);
+    const std::span<float> logits(logits_.data(), batch.logit_rows.size() * vocab);
+    for (size_t i = 0; i < batch.logit_rows.size(); ++i) {
+      const auto row = static_cast<size_t>(batch.logit_rows[i]);
+      fake_row(hash_before(*owners_[row], batch.positions[row]), logits.subspan(i * vocab, vocab));
+    }
+    return std::span<const float>(logits);
+  }
+
+ private:
+  struct Entry {
+    int32_t token = -1;
+    int32_t position = -1;
+    bool generated = false;
+  };
+
+  void check_sizes(const models::StepBatch& batch) const {
+    const auto rows = static_cast<int64_t>(batch.tokens.size());
+    FATHOM_CHECK(rows >= 1 && rows <= limits_.max_step_tokens, "rows fit the step");
+    FATHOM_CHECK(batch.positions.size() == batch.tokens.size(), "a position a row");
+    FATHOM_CHECK(batch.slots.size() == batch.tokens.size(), "a slot a row");
+    FATHOM_CHECK(static_cast<int64_t>(batch.logit_rows.size()) <= limits_.max_logit_rows,
+                 "logit rows fit the step");
+    FATHOM_CHECK(static_cast<int64_t>(batch.given.size()) <= limits_.max_step_sequences &&
+                     static_cast<int64_t>(batch.generated.size()) <= limits_.max_step_sequences,
+                 "sequences fit the step");
+    for (size_t i = 0; i < batch.logit_rows.size(); ++i) {
+      FATHOM_CHECK(
+          batch.logit_rows[i] < rows && (i == 0 || batch.logit_rows[i - 1] < batch.logit_rows[i]),
+          "logit rows rise");
+    }
+  }
+
+  size_t slot_of(const fathom_sequence& sequence, int64_t position) const {
+    const int64_t index = position / limits_.kv_block_size;
+    FATHOM_CHECK(index < sequence.block_table_size, "the block table covers the position");
+    const int64_t block = sequence.block_table[index];
+    FATHOM_CHECK(block >= 0 && block < limits_.num_kv_blocks, "the block exists");
+    return static_cast<size_t>(block * limits_.kv_block_size + position % limits_.kv_block_size);
+  }
+
+  void store(const models::StepBatch& batch, const fathom_sequence& sequence, bool generated) {
+    FATHOM_CHECK(sequence.query_count >= 1, "an entry has rows");
+    for (int64_t i = 0; i < sequence.query_count; ++i) {
+      const auto row = static_cast<size_t>(sequence.query_begin + i);
+      const int64_t position = sequence.context + i;
+      FATHOM_CHECK(row < batch.tokens.size(), "an entry's rows are in the step");
+      FATHOM_CHECK(std::exchange(owners_[row], &sequence) == nullptr,
+                   "a row belongs to one sequence");
+      FATHOM_CHECK(batch.positions[row] == position && position < limits_.max_context,
+                   "positions follow the context");
+      const size_t slot = slot_of(sequence, position);
+      FATHOM_CHECK(batch.slots[row] == static_cast<int64_t>(slot), "slots follow the block table");
+      cache_[slot] = {batch.tokens[row], static_cast<int32_t>(position), generated};
+    }
+  }
+
+  uint64_t hash_before(const fathom_sequence& sequence, int64_t last) const {
+    uint64_t hash = 0;
+    for (int64_t position = 0; position <= last; ++position) {
+      const Entry& entry = cache_[slot_of(sequence, position)];
+      FATHOM_CHECK(entry.position == position, "the cache holds this position at its slot");
+      hash = fake_extend(hash, entry.token, entry.generated);
+    }
+    return hash;
+  }
+
+  int64_t vocab_size_;
+  models::RunLimits limits_;
+  BeforeStep before_step_;
+  std::vector<Entry> cache_;
+  std::vector<const fathom_sequence*> owners_;  // of each row
+  std::vector<float> logits_;
+};
+
+}  // namespace fathom::engine

@@ -1,0 +1,48 @@
+// Draws the next token from one row of logits. A pure function of its arguments: the same row,
+// parameters, tokens and seed give the same token.
+//
+// Order: repetition penalty, presence and frequency penalties, logit_bias, banned tokens; then
+// greedy, or temperature, min_p, top_k, top_p, each over what the one before left, and the inverse
+// of the cumulative distribution in order of token ids at one uniform number of
+// (seed, position in the answer). Equal logits rank by token id, lower first. A logit that is not
+// finite is never drawn.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace fathom::engine {
+
+struct Candidate {
+  float logit = 0.0f;
+  TokenId token = 0;
+  double weight = 0.0;  // probability before it is normalised; the best token's is 1
+};
+
+// Working space of the sampler and of log-probabilities, made once for a vocabulary.
+struct SamplerScratch {
+  explicit SamplerScratch(int64_t vocab_size);
+
+  std::vector<float> logits;          // [vocab]
+  std::vector<int32_t> counts;        // [vocab], zero between calls
+  std::vector<Candidate> candidates;  // capacity vocab
+  std::vector<TokenId> ranking;       // [vocab]
+};
+
+struct Draw {
+  const SamplingParams& params;
+  std::span<const TokenId> tokens;  // prompt and answer so far
+  int64_t generated_from = 0;       // where in `tokens` the answer begins
+  std::span<const TokenId> banned;  // may not be drawn now
+  uint64_t seed = 0;
+};
+
+// nullopt where no logit is finite (or every token that has one is banned).
+std::optional<TokenId> sample(std::span<const float> logits, const Draw& draw,
+                              SamplerScratch& scratch);
+
+}  // namespace fathom::engine

@@ -1,0 +1,129 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace fathom::engine {
+namespace {
+
+bool runs_before(const Sequence* a, const Sequence* b) {
+  return a->priority != b->priority ? a->priority < b->priority : a->id < b->id;
+}
+
+void insert_in_order(std::vector<Sequence*>& queue, Sequence& sequence) {
+  queue.insert(std::upper_bound(queue.begin(), queue.end(), &sequence, runs_before), &sequence);
+}
+
+}  // namespace
+
+Scheduler::Scheduler(const SchedulerLimits& limits, BlockPool& pool)
+    : limits_(limits), pool_(pool) {
+  FATHOM_CHECK(limits.max_running >= 1 && limits.prefill_chunk >= 1 && limits.block_size >= 1 &&
+                   limits.max_running <= limits.max_step_tokens &&
+                   limits.max_running <= limits.max_logit_rows,
+               "scheduler: expected limits with room for one row of every running sequence");
+  running_.reserve(static_cast<size_t>(limits.max_running));
+  waiting_.reserve(static_cast<size_t>(limits.max_running + limits.max_waiting));
+  step_.reserve(static_cast<size_t>(limits.max_running));
+}
+
+void Scheduler::add(Sequence& sequence) {
+  insert_in_order(waiting_, sequence);
+}
+
+void Scheduler::remove(Sequence& sequence) {
+  const size_t found = std::erase(running_, &sequence) + std::erase(waiting_, &sequence);
+  FATHOM_CHECK(found == 1, "scheduler: expected a sequence in one queue");
+  pool_.release(sequence.blocks);
+}
+
+std::span<const Chunk> Scheduler::next_step() {
+  step_.clear();
+  tokens_left_ = limits_.max_step_tokens;
+  logits_left_ = limits_.max_logit_rows;
+  admit();
+  decode();
+  prefill();
+  return step_;
+}
+
+void Scheduler::admit() {
+  while (!waiting_.empty() && num_running() < limits_.max_running && fits(*waiting_.front())) {
+    Sequence& sequence = *waiting_.front();
+    waiting_.erase(waiting_.begin());
+    FATHOM_CHECK(grow(sequence), "scheduler: expected blocks for an admitted sequence");
+    insert_in_order(running_, sequence);
+  }
+}
+
+void Scheduler::decode() {
+  for (int64_t i = 0; i < num_running(); ++i) {
+    Sequence& sequence = *running_[static_cast<size_t>(i)];
+    if (sequence.remaining() != 1) continue;
+    while (!grow(sequence)) {
+      preempt_last();  // never one of this step: those come before i
+      if (i == num_running()) return;
+    }
+    schedule(sequence, 1);
+  }
+}
+
+void Scheduler::prefill() {
+  int64_t rows_left = limits_.prefill_chunk;
+  for (Sequence* sequence : running_) {
+    if (sequence->remaining() > 1) rows_left -= schedule(*sequence, rows_left);
+  }
+}
+
+bool Scheduler::fits(const Sequence& waiting) const {
+  return pool_.available() >= blocks_for(waiting) + num_running() &&
+         unread_before(waiting) < limits_.prefill_chunk;
+}
+
+int64_t Scheduler::unread_before(const Sequence& waiting) const {
+  int64_t rows = 0;
+  for (const Sequence* sequence : running_) {
+    if (runs_before(sequence, &waiting) && sequence->remaining() > 1) rows += sequence->remaining();
+  }
+  return rows;
+}
+
+int64_t Scheduler::blocks_for(const Sequence& sequence) const {
+  return (sequence.length() + limits_.block_size - 1) / limits_.block_size;
+}
+
+// Extends the block table to all of the sequence's tokens, or changes nothing.
+bool Scheduler::grow(Sequence& sequence) {
+  const int64_t missing = blocks_for(sequence) - static_cast<int64_t>(sequence.blocks.size());
+  if (missing > pool_.available()) return false;
+  for (int64_t i = 0; i < missing; ++i) sequence.blocks.push_back(pool_.take());
+  return true;
+}
+
+void Scheduler::preempt_last() {
+  Sequence& sequence = *running_.back();
+  running_.pop_back();
+  pool_.release(sequence.blocks);
+  sequence.computed = 0;
+  insert_in_order(waiting_, sequence);
+  ++preemptions_;
+}
+
+// Adds up to `max_rows` of the sequence's next rows to the step, fewer where the step is full.
+int64_t Scheduler::schedule(Sequence& sequence, int64_t max_rows) {
+  const int64_t limit = std::min({max_rows, sequence.remaining(), tokens_left_});
+  Chunk chunk{&sequence, 0, 0};
+  for (; chunk.rows < limit; ++chunk.rows) {
+    if (!sequence.wants_logits(sequence.computed + chunk.rows)) continue;
+    if (chunk.logit_rows == logits_left_) break;
+    ++chunk.logit_rows;
+  }
+  if (chunk.rows == 0) return 0;
+  tokens_left_ -= chunk.rows;
+  logits_left_ -= chunk.logit_rows;
+  step_.push_back(chunk);
+  return chunk.rows;
+}
+
+}  // namespace fathom::engine

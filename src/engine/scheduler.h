@@ -1,0 +1,80 @@
+// Decides what each step runs, from the queues and the free KV blocks alone: no model, no thread,
+// no clock, so a planner can drive it on a virtual one.
+//
+// A step is: one row of every running sequence that is decoding, then prompts in order (priority,
+// then arrival) until the prefill budget is spent. A waiting sequence is admitted when it would
+// get rows in this step and the pool holds blocks for all its tokens and one more for each running
+// sequence; so a prompt never stops half-read for want of blocks, and a sequence preempted for
+// them does not come back at once. When a decoding sequence finds no block, the last in order is
+// preempted: it gives its blocks back and waits, first of its priority, to be computed anew.
+// Nobody overtakes the head of the queue, so nobody starves; the first in order is never
+// preempted, so there is always progress.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/block_pool.h"
+#include "engine/sequence.h"
+
+namespace fathom::engine {
+
+struct SchedulerLimits {
+  int64_t max_running = 0;      // at most max_step_tokens and max_logit_rows
+  int64_t max_waiting = 0;      // queue slots set aside; more may wait, at the cost of allocating
+  int64_t prefill_chunk = 0;    // rows a step of sequences with more than one row to run
+  int64_t max_step_tokens = 0;  // rows a step
+  int64_t max_logit_rows = 0;   // rows a step that want logits
+  int64_t block_size = 0;       // tokens a KV block
+};
+
+// Rows [computed, computed + rows) of one sequence in a step.
+struct Chunk {
+  Sequence* sequence = nullptr;
+  int64_t rows = 0;
+  int64_t logit_rows = 0;  // how many of them want logits
+};
+
+class Scheduler {
+ public:
+  // A sequence may never need more than pool.total() blocks; the caller sees to that.
+  Scheduler(const SchedulerLimits& limits, BlockPool& pool);
+
+  // Queues a sequence, which must stay where it is in memory until it is removed.
+  void add(Sequence& sequence);
+  // Forgets a sequence, running or waiting; its blocks are free at once.
+  void remove(Sequence& sequence);
+
+  // The next step, valid until the next call; never empty while has_work(). Once it has run, the
+  // caller adds each chunk's rows to its sequence's `computed`.
+  std::span<const Chunk> next_step();
+
+  bool has_work() const { return !running_.empty() || !waiting_.empty(); }
+  int64_t num_running() const { return static_cast<int64_t>(running_.size()); }
+  int64_t num_waiting() const { return static_cast<int64_t>(waiting_.size()); }
+  uint64_t preemptions() const { return preemptions_; }
+
+ private:
+  void admit();
+  void decode();
+  void prefill();
+
+  bool fits(const Sequence& waiting) const;
+  int64_t unread_before(const Sequence& waiting) const;
+  int64_t blocks_for(const Sequence& sequence) const;
+  bool grow(Sequence& sequence);
+  void preempt_last();
+  int64_t schedule(Sequence& sequence, int64_t max_rows);
+
+  SchedulerLimits limits_;
+  BlockPool& pool_;
+  std::vector<Sequence*> running_;  // both in order of priority, then arrival
+  std::vector<Sequence*> waiting_;
+  std::vector<Chunk> step_;
+  int64_t tokens_left_ = 0;  // of the step being decided
+  int64_t logits_left_ = 0;
+  uint64_t preemptions_ = 0;
+};
+
+}  // namespace fathom::engine

@@ -1,0 +1,221 @@
+#include "engine/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+#include <random>
+#include <set>
+
+namespace fathom::engine {
+namespace {
+
+SchedulerLimits roomy() {
+  return {.max_running = 8,
+          .max_waiting = 64,
+          .prefill_chunk = 16,
+          .max_step_tokens = 32,
+          .max_logit_rows = 8,
+          .block_size = 4};
+}
+
+// A scheduler with sequences whose tokens do not matter, as a planner would drive it.
+struct Bench {
+  Bench(const SchedulerLimits& scheduler_limits, int64_t num_blocks)
+      : limits(scheduler_limits), pool(num_blocks), scheduler(limits, pool) {}
+
+  Sequence& add(int64_t prompt, int64_t max_new, int32_t priority = 0) {
+    Sequence& sequence = sequences.emplace_back();
+    sequence.id = sequences.size();
+    sequence.priority = priority;
+    sequence.tokens.assign(static_cast<size_t>(prompt), 0);
+    sequence.prompt_size = prompt;
+    sequence.given_size = prompt;
+    sequence.max_new = max_new;
+    scheduler.add(sequence);
+    return sequence;
+  }
+
+  // Runs one step; returns the rows of each sequence in it.
+  std::map<const Sequence*, int64_t> step() {
+    std::map<const Sequence*, int64_t> rows;
+    for (const Chunk& chunk : scheduler.next_step()) {
+      rows[chunk.sequence] = chunk.rows;
+      Sequence& sequence = *chunk.sequence;
+      sequence.computed += chunk.rows;
+      if (sequence.remaining() > 0) continue;
+      sequence.tokens.push_back(0);
+      if (sequence.generated() == sequence.max_new) scheduler.remove(sequence);
+    }
+    return rows;
+  }
+
+  SchedulerLimits limits;
+  BlockPool pool;
+  Scheduler scheduler;
+  std::deque<Sequence> sequences;
+};
+
+using Rows = std::map<const Sequence*, int64_t>;
+
+TEST(Scheduler, DecodesAllThenReadsPromptsInOrder) {
+  Bench bench(roomy(), 100);
+  const Sequence& a = bench.add(3, 9);
+  const Sequence& b = bench.add(5, 9);
+  EXPECT_EQ(bench.step(), (Rows{{&a, 3}, {&b, 5}}));
+  const Sequence& c = bench.add(20, 9);
+  const Sequence& d = bench.add(10, 9);
+  EXPECT_EQ(bench.step(), (Rows{{&a, 1}, {&b, 1}, {&c, 16}}));
+  EXPECT_EQ(bench.step(), (Rows{{&a, 1}, {&b, 1}, {&c, 4}, {&d, 10}}));
+  EXPECT_EQ(bench.step(), (Rows{{&a, 1}, {&b, 1}, {&c, 1}, {&d, 1}}));
+}
+
+TEST(Scheduler, LowerPriorityValueGoesFirst) {
+  Bench bench(roomy(), 100);
+  const Sequence& late = bench.add(12, 2, 5);
+  const Sequence& urgent = bench.add(10, 2, -1);
+  EXPECT_EQ(bench.step(), (Rows{{&urgent, 10}, {&late, 6}}));
+}
+
+TEST(Scheduler, AnUrgentPromptNeedNotWaitForALongOne) {
+  Bench bench(roomy(), 100);
+  const Sequence& slow = bench.add(100, 2);
+  EXPECT_EQ(bench.step(), (Rows{{&slow, 16}}));
+  const Sequence& behind = bench.add(4, 2);
+  const Sequence& urgent = bench.add(10, 2, -1);
+  EXPECT_EQ(bench.step(), (Rows{{&urgent, 10}, {&slow, 6}}));
+  EXPECT_EQ(behind.computed, 0);
+  EXPECT_TRUE(behind.blocks.empty());  // not admitted before it can begin
+}
+
+TEST(Scheduler, AdmitsOnlyWithHeadroomForWhatRuns) {
+  Bench bench(roomy(), 5);
+  const Sequence& a = bench.add(8, 20);  // 2 blocks, and soon a third
+  EXPECT_EQ(bench.step(), (Rows{{&a, 8}}));
+  const Sequence& b = bench.add(9, 20);  // 3 blocks: exactly what is left
+  EXPECT_EQ(bench.step(), (Rows{{&a, 1}}));
+  EXPECT_TRUE(b.blocks.empty());
+  EXPECT_EQ(bench.scheduler.preemptions(), 0u);  // not admitted, rather than thrown out at once
+}
+
+TEST(Scheduler, NobodyOvertakesTheHeadOfTheQueue) {
+  Bench bench(roomy(), 6);
+  const Sequence& a = bench.add(12, 20);
+  bench.step();
+  const Sequence& large = bench.add(16, 20);
+  const Sequence& small = bench.add(1, 20);
+  EXPECT_EQ(bench.step(), (Rows{{&a, 1}}));
+  EXPECT_TRUE(large.blocks.empty());
+  EXPECT_TRUE(small.blocks.empty());
+}
+
+TEST(Scheduler, PreemptsTheLastOfTheLowestPriority) {
+  Bench bench(roomy(), 7);
+  const Sequence& low = bench.add(4, 30, 1);
+  const Sequence& first = bench.add(4, 30);
+  const Sequence& second = bench.add(4, 30);
+  EXPECT_EQ(bench.step(), (Rows{{&low, 4}, {&first, 4}, {&second, 4}}));
+  while (bench.scheduler.preemptions() == 0) bench.step();
+  EXPECT_TRUE(low.blocks.empty());
+  EXPECT_EQ(low.computed, 0);
+  EXPECT_EQ(first.remaining(), 1);
+  EXPECT_EQ(second.remaining(), 1);
+  while (bench.scheduler.preemptions() == 1) bench.step();
+  EXPECT_TRUE(second.blocks.empty());
+  EXPECT_EQ(first.remaining(), 1);
+}
+
+TEST(Scheduler, BoundsAChunkByItsLogitRows) {
+  SchedulerLimits limits = roomy();
+  limits.max_running = 2;
+  limits.max_logit_rows = 3;
+  Bench bench(limits, 100);
+  const Sequence& decoding = bench.add(2, 30);
+  bench.step();
+  Sequence& scored = bench.add(6, 30);
+  scored.sampling.prompt_logprobs = 0;
+  EXPECT_EQ(bench.step(), (Rows{{&decoding, 1}, {&scored, 2}}));
+  scored.prompt_scored = 5;  // as when it was preempted later: nothing is scored twice
+  EXPECT_EQ(bench.step(), (Rows{{&decoding, 1}, {&scored, 4}}));
+}
+
+// Random loads: the limits hold, blocks cover the rows and belong to one sequence, every decoding
+// sequence runs unless it was preempted, the most urgent always advances, and all end.
+TEST(Scheduler, RandomLoadsKeepTheInvariants) {
+  for (uint64_t seed = 1; seed <= 150; ++seed) {
+    std::mt19937_64 random(seed);
+    const auto up_to = [&](int64_t most) {
+      return 1 + static_cast<int64_t>(random() % static_cast<uint64_t>(most));
+    };
+    SchedulerLimits limits;
+    limits.max_running = up_to(8);
+    limits.max_waiting = 64;
+    limits.prefill_chunk = up_to(20);
+    limits.max_step_tokens = limits.max_running + up_to(16) - 1;
+    limits.max_logit_rows = limits.max_running + up_to(4) - 1;
+    limits.block_size = up_to(5);
+    const int64_t num_blocks = 3 + up_to(12);
+    const int64_t capacity = num_blocks * limits.block_size;
+    Bench bench(limits, num_blocks);
+
+    int64_t to_come = 25;
+    int64_t steps = 0;
+    while (to_come > 0 || bench.scheduler.has_work()) {
+      ASSERT_LT(++steps, 5000) << "seed " << seed;
+      if (to_come > 0 && (random() % 3 == 0 || !bench.scheduler.has_work())) {
+        const int64_t prompt = up_to(capacity);
+        const int64_t max_new = std::min(up_to(30), capacity - prompt);
+        Sequence& added =
+            bench.add(prompt, std::max<int64_t>(max_new, 1), static_cast<int32_t>(random() % 3));
+        if (random() % 4 == 0) added.sampling.prompt_logprobs = 0;
+        --to_come;
+      }
+      std::set<const Sequence*> decoding;
+      for (const Sequence& sequence : bench.sequences) {
+        if (!sequence.blocks.empty() && sequence.remaining() == 1) decoding.insert(&sequence);
+      }
+      const auto chunks = bench.scheduler.next_step();
+      ASSERT_FALSE(chunks.empty());
+      int64_t rows = 0;
+      int64_t logit_rows = 0;
+      for (const Chunk& chunk : chunks) {
+        rows += chunk.rows;
+        logit_rows += chunk.logit_rows;
+        decoding.erase(chunk.sequence);
+        ASSERT_GE(static_cast<int64_t>(chunk.sequence->blocks.size()) * limits.block_size,
+                  chunk.sequence->computed + chunk.rows);
+      }
+      ASSERT_LE(rows, limits.max_step_tokens);
+      ASSERT_LE(logit_rows, limits.max_logit_rows);
+      for (const Sequence* sequence : decoding) ASSERT_TRUE(sequence->blocks.empty());
+      std::set<int32_t> owned;
+      int64_t taken = 0;
+      for (const Sequence& sequence : bench.sequences) {
+        owned.insert(sequence.blocks.begin(), sequence.blocks.end());
+        taken += static_cast<int64_t>(sequence.blocks.size());
+      }
+      ASSERT_EQ(static_cast<int64_t>(owned.size()), taken);
+      ASSERT_EQ(taken, bench.pool.used());
+
+      for (const Chunk& chunk : chunks) {
+        Sequence& sequence = *chunk.sequence;
+        const int64_t end = sequence.computed + chunk.rows;
+        for (int64_t row = sequence.computed; row < end; ++row) {
+          if (row + 1 < sequence.prompt_size && sequence.wants_logits(row)) {
+            ++sequence.prompt_scored;
+          }
+        }
+        sequence.computed = end;
+        if (sequence.remaining() > 0) continue;
+        sequence.tokens.push_back(0);
+        if (sequence.generated() >= sequence.max_new || sequence.length() >= capacity) {
+          bench.scheduler.remove(sequence);
+        }
+      }
+    }
+    EXPECT_EQ(bench.pool.used(), 0);
+  }
+}
+
+}  // namespace
+}  // namespace fathom::engine

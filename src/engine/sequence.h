@@ -1,0 +1,41 @@
+// The state of one request between steps. What a step does to it follows from `tokens` and
+// `computed` alone: rows [computed, tokens.size()) are still to run, and the last row's logits
+// give the next token. A prompt being read, a decoding sequence (one row to run) and the replay of
+// a preempted one (computed back to 0) are all the same thing.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace fathom::engine {
+
+struct Sequence {
+  RequestId id = 0;  // rises with arrival
+  int32_t priority = 0;
+  SamplingParams sampling;
+  uint64_t seed = 0;
+  std::vector<TokenId> stop_tokens;  // end of sequence (unless ignored) and the request's own
+  int64_t max_new = 0;               // tokens to generate at most, by max_tokens and the context
+
+  std::vector<TokenId> tokens;  // the prompt, then what was generated; never reallocates
+  int64_t prompt_size = 0;
+  int64_t given_size = 0;     // rows from here on take the path of generated tokens
+  int64_t prompt_scored = 0;  // prompt log-probabilities that were already sent
+
+  int64_t computed = 0;         // leading tokens whose latents are in the cache
+  std::vector<int32_t> blocks;  // block table; never reallocates
+
+  int64_t length() const { return static_cast<int64_t>(tokens.size()); }
+  int64_t remaining() const { return length() - computed; }
+  int64_t generated() const { return length() - prompt_size; }
+
+  // Row r's logits tell of token r + 1: an unscored prompt token, or the next one to sample.
+  bool wants_logits(int64_t row) const {
+    if (row + 1 == length()) return max_new > 0;
+    return sampling.prompt_logprobs && row >= prompt_scored && row + 1 < prompt_size;
+  }
+};
+
+}  // namespace fathom::engine

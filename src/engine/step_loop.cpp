@@ -1,0 +1,177 @@
+#include "engine/step_loop.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/check.h"
+#include "engine/logprobs.h"
+
+namespace fathom::engine {
+namespace {
+
+SchedulerLimits scheduler_limits(const models::RunLimits& model, const EngineOptions& options) {
+  return {.max_running = std::min({options.max_running, model.max_step_sequences,
+                                   model.max_step_tokens, model.max_logit_rows}),
+          .max_waiting = options.max_waiting,
+          .prefill_chunk = std::min(options.prefill_chunk, model.max_step_tokens),
+          .max_step_tokens = model.max_step_tokens,
+          .max_logit_rows = model.max_logit_rows,
+          .block_size = model.kv_block_size};
+}
+
+Error not_finite() {
+  return {ErrorCode::kInternal, "sample: logits are not finite"};
+}
+
+void clear(Event& event) {
+  event.prompt_logprobs.clear();
+  event.token.reset();
+  event.logprob.reset();
+  event.finish.reset();
+  event.stop_token.reset();
+  event.error.reset();
+}
+
+}  // namespace
+
+StepLoop::StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions& options,
+                   Retire retire)
+    : pool_(model->limits().num_kv_blocks),
+      scheduler_(scheduler_limits(model->limits(), options), pool_),
+      runner_(std::move(model)),
+      scratch_(runner_.model().vocab_size()),
+      retire_(std::move(retire)) {}
+
+void StepLoop::schedule() {
+  chunks_ = scheduler_.next_step();
+  FATHOM_CHECK(!chunks_.empty(), "scheduler: expected rows to run while there is work");
+  const auto now = std::chrono::steady_clock::now();
+  for (const Chunk& chunk : chunks_) {
+    Task& task = static_cast<Task&>(*chunk.sequence);
+    if (std::exchange(task.begun, true)) continue;
+    task.queue_seconds = std::chrono::duration<double>(now - task.submitted).count();
+    counts_.prompt_tokens += static_cast<uint64_t>(task.prompt_size);
+  }
+}
+
+void StepLoop::run() {
+  auto logits = runner_.run(chunks_);
+  ++counts_.steps;
+  const auto vocab = static_cast<size_t>(model().vocab_size());
+  size_t row = 0;
+  for (const Chunk& chunk : chunks_) {
+    Task& task = static_cast<Task&>(*chunk.sequence);
+    const auto rows = static_cast<size_t>(chunk.logit_rows);
+    if (logits.ok()) {
+      advance(task, chunk.rows, logits->subspan(row * vocab, rows * vocab));
+    } else {
+      finish(task, FinishReason::kError, logits.error());
+    }
+    row += rows;
+  }
+}
+
+EngineStats StepLoop::stats() const {
+  EngineStats stats = counts_;
+  stats.running = scheduler_.num_running();
+  stats.kv_blocks_total = pool_.total();
+  stats.kv_blocks_used = pool_.used();
+  stats.preemptions = scheduler_.preemptions();
+  return stats;
+}
+
+// Takes in what a step computed: `rows` more of the task's rows, and the logits it wanted of them.
+void StepLoop::advance(Task& task, int64_t rows, std::span<const float> logits) {
+  const int64_t end = task.computed + rows;
+  if (task.sampling.prompt_logprobs && !score_prompt(task, end, logits)) {
+    return finish(task, FinishReason::kError, not_finite());
+  }
+  task.computed = end;
+  if (task.remaining() > 0) return;
+  if (task.max_new == 0) return finish(task, FinishReason::kLength);
+  sample_next(task, logits);
+}
+
+// Sends the log-probabilities of the prompt tokens that rows [computed, end) tell of and takes
+// their rows off the front of `logits`. False where a row has no finite logit.
+bool StepLoop::score_prompt(Task& task, int64_t end, std::span<const float>& logits) {
+  const auto vocab = static_cast<size_t>(model().vocab_size());
+  int64_t scored = 0;
+  for (int64_t row = task.computed; row < std::min(end, task.prompt_size - 1); ++row) {
+    if (!task.wants_logits(row)) continue;
+    auto logprob = token_logprob(logits.first(vocab), task.tokens[static_cast<size_t>(row + 1)],
+                                 *task.sampling.prompt_logprobs, scratch_.ranking);
+    if (!logprob) {
+      event_.prompt_logprobs.clear();
+      return false;
+    }
+    event_.prompt_logprobs.push_back(std::move(*logprob));
+    logits = logits.subspan(vocab);
+    ++scored;
+  }
+  task.prompt_scored += scored;
+  if (scored > 0) send(task);
+  return true;
+}
+
+void StepLoop::sample_next(Task& task, std::span<const float> logits) {
+  const bool may_stop = task.generated() >= task.sampling.min_tokens;
+  const auto token = sample(logits,
+                            {.params = task.sampling,
+                             .tokens = task.tokens,
+                             .generated_from = task.given_size,
+                             .banned = may_stop ? std::span<const TokenId>() : task.stop_tokens,
+                             .seed = task.seed},
+                            scratch_);
+  if (!token) return finish(task, FinishReason::kError, not_finite());
+  ++counts_.generated_tokens;
+
+  const auto& stops = task.stop_tokens;
+  if (std::find(stops.begin(), stops.end(), *token) != stops.end()) {
+    event_.stop_token = token;
+    return finish(task, FinishReason::kStop);
+  }
+  if (task.sampling.logprobs) {
+    event_.logprob = token_logprob(logits, *token, *task.sampling.logprobs, scratch_.ranking);
+  }
+  task.tokens.push_back(*token);
+  event_.token = token;
+  if (task.generated() == task.max_new) return finish(task, FinishReason::kLength);
+  send(task);
+}
+
+// Calls the listener with event_ and clears it for the next one.
+void StepLoop::send(Task& task) {
+  event_.usage = {.prompt_tokens = task.prompt_size,
+                  .cached_tokens = 0,
+                  .completion_tokens = task.generated() + (event_.stop_token ? 1 : 0)};
+  event_.queue_seconds = std::exchange(task.queue_seconds, std::nullopt);
+  task.listener(event_);
+  clear(event_);
+}
+
+// When the listener hears of it, the task's blocks are free and nothing counts it any more.
+void StepLoop::finish(Task& task, FinishReason reason, std::optional<Error> error) {
+  scheduler_.remove(task);
+  switch (reason) {
+    case FinishReason::kStop:
+      ++counts_.finished_stop;
+      break;
+    case FinishReason::kLength:
+      ++counts_.finished_length;
+      break;
+    case FinishReason::kCancelled:
+      ++counts_.cancelled;
+      break;
+    case FinishReason::kError:
+      ++counts_.failed;
+      break;
+  }
+  const std::unique_ptr<Task> owned = retire_(task);
+  event_.finish = reason;
+  event_.error = std::move(error);
+  send(*owned);
+}
+
+}  // namespace fathom::engine

@@ -1,0 +1,33 @@
+#include "engine/task.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace fathom::engine {
+
+std::unique_ptr<Task> make_task(Request request, Listener listener, const TaskLimits& limits,
+                                const std::vector<TokenId>& eos_token_ids) {
+  FATHOM_CHECK(listener != nullptr, "submit: expected a listener");
+  auto task = std::make_unique<Task>();
+  task->listener = std::move(listener);
+  task->submitted = std::chrono::steady_clock::now();
+  task->priority = request.priority;
+  task->prompt_size = static_cast<int64_t>(request.prompt.size());
+  task->given_size = request.generated_from.value_or(task->prompt_size);
+  task->max_new = std::min(request.sampling.max_tokens, limits.max_context - task->prompt_size);
+  task->seed = request.sampling.seed.value_or(0);
+  if (!request.sampling.ignore_eos) task->stop_tokens = eos_token_ids;
+  task->stop_tokens.insert(task->stop_tokens.end(), request.sampling.stop_token_ids.begin(),
+                           request.sampling.stop_token_ids.end());
+  task->sampling = std::move(request.sampling);
+
+  const int64_t longest = task->prompt_size + task->max_new;
+  task->tokens = std::move(request.prompt);
+  task->tokens.reserve(static_cast<size_t>(longest));
+  task->blocks.reserve(static_cast<size_t>((longest + limits.block_size - 1) / limits.block_size));
+  return task;
+}
+
+}  // namespace fathom::engine

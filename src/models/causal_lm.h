@@ -1,0 +1,52 @@
+// What the engine knows of a model: token ids in, next-token logits out, over a paged cache.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "device/abi.h"
+
+namespace fathom::models {
+
+// The sizes that memory is planned for, once, before the first step.
+struct RunLimits {
+  int64_t max_step_tokens = 0;     // rows T of one step
+  int64_t max_logit_rows = 0;      // rows L of one step whose logits are wanted
+  int64_t max_context = 0;         // positions of one sequence
+  int64_t max_step_sequences = 0;  // sequences in one step
+  int64_t num_kv_blocks = 0;       // blocks in the cache of each layer
+  int32_t kv_block_size = 0;       // positions a block
+};
+
+// One step's work, on the host. A row is one token of one sequence. Every row belongs to exactly
+// one entry of `given` or `generated`, which say where its sequence's earlier latents are.
+struct StepBatch {
+  std::span<const int32_t> tokens;     // [T], in [0, vocab_size)
+  std::span<const int32_t> positions;  // [T], in [0, max_context)
+  std::span<const int64_t> slots;      // [T], block * kv_block_size + row: where the latent goes
+
+  // Rows of given (prompt) tokens take the expanded attention, rows of generated tokens the
+  // absorbed one, also when they are replayed later: so the same token always has the same bits.
+  // A sequence may have an entry in each list in one step, the given part first.
+  std::span<const fathom_sequence> given;
+  std::span<const fathom_sequence> generated;
+
+  std::span<const int32_t> logit_rows;  // [L], rising: rows whose next-token logits are wanted
+};
+
+class CausalLm {
+ public:
+  virtual ~CausalLm() = default;
+
+  virtual int64_t vocab_size() const = 0;
+  virtual const RunLimits& limits() const = 0;
+
+  // Runs one step and returns logits F32 [L, vocab_size], readable on the host until the next
+  // call. Allocates nothing. Not thread-safe. A failure is a device failure (kInternal): the batch
+  // itself is the engine's and is checked as our own code is.
+  virtual Result<std::span<const float>> forward(const StepBatch& batch) = 0;
+};
+
+}  // namespace fathom::models

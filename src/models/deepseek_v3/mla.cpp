@@ -1,0 +1,41 @@
+// Multi-head latent attention (DeepSeek-V2 paper, section 2.1): what is cached of a token is one
+// normed latent and one rotated key, shared by all heads.
+#include "models/deepseek_v3/step.h"
+
+namespace fathom::models::deepseek_v3 {
+namespace {
+
+Status queries(Step& step, const MlaWeights& w) {
+  auto& at = step.at;
+  if (step.config.q_lora_rank == 0) {
+    return ops::linear(step.ops, at.normed, w.wq, at.q);  // [T, heads * (nope + rope)]
+  }
+  FATHOM_TRY(ops::linear(step.ops, at.normed, w.wq_a, at.q_a));  // [T, q_lora]
+  FATHOM_TRY(ops::rms_norm(step.ops, at.q_a, w.q_norm, step.config.rms_norm_eps, at.q_a));
+  return ops::linear(step.ops, at.q_a, w.wq_b, at.q);  // [T, heads * (nope + rope)]
+}
+
+}  // namespace
+
+Status attention(Step& step, const MlaWeights& w, const fathom_kv_cache& cache) {
+  auto& at = step.at;
+  FATHOM_TRY(queries(step, w));                                    // [T, heads * (nope + rope)]
+  FATHOM_TRY(ops::linear(step.ops, at.normed, w.wkv_a, at.kv_a));  // [T, kv_lora + rope]
+
+  // q_pe and k_pe rotated, the latent normed, latent and k_pe written to the cache.
+  const ops::MlaPrepare prepare = {.q = at.q,
+                                   .kv_a = at.kv_a,
+                                   .kv_norm = w.kv_norm,
+                                   .eps = step.config.rms_norm_eps,
+                                   .cos_sin = at.cos_sin,
+                                   .positions = at.positions,
+                                   .slots = at.slots};
+  FATHOM_TRY(ops::mla_prepare(step.ops, step.mla, prepare, cache));
+
+  // Each row is in one of the two: [T, heads * v].
+  FATHOM_TRY(ops::mla_prefill(step.ops, step.mla, at.q, w.wkv_b, cache, step.given, at.values));
+  FATHOM_TRY(ops::mla_decode(step.ops, step.mla, at.q, w.wkv_b, cache, step.generated, at.values));
+  return ops::linear(step.ops, at.values, w.wo, at.x);  // [T, H]
+}
+
+}  // namespace fathom::models::deepseek_v3

@@ -1,0 +1,122 @@
+#include "models/deepseek_v3/model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "models/deepseek_v3/plan.h"
+
+namespace fathom::models::deepseek_v3 {
+
+Result<std::unique_ptr<Model>> Model::load(const std::filesystem::path& directory,
+                                           const Config& config, device::Device& device,
+                                           const RunLimits& limits, const LoadProgress& progress) {
+  FATHOM_ASSIGN(Checkpoint checkpoint, Checkpoint::open(directory));
+  FATHOM_ASSIGN(Weights weights, Weights::load(std::make_unique<Checkpoint>(std::move(checkpoint)),
+                                               config, device, progress));
+  auto model = std::unique_ptr<Model>(new Model(config, device, limits, std::move(weights)));
+  FATHOM_TRY(model->plan_memory());
+  return model;
+}
+
+Status Model::plan_memory() {
+  const size_t kv_bytes = kv_block_bytes(config_, device_, limits_.kv_block_size) *
+                          static_cast<size_t>(limits_.num_kv_blocks);
+  FATHOM_ASSIGN(kv_arena_, device_.alloc_arena(kv_bytes));
+  caches_ = plan_caches(config_, device_, limits_, kv_arena_);
+
+  FATHOM_ASSIGN(const WorkspacePlan plan, WorkspacePlan::make(config_, weights_, device_, limits_));
+  FATHOM_ASSIGN(workspace_arena_, device_.alloc_arena(plan.bytes));
+  FATHOM_ASSIGN(buffers_, plan.take(workspace_arena_, device_));
+  if (!device_.host_memory()) {
+    host_logits_.resize(static_cast<size_t>(limits_.max_logit_rows * config_.vocab_size));
+  }
+  return {};
+}
+
+Step Model::begin_step(const StepBatch& batch) {
+  const auto rows = static_cast<int64_t>(batch.tokens.size());
+  const auto logit_rows = static_cast<int64_t>(batch.logit_rows.size());
+  FATHOM_CHECK(rows > 0 && rows <= limits_.max_step_tokens, "step: more rows than planned for");
+  FATHOM_CHECK(logit_rows <= limits_.max_logit_rows, "step: more logit rows than planned for");
+  FATHOM_CHECK(
+      batch.positions.size() == batch.tokens.size() && batch.slots.size() == batch.tokens.size(),
+      "step: expected a position and a slot for each token");
+  return {.ops = {device_, buffers_.scratch, buffers_.scratch_bytes},
+          .config = config_,
+          .mla = mla_shape(config_),
+          .at = cut(buffers_, rows, logit_rows),
+          .given = batch.given,
+          .generated = batch.generated};
+}
+
+Status Model::upload(const StepBatch& batch, const Step& step) {
+  const auto copy = [this](auto* to, const auto& from) {
+    return device_.copy_to_device(to, from.data(), from.size_bytes());
+  };
+  FATHOM_TRY(copy(step.at.tokens, batch.tokens));
+  FATHOM_TRY(copy(step.at.positions, batch.positions));
+  FATHOM_TRY(copy(step.at.slots, batch.slots));
+  return copy(step.at.logit_rows, batch.logit_rows);
+}
+
+Result<std::span<const float>> Model::forward(const StepBatch& batch) {
+  Step step = begin_step(batch);
+  FATHOM_TRY(upload(batch, step));
+  FATHOM_TRY(ops::embed(step.ops, step.at.tokens, weights_.embed, step.at.residual));  // [T, H]
+  StreamInput input = StreamInput::kResidualOnly;
+  for (size_t layer = 0; layer < weights_.blocks.size(); ++layer) {
+    FATHOM_TRY(block(step, weights_.blocks[layer], caches_[layer], input));
+    input = StreamInput::kResidualPlusX;
+  }
+  FATHOM_TRY(ops::add_rms_norm(step.ops, step.at.x, step.at.residual, weights_.norm,
+                               config_.rms_norm_eps, step.at.hidden));  // [T, H]
+  return head(step, step.at.hidden, weights_.head);                     // [L, vocab]
+}
+
+Result<std::span<const float>> Model::forward_mtp(const StepBatch& batch) {
+  FATHOM_CHECK(has_mtp(), "forward_mtp: the model has no MTP layer");
+  const MtpWeights& mtp = *weights_.mtp;
+  const float eps = config_.rms_norm_eps;
+  Step step = begin_step(batch);
+  auto& at = step.at;
+  FATHOM_TRY(upload(batch, step));
+  FATHOM_TRY(ops::embed(step.ops, at.tokens, mtp.embed, at.normed));  // [T, H]
+  FATHOM_TRY(ops::rms_norm(step.ops, at.normed, mtp.enorm, eps,
+                           device::columns(at.joined, 0, config_.hidden_size)));
+  FATHOM_TRY(ops::rms_norm(step.ops, at.hidden, mtp.hnorm, eps,
+                           device::columns(at.joined, config_.hidden_size, config_.hidden_size)));
+  FATHOM_TRY(ops::linear(step.ops, at.joined, mtp.eh_proj, at.residual));  // [T, H]
+  FATHOM_TRY(block(step, mtp.block, caches_.back(), StreamInput::kResidualOnly));
+  FATHOM_TRY(ops::add_rms_norm(step.ops, at.x, at.residual, mtp.norm, eps, at.normed));  // [T, H]
+  return head(step, at.normed, mtp.head);  // [L, vocab]
+}
+
+Result<std::span<const float>> Model::head(Step& step, const Tensor& hidden, const Weight& weight) {
+  auto& at = step.at;
+  if (at.logits.shape[0] == 0) {
+    FATHOM_TRY(device_.synchronize());
+    return std::span<const float>();
+  }
+  // Picking rows is an embedding lookup in the table of hidden states.
+  const Weight table = {.data = hidden.data,
+                        .scale = nullptr,
+                        .dtype = hidden.dtype,
+                        .block_n = 0,
+                        .block_k = 0,
+                        .reserved = 0,
+                        .n = hidden.shape[0],
+                        .k = hidden.shape[1]};
+  FATHOM_TRY(ops::embed(step.ops, at.logit_rows, table, at.logit_hidden));  // [L, H]
+  FATHOM_TRY(ops::linear(step.ops, at.logit_hidden, weight, at.logits));    // [L, vocab]
+  const auto count = static_cast<size_t>(at.logits.shape[0] * config_.vocab_size);
+  const auto* logits = static_cast<const float*>(at.logits.data);
+  if (!device_.host_memory()) {
+    FATHOM_TRY(device_.copy_to_host(host_logits_.data(), logits, count * sizeof(float)));
+    logits = host_logits_.data();
+  }
+  FATHOM_TRY(device_.synchronize());
+  return std::span<const float>(logits, count);
+}
+
+}  // namespace fathom::models::deepseek_v3

@@ -1,0 +1,62 @@
+// DeepSeek-V3 and R1 on one device: embedding, blocks, head, and the MTP layer.
+//
+// Architecture: DeepSeek-V3 paper (arXiv 2412.19437), section 2; DeepSeek-V2 paper (2405.04434),
+// section 2.1 for latent attention.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "device/device.h"
+#include "models/causal_lm.h"
+#include "models/deepseek_v3/config.h"
+#include "models/deepseek_v3/step.h"
+#include "models/deepseek_v3/weights.h"
+
+namespace fathom::models::deepseek_v3 {
+
+class Model final : public CausalLm {
+ public:
+  // Maps the checkpoint in `directory` and plans all memory. `device` must outlive the model.
+  static Result<std::unique_ptr<Model>> load(const std::filesystem::path& directory,
+                                             const Config& config, device::Device& device,
+                                             const RunLimits& limits, const LoadProgress& progress);
+
+  int64_t vocab_size() const override { return config_.vocab_size; }
+  const RunLimits& limits() const override { return limits_; }
+  Result<std::span<const float>> forward(const StepBatch& batch) override;
+
+  bool has_mtp() const { return weights_.mtp.has_value(); }
+  // What the MTP layer makes of the rows of the last forward(): `batch` is that batch with each
+  // row's token replaced by the one that follows it. Returns logits F32 [L, vocab_size] of the
+  // token after that. The layer has its own cache, written at the same slots.
+  Result<std::span<const float>> forward_mtp(const StepBatch& batch);
+
+ private:
+  Model(const Config& config, device::Device& device, const RunLimits& limits, Weights weights)
+      : config_(config), device_(device), limits_(limits), weights_(std::move(weights)) {}
+
+  Status plan_memory();
+  Step begin_step(const StepBatch& batch);
+  Status upload(const StepBatch& batch, const Step& step);
+  Result<std::span<const float>> head(Step& step, const Tensor& hidden, const Weight& weight);
+
+  Config config_;
+  device::Device& device_;
+  RunLimits limits_;
+  Weights weights_;
+
+  device::Arena kv_arena_;         // [layers + MTP][blocks, block_size, latent]
+  device::Arena workspace_arena_;  // activations of one step, and the kernels' scratch
+  std::vector<fathom_kv_cache> caches_;
+  StepBuffers buffers_ = {};
+  std::vector<float> host_logits_;  // where the chip's memory is not the host's
+};
+
+// Bytes that one KV block takes over all layers, for choosing how many there are.
+size_t kv_block_bytes(const Config& config, const device::Device& device, int32_t block_size);
+
+}  // namespace fathom::models::deepseek_v3

@@ -1,0 +1,46 @@
+// Feed-forward layers: the dense SwiGLU and DeepSeekMoE (DeepSeek-V3 paper, section 2.1.2).
+#include "models/deepseek_v3/step.h"
+
+namespace fathom::models::deepseek_v3 {
+
+Status mlp(Step& step, const MlpWeights& w) {
+  auto& at = step.at;
+  const Tensor gate = device::columns(at.gate, 0, w.w1.n);
+  const Tensor up = device::columns(at.up, 0, w.w3.n);
+  FATHOM_TRY(ops::linear(step.ops, at.normed, w.w1, gate));  // [T, I]
+  FATHOM_TRY(ops::linear(step.ops, at.normed, w.w3, up));    // [T, I]
+  FATHOM_TRY(ops::silu_mul(step.ops, gate, up, gate));       // [T, I]
+  return ops::linear(step.ops, gate, w.w2, at.x);            // [T, H]
+}
+
+namespace {
+
+// V3 scales its weights whether or not it normalised them; V2's released code scales only those it
+// did not normalise. With one expert a token neither normalises.
+ops::MoeGate gate_of(const Config& config, const MoeWeights& weights) {
+  const bool normalize = config.norm_topk_prob && config.num_experts_per_tok > 1;
+  const bool scales = config.gate_kind == FATHOM_GATE_NOAUX_TC || !normalize;
+  return {.kind = config.gate_kind,
+          .bias = weights.bias,
+          .top_k = config.num_experts_per_tok,
+          .num_groups = config.n_group,
+          .top_groups = config.topk_group,
+          .normalize = normalize,
+          .scale = scales ? config.routed_scaling_factor : 1.0f};
+}
+
+}  // namespace
+
+Status moe(Step& step, const MoeWeights& w) {
+  auto& at = step.at;
+  FATHOM_TRY(ops::linear(step.ops, at.normed, w.gate, at.router));  // [T, experts]
+  FATHOM_TRY(ops::moe_gate(step.ops, at.router, gate_of(step.config, w), at.expert_ids,
+                           at.expert_weights));    // [T, top_k]
+  if (w.shared) FATHOM_TRY(mlp(step, *w.shared));  // [T, H]
+  return ops::moe_experts(step.ops, at.normed, at.expert_ids, at.expert_weights,
+                          step.config.num_experts_per_tok, {.gate = w.w1, .up = w.w3, .down = w.w2},
+                          w.shared ? ops::Accumulate::kAdd : ops::Accumulate::kOverwrite,
+                          at.x);  // [T, H]
+}
+
+}  // namespace fathom::models::deepseek_v3

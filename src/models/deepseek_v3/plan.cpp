@@ -1,0 +1,171 @@
+#include "models/deepseek_v3/plan.h"
+
+#include <algorithm>
+
+#include "models/deepseek_v3/model.h"
+#include "models/deepseek_v3/rope.h"
+
+namespace fathom::models::deepseek_v3 {
+
+fathom_mla_shape mla_shape(const Config& config) {
+  return {.num_heads = config.num_attention_heads,
+          .kv_lora_rank = config.kv_lora_rank,
+          .nope_dim = config.qk_nope_head_dim,
+          .rope_dim = config.qk_rope_head_dim,
+          .v_dim = config.v_head_dim,
+          .softmax_scale = config.softmax_scale()};
+}
+
+namespace {
+
+int64_t cached_layers(const Config& config) {
+  return config.num_hidden_layers + config.num_nextn_predict_layers;
+}
+
+// One layer's share of a cache of `blocks` blocks, padded to the device's alignment.
+size_t layer_cache_bytes(const Config& config, const device::Device& device, int64_t block_size,
+                         int64_t blocks) {
+  const auto values = static_cast<size_t>(blocks * block_size * config.latent_dim());
+  return device::Arena::padded(values * device::dtype_size(device.kv_dtype()),
+                               device.info().alignment);
+}
+
+// The widest dense MLP of any layer; shared experts are one dense MLP.
+int64_t widest_mlp(const Config& config) {
+  return std::max(config.intermediate_size, config.n_shared_experts * config.moe_intermediate_size);
+}
+
+// Scratch for the operators that ask for some, over the largest step.
+Result<size_t> scratch_bytes(const Config& config, const Weights& weights,
+                             const device::Device& device, const RunLimits& limits) {
+  const auto activation = device.activation_dtype();
+  const auto shape = mla_shape(config);
+  const int64_t rows = limits.max_step_tokens;
+  const Tensor q =
+      device::matrix(nullptr, activation, rows, config.num_attention_heads * config.q_head_dim());
+  const Tensor values = device::matrix(nullptr, activation, rows,
+                                       int64_t{config.num_attention_heads} * config.v_head_dim);
+  const fathom_kv_cache cache = {nullptr, device.kv_dtype(), limits.kv_block_size,
+                                 limits.num_kv_blocks};
+  // One sequence with all the rows, and as many sequences as there may be.
+  const int64_t context = std::max<int64_t>(limits.max_context - rows, 0);
+  const std::vector<fathom_sequence> one = {{0, rows, context, nullptr, 0}};
+  const int64_t count = std::min(limits.max_step_sequences, rows);
+  std::vector<fathom_sequence> many;
+  for (int64_t i = 0; i < count; ++i) many.push_back({i, 1, limits.max_context - 1, nullptr, 0});
+
+  const Weight& wkv_b = weights.blocks.front().attn.wkv_b;
+  FATHOM_ASSIGN(size_t bytes,
+                ops::mla_workspace_bytes(device, shape, q, wkv_b, cache, one, values));
+  FATHOM_ASSIGN(const size_t for_many,
+                ops::mla_workspace_bytes(device, shape, q, wkv_b, cache, many, values));
+  bytes = std::max(bytes, for_many);
+  const Tensor x = device::matrix(nullptr, activation, rows, config.hidden_size);
+  for (const auto& block : weights.blocks) {
+    if (!block.moe) continue;
+    FATHOM_ASSIGN(const size_t experts,
+                  ops::moe_experts_workspace_bytes(
+                      device, x, config.num_experts_per_tok,
+                      {.gate = block.moe->w1, .up = block.moe->w3, .down = block.moe->w2}, x));
+    bytes = std::max(bytes, experts);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+size_t kv_block_bytes(const Config& config, const device::Device& device, int32_t block_size) {
+  return static_cast<size_t>(cached_layers(config)) *
+         layer_cache_bytes(config, device, block_size, 1);
+}
+
+std::vector<fathom_kv_cache> plan_caches(const Config& config, const device::Device& device,
+                                         const RunLimits& limits, device::Arena& arena) {
+  std::vector<fathom_kv_cache> caches;
+  for (int64_t layer = 0; layer < cached_layers(config); ++layer) {
+    void* data =
+        arena.take(layer_cache_bytes(config, device, limits.kv_block_size, limits.num_kv_blocks));
+    caches.push_back({data, device.kv_dtype(), limits.kv_block_size, limits.num_kv_blocks});
+  }
+  return caches;
+}
+
+Result<WorkspacePlan> WorkspacePlan::make(const Config& config, const Weights& weights,
+                                          const device::Device& device, const RunLimits& limits) {
+  WorkspacePlan plan;
+  plan.config_ = config;
+  plan.limits_ = limits;
+  plan.activation_ = device.activation_dtype();
+  FATHOM_ASSIGN(plan.scratch_bytes_, scratch_bytes(config, weights, device, limits));
+  plan.lay_out([&](size_t wanted) -> void* {
+    plan.bytes += device::Arena::padded(wanted, device.info().alignment);
+    return nullptr;
+  });
+  return plan;
+}
+
+// Asks `allocate` for every buffer: once to add up their bytes, once to cut them out.
+template <typename Allocate>
+StepBuffers WorkspacePlan::lay_out(Allocate&& allocate) const {
+  const auto matrix = [&](int64_t rows, int64_t columns, fathom_dtype dtype) {
+    const size_t size = static_cast<size_t>(rows * columns) * device::dtype_size(dtype);
+    return device::matrix(allocate(size), dtype, rows, columns);
+  };
+  const auto bytes_of = [](int64_t count, size_t size) {
+    return static_cast<size_t>(count) * size;
+  };
+  const Config& c = config_;
+  const int64_t rows = limits_.max_step_tokens;
+  const auto act = activation_;
+  StepBuffers at = {};
+  at.tokens = static_cast<int32_t*>(allocate(bytes_of(rows, sizeof(int32_t))));
+  at.positions = static_cast<int32_t*>(allocate(bytes_of(rows, sizeof(int32_t))));
+  at.slots = static_cast<int64_t*>(allocate(bytes_of(rows, sizeof(int64_t))));
+  at.logit_rows =
+      static_cast<int32_t*>(allocate(bytes_of(limits_.max_logit_rows, sizeof(int32_t))));
+  at.cos_sin = static_cast<float*>(
+      allocate(bytes_of(limits_.max_context * c.qk_rope_head_dim, sizeof(float))));
+  at.x = matrix(rows, c.hidden_size, act);
+  at.residual = matrix(rows, c.hidden_size, act);
+  at.normed = matrix(rows, c.hidden_size, act);
+  at.hidden = matrix(rows, c.hidden_size, act);
+  at.joined = matrix(c.num_nextn_predict_layers > 0 ? rows : 0, 2 * c.hidden_size, act);
+  at.q_a = matrix(rows, c.q_lora_rank, act);
+  at.q = matrix(rows, c.num_attention_heads * c.q_head_dim(), act);
+  at.kv_a = matrix(rows, c.latent_dim(), act);
+  at.values = matrix(rows, int64_t{c.num_attention_heads} * c.v_head_dim, act);
+  at.gate = matrix(rows, widest_mlp(c), act);
+  at.up = matrix(rows, widest_mlp(c), act);
+  at.router = matrix(rows, c.n_routed_experts, FATHOM_F32);
+  at.expert_ids =
+      static_cast<int32_t*>(allocate(bytes_of(rows * c.num_experts_per_tok, sizeof(int32_t))));
+  at.expert_weights =
+      static_cast<float*>(allocate(bytes_of(rows * c.num_experts_per_tok, sizeof(float))));
+  at.logit_hidden = matrix(limits_.max_logit_rows, c.hidden_size, act);
+  at.logits = matrix(limits_.max_logit_rows, c.vocab_size, FATHOM_F32);
+  at.scratch = allocate(scratch_bytes_);
+  at.scratch_bytes = scratch_bytes_;
+  return at;
+}
+
+Result<StepBuffers> WorkspacePlan::take(device::Arena& arena, device::Device& device) const {
+  const StepBuffers at = lay_out([&](size_t wanted) { return arena.take(wanted); });
+  const auto table = rope_table(config_, limits_.max_context);
+  FATHOM_TRY(device.copy_to_device(at.cos_sin, table.data(), table.size() * sizeof(float)));
+  FATHOM_TRY(device.synchronize());  // `table` ends here
+  return at;
+}
+
+StepBuffers cut(const StepBuffers& planned, int64_t rows, int64_t logit_rows) {
+  StepBuffers at = planned;
+  for (Tensor* tensor : {&at.x, &at.residual, &at.normed, &at.hidden, &at.q_a, &at.q, &at.kv_a,
+                         &at.values, &at.gate, &at.up, &at.router}) {
+    *tensor = device::rows(*tensor, 0, rows);
+  }
+  if (at.joined.shape[0] > 0) at.joined = device::rows(at.joined, 0, rows);
+  at.logit_hidden = device::rows(at.logit_hidden, 0, logit_rows);
+  at.logits = device::rows(at.logits, 0, logit_rows);
+  return at;
+}
+
+}  // namespace fathom::models::deepseek_v3

@@ -1,0 +1,41 @@
+// The memory plan: what the KV and workspace arenas hold, sized for the largest step.
+#pragma once
+
+#include <vector>
+
+#include "base/result.h"
+#include "device/device.h"
+#include "models/causal_lm.h"
+#include "models/deepseek_v3/config.h"
+#include "models/deepseek_v3/step.h"
+#include "models/deepseek_v3/weights.h"
+
+namespace fathom::models::deepseek_v3 {
+
+fathom_mla_shape mla_shape(const Config& config);
+
+// The cache of each layer, the MTP layer's last, out of an arena of
+// kv_block_bytes() * num_kv_blocks.
+std::vector<fathom_kv_cache> plan_caches(const Config& config, const device::Device& device,
+                                         const RunLimits& limits, device::Arena& arena);
+
+class WorkspacePlan {
+ public:
+  static Result<WorkspacePlan> make(const Config& config, const Weights& weights,
+                                    const device::Device& device, const RunLimits& limits);
+  // Cuts the buffers out of an arena of `bytes` and fills the rotary table.
+  Result<StepBuffers> take(device::Arena& arena, device::Device& device) const;
+
+  size_t bytes = 0;
+
+ private:
+  template <typename Allocate>
+  StepBuffers lay_out(Allocate&& allocate) const;
+
+  Config config_;
+  RunLimits limits_;
+  fathom_dtype activation_ = FATHOM_F32;
+  size_t scratch_bytes_ = 0;
+};
+
+}  // namespace fathom::models::deepseek_v3

@@ -1,0 +1,413 @@
+#include "net/connection.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <exception>
+#include <utility>
+
+#include "base/log.h"
+#include "net/chunked.h"
+#include "net/head_scanner.h"
+
+namespace fathom::net {
+namespace {
+
+namespace asio = boost::asio;
+using SystemError = boost::system::error_code;
+
+constexpr asio::use_awaitable_t<Executor> kAwait;
+
+constexpr std::size_t kHeadReadBytes = 4096;
+constexpr std::size_t kBodyReadBytes = 64 * 1024;
+// Requests sent ahead while an answer is running.
+constexpr std::size_t kMaxPipelinedBytes = 64 * 1024;
+constexpr std::size_t kMaxReservedBodyBytes = 1024 * 1024;
+constexpr std::chrono::milliseconds kHangUpPollInterval{50};
+// How long the last answer's reader may take to close, before unread input makes the kernel reset
+// the connection and with it the answer.
+constexpr std::chrono::milliseconds kLingerTime{2000};
+
+void set_option(int socket, int level, int name, int value) {
+  // Tuning only: a kernel that refuses serves as well.
+  (void)::setsockopt(socket, level, name, &value, sizeof(value));
+}
+
+// Notices peers that vanished without a FIN within about a minute.
+void tune(int socket, std::chrono::milliseconds write_timeout) {
+  set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+  set_option(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(socket, IPPROTO_TCP, TCP_KEEPIDLE, 30);
+  set_option(socket, IPPROTO_TCP, TCP_KEEPINTVL, 10);
+  set_option(socket, IPPROTO_TCP, TCP_KEEPCNT, 3);
+  set_option(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(write_timeout.count()));
+}
+
+std::string address_text(const Socket& socket) {
+  SystemError error;
+  const auto endpoint = socket.remote_endpoint(error);
+  if (error) return "";
+  const asio::ip::address address = endpoint.address();
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
+  }
+  return address.to_string();
+}
+
+void run_handler(const Handler& handler, HttpRequest request,
+                 std::shared_ptr<ResponseWriter> writer) {
+  try {
+    handler(std::move(request), std::move(writer));
+  } catch (const std::exception& error) {
+    log_error("net: handler threw: {}", error.what());
+  }
+}
+
+}  // namespace
+
+Connection::Connection(ServerContext& context, std::shared_ptr<Loop> loop, Socket socket)
+    : context_(context),
+      loop_(std::move(loop)),
+      socket_(std::move(socket)),
+      peer_address_(address_text(socket_)),
+      timer_(socket_.get_executor()) {
+  ++context_.counters.open_connections;
+  tune(socket_.native_handle(), context_.options.write_timeout);
+}
+
+Connection::~Connection() {
+  --context_.counters.open_connections;
+}
+
+void Connection::start(std::shared_ptr<Connection> connection, bool refuse) {
+  const Executor executor = connection->socket_.get_executor();
+  asio::co_spawn(executor, run(std::move(connection), refuse), [](std::exception_ptr) {});
+}
+
+Connection::Awaitable<void> Connection::run(std::shared_ptr<Connection> self, bool refuse) {
+  Connection& connection = *self;
+  connection.loop_->connections.insert(&connection);
+  try {
+    if (refuse) connection.fail(503, "too many connections");
+    while (!connection.context_.stopping && !connection.error_) {
+      const bool again = co_await connection.serve_request();
+      if (!again) break;
+    }
+    if (connection.error_) co_await connection.send_error();
+  } catch (const std::exception& error) {
+    log_error("net: connection of {} ended: {}", connection.peer_address_, error.what());
+  }
+  connection.abort();
+  connection.loop_->connections.erase(&connection);
+}
+
+bool Connection::fail(int status, std::string message) {
+  error_ = ProtocolError{status, std::move(message)};
+  return false;
+}
+
+Connection::Awaitable<bool> Connection::serve_request() {
+  RequestHead head;
+  std::string body;
+  const bool head_read = co_await read_head(head);
+  if (!head_read) co_return false;
+  if (context_.refusing) co_return fail(503, "the server is shutting down");
+  const bool body_read = co_await read_body(head, body);
+  if (!body_read) co_return false;
+  clear_step_deadline();
+  if (input_.capacity() > kBodyReadBytes) std::string(input_).swap(input_);
+
+  dispatch(std::move(head), std::move(body));
+  co_await watch_until_answered();
+  served_one_ = true;
+  if (!socket_.is_open()) co_return false;
+  if (close_after_answer_) co_await linger();
+  co_return !close_after_answer_;
+}
+
+Connection::Awaitable<bool> Connection::read_head(RequestHead& head) {
+  const ServerOptions& options = context_.options;
+  HeadScanner scanner;
+  // A new connection is opened to say something at once, a kept one may rest.
+  set_step_deadline(served_one_ && input_.empty() ? options.idle_timeout : options.header_timeout);
+  while (true) {
+    const HeadScanner::Outcome outcome = scanner.scan(input_);
+    if (outcome == HeadScanner::Outcome::kMalformed) {
+      co_return fail(400, "malformed HTTP request: stray line end or control character");
+    }
+    const bool complete = outcome == HeadScanner::Outcome::kComplete;
+    if ((complete ? scanner.end() : input_.size()) > options.max_header_bytes) {
+      co_return fail(431, "request line and headers: expected at most " +
+                              std::to_string(options.max_header_bytes) + " bytes");
+    }
+    if (complete) break;
+    const bool was_empty = input_.empty();
+    const bool received = co_await receive(kHeadReadBytes);
+    if (!received) {
+      if (timed_out_ && !input_.empty()) fail(408, "request headers took too long to arrive");
+      co_return false;
+    }
+    if (was_empty) set_step_deadline(options.header_timeout);
+  }
+  if (auto error = parse_request_head(scanner.head(input_), head)) {
+    co_return fail(error->status, std::move(error->message));
+  }
+  input_.erase(0, scanner.end());
+  co_return true;
+}
+
+Connection::Awaitable<bool> Connection::read_body(const RequestHead& head, std::string& body) {
+  if (head.content_length > context_.options.max_body_bytes) {
+    co_return fail(413, "request body: expected at most " +
+                            std::to_string(context_.options.max_body_bytes) + " bytes, got " +
+                            std::to_string(head.content_length));
+  }
+  if (!head.chunked && head.content_length == 0) co_return true;
+  set_step_deadline(context_.options.body_timeout);
+  if (head.expects_continue && input_.empty()) {
+    const bool sent = co_await send_text("HTTP/1.1 100 Continue\r\n\r\n");
+    if (!sent) co_return false;
+  }
+  bool read = false;
+  if (head.chunked) {
+    read = co_await read_chunked_body(body);
+  } else {
+    read = co_await read_sized_body(head.content_length, body);
+  }
+  if (!read && timed_out_) fail(408, "request body took too long to arrive");
+  co_return read;
+}
+
+Connection::Awaitable<bool> Connection::read_sized_body(std::size_t size, std::string& body) {
+  // The client's word about the size is worth no more memory than this.
+  body.reserve(std::min(size, kMaxReservedBodyBytes));
+  while (true) {
+    const std::size_t bytes = std::min(size - body.size(), input_.size());
+    body.append(input_, 0, bytes);
+    input_.erase(0, bytes);
+    if (body.size() == size) co_return true;
+    const bool received = co_await receive(kBodyReadBytes);
+    if (!received) co_return false;
+  }
+}
+
+Connection::Awaitable<bool> Connection::read_chunked_body(std::string& body) {
+  ChunkedDecoder decoder(context_.options.max_body_bytes);
+  while (true) {
+    std::string_view rest = input_;
+    const ChunkedDecoder::Outcome outcome = decoder.feed(rest, body);
+    input_.erase(0, input_.size() - rest.size());
+    switch (outcome) {
+      case ChunkedDecoder::Outcome::kDone:
+        co_return true;
+      case ChunkedDecoder::Outcome::kMalformed:
+        co_return fail(400, "request body: malformed chunked coding");
+      case ChunkedDecoder::Outcome::kTooLarge:
+        co_return fail(413, "request body: expected at most " +
+                                std::to_string(context_.options.max_body_bytes) + " bytes");
+      case ChunkedDecoder::Outcome::kNeedMore:
+        break;
+    }
+    const bool received = co_await receive(kBodyReadBytes);
+    if (!received) co_return false;
+  }
+}
+
+Connection::Awaitable<bool> Connection::receive(std::size_t max_bytes) {
+  const std::size_t old_size = input_.size();
+  input_.resize(old_size + max_bytes);
+  SystemError error;
+  const std::size_t bytes = co_await socket_.async_read_some(
+      asio::buffer(input_.data() + old_size, max_bytes), asio::redirect_error(kAwait, error));
+  input_.resize(old_size + bytes);
+  co_return !error && !timed_out_;
+}
+
+Connection::Awaitable<bool> Connection::send_text(std::string text) {
+  SystemError error;
+  co_await asio::async_write(socket_, asio::buffer(text), asio::redirect_error(kAwait, error));
+  co_return !error && !timed_out_;
+}
+
+void Connection::dispatch(RequestHead head, std::string body) {
+  ExchangeOptions options;
+  options.is_head_request = head.request.method == Method::kHead;
+  options.is_http_1_0 = head.is_http_1_0;
+  options.keep_alive = head.keep_alive;
+  options.stream_buffer_bytes = context_.options.stream_buffer_bytes;
+  options.error_response = context_.options.error_response;
+  // Holds the loop, never the connection: its last owner has to be on the loop's thread.
+  options.wake = [loop = loop_, weak = weak_from_this()] {
+    asio::post(loop->io, [weak] {
+      if (const auto self = weak.lock()) self->pump();
+    });
+  };
+  head.request.body = std::move(body);
+  head.request.peer_address = peer_address_;
+  exchange_ = std::make_shared<Exchange>(std::move(options));
+  context_.active.begin();
+  ++context_.counters.requests;
+  asio::post(context_.handler_threads,
+             [&handler = context_.handler, request = std::move(head.request),
+              writer = make_response_writer(exchange_)]() mutable {
+               run_handler(handler, std::move(request), std::move(writer));
+             });
+}
+
+Connection::Awaitable<void> Connection::watch_until_answered() {
+  while (exchange_) {
+    if (input_.size() >= kMaxPipelinedBytes) {
+      co_await poll_for_hang_up();
+      continue;
+    }
+    const bool received = co_await receive(kHeadReadBytes);
+    // finish_exchange() interrupts the read when the answer is complete.
+    if (!received && exchange_) lose_client();
+  }
+}
+
+// Without room to read into, end of file is only visible to poll().
+Connection::Awaitable<void> Connection::poll_for_hang_up() {
+  Timer pause(socket_.get_executor(), kHangUpPollInterval);
+  hang_up_timer_ = &pause;
+  SystemError error;
+  co_await pause.async_wait(asio::redirect_error(kAwait, error));
+  hang_up_timer_ = nullptr;
+  if (!exchange_) co_return;
+  pollfd state{socket_.native_handle(), POLLRDHUP, 0};
+  if (::poll(&state, 1, 0) > 0) lose_client();
+}
+
+Connection::Awaitable<void> Connection::send_error() {
+  if (error_->status != 503) ++context_.counters.protocol_errors;
+  set_step_deadline(context_.options.write_timeout);
+  const bool sent = co_await send_text(
+      render_final_response(context_.options.error_response(error_->status, error_->message)));
+  if (sent) co_await linger();
+}
+
+Connection::Awaitable<void> Connection::linger() {
+  SystemError ignored;
+  socket_.shutdown(Socket::shutdown_send, ignored);
+  set_step_deadline(kLingerTime);
+  bool open = !ignored;
+  while (open) {
+    input_.clear();
+    open = co_await receive(kHeadReadBytes);
+  }
+}
+
+void Connection::pump() {
+  if (!exchange_) return;
+  if (exchange_->broken()) {
+    if (exchange_->slow_reader()) ++context_.counters.slow_readers;
+    return lose_client();
+  }
+  if (writing_) return;
+  phase_ = exchange_->take(output_);
+  if (output_.empty()) {
+    if (phase_ == Exchange::Phase::kComplete) return finish_exchange(true);
+    return arm_timer(exchange_->keep_alive_due());
+  }
+  writing_ = true;
+  sent_ = 0;
+  write_some();
+}
+
+void Connection::write_some() {
+  write_deadline_ = Clock::now() + context_.options.write_timeout;
+  arm_timer(write_deadline_);
+  socket_.async_write_some(
+      asio::buffer(output_.data() + sent_, output_.size() - sent_),
+      [self = shared_from_this()](const SystemError& error, std::size_t bytes) {
+        self->on_written(error.failed(), bytes);
+      });
+}
+
+void Connection::on_written(bool failed, std::size_t bytes) {
+  writing_ = false;
+  write_deadline_ = TimePoint::max();
+  if (!exchange_) return;
+  if (failed) return lose_client();
+  sent_ += bytes;
+  if (sent_ < output_.size()) {
+    writing_ = true;
+    return write_some();
+  }
+  if (phase_ == Exchange::Phase::kComplete) return finish_exchange(true);
+  pump();
+}
+
+void Connection::finish_exchange(bool delivered) {
+  const std::shared_ptr<Exchange> exchange = std::exchange(exchange_, nullptr);
+  close_after_answer_ = exchange->close_after();
+  // A write that is being cut still points into it.
+  if (!writing_) output_ = {};
+  exchange->finish(delivered);
+  context_.active.end();
+  // Lets watch_until_answered() go on.
+  SystemError ignored;
+  socket_.cancel(ignored);
+  if (hang_up_timer_) hang_up_timer_->cancel();
+}
+
+void Connection::lose_client() {
+  ++context_.counters.clients_gone;
+  abort();
+}
+
+void Connection::abort() {
+  timer_.cancel();
+  if (exchange_) finish_exchange(false);
+  SystemError ignored;
+  socket_.close(ignored);
+}
+
+void Connection::set_step_deadline(std::chrono::milliseconds from_now) {
+  timed_out_ = false;
+  step_deadline_ = Clock::now() + from_now;
+  arm_timer(step_deadline_);
+}
+
+void Connection::arm_timer(TimePoint when) {
+  if (when >= armed_for_ || !socket_.is_open()) return;
+  armed_for_ = when;
+  timer_.expires_at(when);
+  timer_.async_wait([weak = weak_from_this()](const SystemError& error) {
+    if (error) return;
+    if (const auto self = weak.lock()) self->on_timer();
+  });
+}
+
+void Connection::on_timer() {
+  armed_for_ = TimePoint::max();
+  const TimePoint now = Clock::now();
+  if (write_deadline_ <= now) {
+    ++context_.counters.slow_readers;
+    return lose_client();
+  }
+  if (step_deadline_ <= now) {
+    clear_step_deadline();
+    timed_out_ = true;
+    SystemError ignored;
+    socket_.cancel(ignored);
+  }
+  TimePoint keep_alive_due = TimePoint::max();
+  if (exchange_) {
+    exchange_->queue_keep_alive(now);
+    keep_alive_due = exchange_->keep_alive_due();
+    pump();
+  }
+  arm_timer(std::min({step_deadline_, write_deadline_, keep_alive_due}));
+}
+
+}  // namespace fathom::net

@@ -1,0 +1,261 @@
+#include "net/exchange.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+#include <utility>
+
+#include "base/log.h"
+#include "net/response_text.h"
+#include "net/sse.h"
+
+namespace fathom::net {
+namespace {
+
+class ExchangeWriter final : public ResponseWriter {
+ public:
+  explicit ExchangeWriter(std::shared_ptr<Exchange> exchange) : exchange_(std::move(exchange)) {}
+  ~ExchangeWriter() override { exchange_->abandon(); }
+
+  void send(HttpResponse response) override { exchange_->send(std::move(response)); }
+  void begin_stream(int status, std::vector<Header> headers) override {
+    exchange_->begin_stream(status, std::move(headers));
+  }
+  bool write(std::string_view data) override { return exchange_->write(data); }
+  void end() override { exchange_->end(); }
+  bool client_gone() const override { return exchange_->gone(); }
+  void on_client_gone(std::function<void()> callback) override {
+    exchange_->on_gone(std::move(callback));
+  }
+  void start_keep_alive(std::string comment, std::chrono::milliseconds interval) override {
+    exchange_->start_keep_alive(std::move(comment), interval);
+  }
+
+ private:
+  std::shared_ptr<Exchange> exchange_;
+};
+
+std::string json_string(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte == '"' || byte == '\\') {
+      quoted += '\\';
+      quoted += c;
+    } else if (byte < 0x20 || byte >= 0x7f) {
+      // Protocol errors quote raw bytes, which need not be UTF-8.
+      fmt::format_to(std::back_inserter(quoted), "\\u{:04x}", byte);
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted + '"';
+}
+
+void call(const std::function<void()>& function) {
+  if (function) function();
+}
+
+}  // namespace
+
+std::shared_ptr<ResponseWriter> make_response_writer(std::shared_ptr<Exchange> exchange) {
+  return std::make_shared<ExchangeWriter>(std::move(exchange));
+}
+
+HttpResponse default_error_response(int status, const std::string& message) {
+  const char* type = status >= 500 ? "internal_error" : "invalid_request_error";
+  HttpResponse response;
+  response.status = status;
+  response.headers.push_back({"Content-Type", "application/json"});
+  response.body =
+      fmt::format(R"({{"error":{{"message":{},"type":"{}","param":null,"code":null}}}})",
+                  json_string(message), type);
+  return response;
+}
+
+std::string render_final_response(const HttpResponse& response) {
+  std::string text = render_response_head(response, {BodyFraming::kContentLength, false, false});
+  if (status_has_body(response.status)) text += response.body;
+  return text;
+}
+
+bool Exchange::accept_call(bool in_order, const char* call) const {
+  if (gone_) return false;
+  if (!in_order) log_error("net: ResponseWriter::{} called out of order, ignored", call);
+  return in_order;
+}
+
+bool Exchange::must_wake() {
+  return !std::exchange(woken_, true);
+}
+
+void Exchange::queue_head(const HttpResponse& response, bool stream) {
+  HeadOptions head;
+  head.is_http_1_0 = options_.is_http_1_0;
+  head.framing = !stream                ? BodyFraming::kContentLength
+                 : options_.is_http_1_0 ? BodyFraming::kUntilClose
+                                        : BodyFraming::kChunked;
+  head.keep_alive =
+      options_.keep_alive && !asks_to_close(response) && head.framing != BodyFraming::kUntilClose;
+  close_after_ = !head.keep_alive;
+  drops_body_ = options_.is_head_request || !status_has_body(response.status);
+  chunked_ = head.framing == BodyFraming::kChunked && !drops_body_;
+  queued_ += render_response_head(response, head);
+}
+
+void Exchange::queue_chunk(std::string_view data) {
+  last_write_ = Clock::now();
+  if (chunked_) fmt::format_to(std::back_inserter(queued_), "{:x}\r\n", data.size());
+  queued_ += data;
+  if (chunked_) queued_ += "\r\n";
+}
+
+void Exchange::send(HttpResponse response) {
+  bool wake = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!accept_call(state_ == State::kNoAnswer, "send")) return;
+    queue_head(response, false);
+    if (!drops_body_) queued_ += response.body;
+    state_ = State::kEnded;
+    wake = must_wake();
+  }
+  if (wake) options_.wake();
+}
+
+void Exchange::begin_stream(int status, std::vector<Header> headers) {
+  bool wake = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!accept_call(state_ == State::kNoAnswer, "begin_stream")) return;
+    queue_head({status, std::move(headers), ""}, true);
+    last_write_ = Clock::now();
+    state_ = State::kStreaming;
+    wake = must_wake();
+  }
+  if (wake) options_.wake();
+}
+
+bool Exchange::write(std::string_view data) {
+  bool wake = false;
+  bool fits = true;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!accept_call(state_ == State::kStreaming, "write")) return false;
+    if (broken_) return false;
+    if (data.empty() || drops_body_) return true;
+    queue_chunk(data);
+    fits = queued_.size() + in_flight_ <= options_.stream_buffer_bytes;
+    if (fits) {
+      wake = must_wake();
+    } else {
+      broken_ = slow_reader_ = wake = true;
+      queued_ = {};
+    }
+  }
+  if (wake) options_.wake();
+  return fits;
+}
+
+void Exchange::end() {
+  bool wake = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!accept_call(state_ == State::kStreaming, "end")) return;
+    if (chunked_) queued_ += "0\r\n\r\n";
+    state_ = State::kEnded;
+    wake = must_wake();
+  }
+  if (wake) options_.wake();
+}
+
+void Exchange::on_gone(std::function<void()> callback) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!gone_) {
+      if (!finished_) gone_callback_ = std::move(callback);
+      return;
+    }
+  }
+  call(callback);
+}
+
+void Exchange::start_keep_alive(std::string comment, std::chrono::milliseconds interval) {
+  bool wake = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!accept_call(state_ == State::kStreaming, "start_keep_alive")) return;
+    if (drops_body_) return;
+    keep_alive_comment_ = sse_comment(comment);
+    keep_alive_interval_ = interval;
+    wake = must_wake();
+  }
+  if (wake) options_.wake();
+}
+
+void Exchange::abandon() {
+  bool wake = false;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (gone_ || state_ == State::kEnded) return;
+    if (state_ == State::kStreaming) {
+      broken_ = true;
+      wake = true;
+    }
+  }
+  if (wake) return options_.wake();
+  send(options_.error_response(500, "the request ended without an answer"));
+}
+
+Exchange::Phase Exchange::take(std::string& output) {
+  const std::scoped_lock lock(mutex_);
+  woken_ = false;
+  output.clear();
+  std::swap(output, queued_);
+  in_flight_ = output.size();
+  return state_ == State::kEnded ? Phase::kComplete : Phase::kOpen;
+}
+
+void Exchange::finish(bool delivered) {
+  std::function<void()> callback;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (std::exchange(finished_, true)) return;
+    callback = std::exchange(gone_callback_, nullptr);
+    gone_.store(!delivered, std::memory_order_release);
+    queued_ = {};
+  }
+  if (!delivered) call(callback);
+}
+
+bool Exchange::close_after() const {
+  const std::scoped_lock lock(mutex_);
+  return close_after_;
+}
+
+bool Exchange::slow_reader() const {
+  const std::scoped_lock lock(mutex_);
+  return slow_reader_;
+}
+
+bool Exchange::broken() const {
+  const std::scoped_lock lock(mutex_);
+  return broken_;
+}
+
+Exchange::Clock::time_point Exchange::keep_alive_due() const {
+  const std::scoped_lock lock(mutex_);
+  const bool wanted = !keep_alive_comment_.empty() && state_ == State::kStreaming && !finished_;
+  return wanted ? last_write_ + keep_alive_interval_ : Clock::time_point::max();
+}
+
+void Exchange::queue_keep_alive(Clock::time_point now) {
+  if (now < keep_alive_due()) return;
+  const std::scoped_lock lock(mutex_);
+  if (state_ != State::kStreaming) return;
+  // While the socket is busy a comment would only add to the queue of a slow reader.
+  if (in_flight_ == 0) queue_chunk(keep_alive_comment_);
+  last_write_ = now;
+}
+
+}  // namespace fathom::net

@@ -1,0 +1,88 @@
+// What the parts of a server share: options, counters, and the network threads' event loops.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <unordered_set>
+#include <utility>
+
+#include "net/exchange.h"
+#include "net/http_server.h"
+
+namespace fathom::net {
+
+class Connection;
+
+// Concrete executors: Asio's default type-erased ones cost an allocation and a virtual call more.
+using Executor = boost::asio::io_context::executor_type;
+using Socket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, Executor>;
+using Acceptor = boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, Executor>;
+
+// The event loop of one network thread. Everything but `io` is touched by that thread only.
+struct Loop {
+  std::unordered_set<Connection*> connections;
+  // Destroyed first: coroutines that never ran to their end are destroyed with it.
+  boost::asio::io_context io{1};
+};
+
+// The answers that are running, for drain().
+class ActiveResponses {
+ public:
+  void begin() {
+    const std::scoped_lock lock(mutex_);
+    ++count_;
+  }
+  void end() {
+    const std::scoped_lock lock(mutex_);
+    if (--count_ == 0) none_.notify_all();
+  }
+  bool wait_for_none(std::chrono::milliseconds timeout) {
+    std::unique_lock lock(mutex_);
+    return none_.wait_for(lock, timeout, [this] { return count_ == 0; });
+  }
+  std::int64_t count() const {
+    const std::scoped_lock lock(mutex_);
+    return count_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable none_;
+  std::int64_t count_ = 0;
+};
+
+struct Counters {
+  std::atomic<std::int64_t> open_connections = 0;
+  std::atomic<std::uint64_t> accepted_connections = 0;
+  std::atomic<std::uint64_t> refused_connections = 0;
+  std::atomic<std::uint64_t> requests = 0;
+  std::atomic<std::uint64_t> clients_gone = 0;
+  std::atomic<std::uint64_t> slow_readers = 0;
+  std::atomic<std::uint64_t> protocol_errors = 0;
+  std::atomic<std::uint64_t> accept_failures = 0;
+};
+
+// Outlives every connection.
+struct ServerContext {
+  ServerContext(ServerOptions server_options, Handler request_handler)
+      : options(std::move(server_options)),
+        handler(std::move(request_handler)),
+        handler_threads(static_cast<std::size_t>(options.handler_threads)) {}
+
+  const ServerOptions options;
+  const Handler handler;
+  Counters counters;
+  ActiveResponses active;
+  std::atomic<bool> refusing = false;  // new requests get 503
+  std::atomic<bool> stopping = false;  // everything is being cut
+  boost::asio::thread_pool handler_threads;
+};
+
+}  // namespace fathom::net

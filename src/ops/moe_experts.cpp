@@ -1,0 +1,48 @@
+#include "ops/ops.h"
+#include "ops/shapes.h"
+
+namespace fathom::ops {
+namespace {
+
+fathom_moe_experts_args experts_args(const Tensor& x, const int32_t* expert_ids,
+                                     const float* expert_weights, int32_t top_k,
+                                     const MoeExperts& experts, const Tensor& out) {
+  FATHOM_CHECK(
+      experts.gate.size() == experts.up.size() && experts.gate.size() == experts.down.size(),
+      "moe_experts: expected gate, up and down for each expert");
+  expect_matrix("moe_experts", "out", out, x.shape[0], x.shape[1]);
+  fathom_moe_experts_args args = {};
+  args.size = sizeof(args);
+  args.x = x;
+  args.expert_ids = expert_ids;
+  args.expert_weights = expert_weights;
+  args.top_k = top_k;
+  args.first_expert = 0;
+  args.num_experts = static_cast<int64_t>(experts.gate.size());
+  args.gate = experts.gate.data();
+  args.up = experts.up.data();
+  args.down = experts.down.data();
+  args.out = out;
+  return args;
+}
+
+}  // namespace
+
+Status moe_experts(Context& context, const Tensor& x, const int32_t* expert_ids,
+                   const float* expert_weights, int32_t top_k, const MoeExperts& experts,
+                   Accumulate accumulate, const Tensor& out) {
+  auto args = experts_args(x, expert_ids, expert_weights, top_k, experts, out);
+  args.accumulate = accumulate == Accumulate::kAdd ? 1 : 0;
+  args.workspace = context.workspace;
+  args.workspace_bytes = context.workspace_bytes;
+  return context.device.run(FATHOM_OP_MOE_EXPERTS, &args);
+}
+
+Result<size_t> moe_experts_workspace_bytes(const device::Device& device, const Tensor& x,
+                                           int32_t top_k, const MoeExperts& experts,
+                                           const Tensor& out) {
+  const auto args = experts_args(x, nullptr, nullptr, top_k, experts, out);
+  return device.workspace_bytes(FATHOM_OP_MOE_EXPERTS, &args);
+}
+
+}  // namespace fathom::ops

@@ -1,0 +1,109 @@
+// The operators of DeepSeek-V3, checked, over whatever chip the context is on. Stateless: every
+// buffer is the caller's. Shapes are checked here, once, for all chips; a violated shape is our own
+// bug and aborts, a failing chip is an Error.
+//
+// Sizes: T tokens of the step, H hidden size. Formulas are in device/abi.h beside each operator's
+// arguments. A fused operator that a chip lacks runs as its decomposition on the same chip:
+//   rms_norm with residual = add, then rms_norm
+//   mla_decode             = mla_prefill (the same mathematics, expanded; other rounding)
+// All others are required of a chip; missing_operators() names those it lacks.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "device/device.h"
+
+namespace fathom::ops {
+
+using device::Tensor;
+using device::Weight;
+
+// Where operators run, and the scratch memory their kernels may use.
+struct Context {
+  device::Device& device;
+  void* workspace = nullptr;
+  size_t workspace_bytes = 0;
+};
+
+// out[t] = table[tokens[t]]; out [T, H], table [vocab, H].
+Status embed(Context& context, const int32_t* tokens, const Weight& table, const Tensor& out);
+
+// out = norm(x) * weight, weight F32 [H] on the device; out may be x.
+Status rms_norm(Context& context, const Tensor& x, const float* weight, float eps,
+                const Tensor& out);
+// residual += x, out = norm(residual) * weight.
+Status add_rms_norm(Context& context, const Tensor& x, const Tensor& residual, const float* weight,
+                    float eps, const Tensor& out);
+
+// out [T, n] = x [T, k] W^T, W [n, k] in any weight format.
+Status linear(Context& context, const Tensor& x, const Weight& weight, const Tensor& out);
+
+// out = silu(gate) * up, all [T, I]; out may be gate.
+Status silu_mul(Context& context, const Tensor& gate, const Tensor& up, const Tensor& out);
+
+// x += y.
+Status add(Context& context, const Tensor& x, const Tensor& y);
+
+// Latent attention (DeepSeek-V2 paper, section 2.1).
+struct MlaPrepare {
+  Tensor q;     // [T, heads * (nope + rope)], its rope parts rewritten
+  Tensor kv_a;  // [T, kv_lora_rank + rope]
+  const float* kv_norm = nullptr;
+  float eps = 0;
+  const float* cos_sin = nullptr;      // [max_positions, rope]
+  const int32_t* positions = nullptr;  // [T]
+  const int64_t* slots = nullptr;      // [T]
+};
+Status mla_prepare(Context& context, const fathom_mla_shape& shape, const MlaPrepare& args,
+                   const fathom_kv_cache& cache);
+
+// Attention of `sequences`' query rows: expanded (given tokens) and absorbed (generated tokens).
+Status mla_prefill(Context& context, const fathom_mla_shape& shape, const Tensor& q,
+                   const Weight& wkv_b, const fathom_kv_cache& cache,
+                   std::span<const fathom_sequence> sequences, const Tensor& out);
+Status mla_decode(Context& context, const fathom_mla_shape& shape, const Tensor& q,
+                  const Weight& wkv_b, const fathom_kv_cache& cache,
+                  std::span<const fathom_sequence> sequences, const Tensor& out);
+
+// Expert choice (DeepSeek-V3 paper, section 2.1.2).
+struct MoeGate {
+  fathom_gate_kind kind = FATHOM_GATE_NOAUX_TC;
+  const float* bias = nullptr;  // [experts] or null
+  int32_t top_k = 1;
+  int32_t num_groups = 1;
+  int32_t top_groups = 1;
+  bool normalize = true;
+  float scale = 1;
+};
+Status moe_gate(Context& context, const Tensor& logits, const MoeGate& gate, int32_t* expert_ids,
+                float* expert_weights);
+
+// out = or out += the chosen experts' SwiGLU, weighted. Experts are numbered from 0; gate and up
+// [I, H], down [H, I].
+enum class Accumulate { kOverwrite, kAdd };
+struct MoeExperts {
+  std::span<const Weight> gate;
+  std::span<const Weight> up;
+  std::span<const Weight> down;
+};
+Status moe_experts(Context& context, const Tensor& x, const int32_t* expert_ids,
+                   const float* expert_weights, int32_t top_k, const MoeExperts& experts,
+                   Accumulate accumulate, const Tensor& out);
+
+// Scratch the two operators above need at most, for planning; data pointers may be null.
+Result<size_t> mla_workspace_bytes(const device::Device& device, const fathom_mla_shape& shape,
+                                   const Tensor& q, const Weight& wkv_b,
+                                   const fathom_kv_cache& cache,
+                                   std::span<const fathom_sequence> sequences, const Tensor& out);
+Result<size_t> moe_experts_workspace_bytes(const device::Device& device, const Tensor& x,
+                                           int32_t top_k, const MoeExperts& experts,
+                                           const Tensor& out);
+
+// Names of required operators that the chip has no kernel for.
+std::vector<std::string> missing_operators(const device::Device& device);
+
+}  // namespace fathom::ops

@@ -1,0 +1,65 @@
+// A decode step of the real model on the real kernels allocates nothing.
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "backends/cpu/cpu_backend.h"
+#include "base/allocation_counter_for_tests.h"
+#include "device/device.h"
+#include "models/deepseek_v3/model.h"
+
+namespace fathom {
+namespace {
+
+namespace dsv3 = models::deepseek_v3;
+
+TEST(DecodeStep, AllocatesNothing) {
+  const auto directory = std::filesystem::path(FATHOM_MODELS) / "tiny";
+  const auto config = dsv3::Config::load(directory / "config.json").value();
+  auto device = device::Device::open(*fathom_cpu_backend_entry(FATHOM_ABI_VERSION),
+                                     {.index = 0, .threads = 2, .kernels = ""})
+                    .value();
+  constexpr int64_t kSequences = 4;
+  const models::RunLimits limits = {.max_step_tokens = 16,
+                                    .max_logit_rows = kSequences,
+                                    .max_context = 64,
+                                    .max_step_sequences = kSequences,
+                                    .num_kv_blocks = 2 * kSequences,
+                                    .kv_block_size = 32};
+  auto model = dsv3::Model::load(directory, config, *device, limits, {}).value();
+
+  std::vector<int32_t> tokens(kSequences), positions(kSequences), rows(kSequences),
+      blocks(2 * kSequences);
+  std::vector<int64_t> slots(kSequences);
+  std::vector<fathom_sequence> sequences(kSequences);
+  for (int32_t i = 0; i < 2 * kSequences; ++i) blocks[static_cast<size_t>(i)] = i;
+  const auto step = [&](int64_t position) {
+    for (int64_t i = 0; i < kSequences; ++i) {
+      const auto at = static_cast<size_t>(i);
+      tokens[at] = static_cast<int32_t>(100 + i + position);
+      positions[at] = static_cast<int32_t>(position);
+      slots[at] = i * 64 + position;
+      sequences[at] = {i, 1, position, &blocks[2 * at], 2};
+      rows[at] = static_cast<int32_t>(i);
+    }
+    models::StepBatch batch;
+    batch.tokens = tokens;
+    batch.positions = positions;
+    batch.slots = slots;
+    batch.generated = sequences;
+    batch.logit_rows = rows;
+    return batch;
+  };
+  ASSERT_TRUE(model->forward(step(0)).ok());
+  AllocationCounter allocations;
+  bool good = true;
+  for (int64_t position = 1; position < 40; ++position) {
+    good = good && model->forward(step(position)).ok() && model->forward_mtp(step(position)).ok();
+  }
+  const int64_t counted = allocations.stop();
+  EXPECT_TRUE(good);
+  EXPECT_EQ(counted, 0);
+}
+
+}  // namespace
+}  // namespace fathom

@@ -1,0 +1,107 @@
+// Starts `fathom serve` with the embedded model and gives an openai client of it.
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import OpenAI from "openai";
+
+const root = fileURLToPath(new URL("../../../", import.meta.url));
+const binary = process.env.FATHOM_BIN ?? root + "build/bin/fathom";
+const START_TIMEOUT_MS = 120_000;
+
+export const MODEL = "tiny";
+
+export class Server {
+  static async start(...flags) {
+    if (!existsSync(binary)) {
+      throw new Error(`${binary} is missing; build it, or name another with FATHOM_BIN`);
+    }
+    const server = new Server();
+    server.process = spawn(
+      binary, ["serve", "--model", root + "models/tiny", "--port", "0", ...flags],
+      { stdio: ["ignore", "pipe", "pipe"] });
+    server.log = "";
+    server.process.stderr.on("data", (data) => (server.log += data));
+    server.exited = new Promise((resolve) => server.process.on("exit", (code) => resolve(code)));
+    server.url = await server.listening();
+    server.client = server.clientWith({});
+    return server;
+  }
+
+  // Runs `body` with a server of its own, which must end well when told to.
+  static async use(body) {
+    const server = await Server.start();
+    try {
+      await body(server);
+      const code = await server.terminate();
+      if (code !== 0) throw new Error(`fathom serve ended with ${code}: ${server.log}`);
+    } finally {
+      server.process.kill("SIGKILL");
+    }
+  }
+
+  listening() {
+    return new Promise((resolve, reject) => {
+      let printed = "";
+      const timer = setTimeout(() => reject(new Error(`no address within 2 minutes: ${this.log}`)),
+                               START_TIMEOUT_MS);
+      this.process.stdout.on("data", (data) => {
+        printed += data;
+        const match = /listening on (http:\S+)/.exec(printed);
+        if (!match) return;
+        clearTimeout(timer);
+        resolve(match[1]);
+      });
+      this.exited.then((code) => reject(new Error(`fathom serve ended with ${code}: ${this.log}`)));
+    });
+  }
+
+  clientWith(options) {
+    return new OpenAI({ apiKey: "unused", baseURL: this.url + "/v1", maxRetries: 0, ...options });
+  }
+
+  chat(content, extra = {}) {
+    return this.client.chat.completions.create({
+      model: MODEL, temperature: 0, messages: [{ role: "user", content }], ...extra });
+  }
+
+  // The value of a metric without labels of its own.
+  async metric(name) {
+    const page = await (await fetch(this.url + "/metrics")).text();
+    const line = page.split("\n").find((text) => text.startsWith(name + "{"));
+    if (line === undefined) throw new Error(`${name} is not in /metrics`);
+    return Number(line.slice(line.lastIndexOf(" ")));
+  }
+
+  // Waits for a condition that other processes bring about; a minute is for loaded machines.
+  async until(what, condition) {
+    for (let i = 0; i < 1200; ++i) {
+      if (await condition()) return;
+      await sleep(50);
+    }
+    throw new Error(`still not so after a minute: ${what}`);
+  }
+
+  async idle() {
+    await this.until("no request runs", async () =>
+      (await this.metric("fathom_num_requests_running")) === 0 &&
+      (await this.metric("fathom_num_requests_waiting")) === 0);
+  }
+
+  terminate() {
+    this.process.kill("SIGTERM");
+    return this.exited;
+  }
+}
+
+// An answer that goes on until it is stopped or the context is full.
+export const ENDLESS = { ignore_eos: true, max_tokens: 1900 };
+
+export async function collect(stream) {
+  const chunks = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return chunks;
+}
+
+export const textOf = (chunks, field = "content") =>
+  chunks.map((chunk) => chunk.choices[0]?.delta[field] ?? "").join("");

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Checks that each folder of src/ includes only the folders docs/architecture.md allows."""
+
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# The table of docs/architecture.md. A folder may always include itself.
+ALLOWED = {
+    "base": set(),
+    "net": {"base"},
+    "device": {"base"},
+    "comm": {"base", "device"},
+    "backends": {"base", "device", "comm"},  # and its own chip, see below
+    "ops": {"base", "device"},
+    "models": {"base", "device", "ops", "comm"},
+    "tokenizer": {"base"},
+    "engine": {"base", "device", "ops", "comm", "models"},
+    "api": {"base", "net", "tokenizer", "engine"},
+    "cli": None,  # the composition root: everything
+}
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+# Whom an #if may name outside backends/: nobody.
+VENDOR_IF = re.compile(
+    r"^\s*#\s*(?:if|ifdef|ifndef|elif)\b.*(CUDA|MUSA|COREX|IVCORE|ASCEND|HIP)", re.MULTILINE
+)
+
+
+def violations(source, text, generated=("cli/version.h",)):
+    """Sentences about what is wrong in one file; `source` is relative to src/."""
+    folder = source.parts[0]
+    if folder not in ALLOWED:
+        yield f"folder {folder} is not in the table"
+        return
+    if folder != "backends" and VENDOR_IF.search(text):
+        yield "names a vendor in a conditional"
+    for included in INCLUDE.findall(text):
+        target = pathlib.PurePath(included)
+        if included not in generated and not (ROOT / "src" / target).is_file():
+            yield f'includes "{included}": expected a path from src/'
+        elif folder == "backends" and target.parts[0] == "backends":
+            if target.parts[1] != source.parts[1]:
+                yield f"includes another chip's {included}"
+        elif ALLOWED[folder] is not None and target.parts[0] not in ALLOWED[folder] | {folder}:
+            yield f"includes {included}: {folder} may include {sorted(ALLOWED[folder])}"
+
+
+def self_test():
+    """The checker must find what it is for."""
+    bad = [
+        ("ops/x.cpp", '#include "engine/engine.h"\n'),
+        ("backends/cpu/x.cpp", '#include "backends/cuda/y.h"\n'),
+        ("models/x.cpp", "#ifdef __CUDA_ARCH__\n"),
+        ("core/x.cpp", ""),
+        ("base/x.cpp", '#include "nowhere.h"\n'),
+    ]
+    for name, text in bad:
+        assert list(violations(pathlib.PurePath(name), text)), name
+    assert not list(violations(pathlib.PurePath("ops/x.cpp"), '#include "base/result.h"\n'))
+
+
+def main():
+    self_test()
+    found = 0
+    files = [p for p in (ROOT / "src").rglob("*") if p.suffix in {".h", ".cpp", ".cu", ".inc"}]
+    for path in sorted(files):
+        source = path.relative_to(ROOT / "src")
+        for violation in violations(source, path.read_text(encoding="utf-8")):
+            print(f"src/{source}: {violation}")
+            found += 1
+    print(f"{len(files)} files, {found} violations")
+    return 1 if found or not files else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+# Packages Fathom is built and tested with, and how to get them. Sourced by ./up and ./check.
+
+FATHOM_BUILD_PACKAGES=(
+  g++ cmake ninja-build ccache pkg-config
+  libboost1.81-dev nlohmann-json3-dev libfmt-dev libspdlog-dev libcli11-dev
+  libpcre2-dev prometheus-cpp-dev
+  libgtest-dev libgmock-dev   # test binaries are built with everything else
+)
+FATHOM_TEST_PACKAGES=(clang-format-14 python3 python3-numpy)
+
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+
+# Prints the given Debian packages that are not installed, one a line.
+missing_packages() {
+  local package
+  for package in "$@"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||
+      echo "$package"
+  done
+}
+
+# Installs what is missing of the given Debian packages, or says what to install elsewhere.
+install_packages() {
+  if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+    echo "This is no Debian or Ubuntu system. Install what these Debian packages hold, then run"
+    echo "this script again with FATHOM_SKIP_PACKAGES=1:"
+    printf '  %s\n' "$@"
+    [ -n "${FATHOM_SKIP_PACKAGES:-}" ] || exit 1
+    return
+  fi
+  [ -z "${FATHOM_SKIP_PACKAGES:-}" ] || return 0
+  local missing
+  mapfile -t missing < <(missing_packages "$@")
+  [ "${#missing[@]}" -gt 0 ] || return 0
+  local as_root=()
+  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+  say "Installing ${missing[*]}"
+  "${as_root[@]}" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends \
+    "${missing[@]}" >/dev/null
+}
+
+# Node.js 18 or newer with npm: tests run outside clients written for it.
+install_node() {
+  if command -v node >/dev/null && command -v npm >/dev/null; then return; fi
+  install_packages nodejs npm
+}
+
+# build PRESET [TARGET...]
+build() {
+  local preset=$1
+  shift
+  local directory=build
+  [ "$preset" = dev ] || directory=build/$preset
+  cmake --preset "$preset" --log-level=WARNING >/dev/null || return 1
+  ninja -C "$directory" "$@"
+}
