@@ -56,7 +56,8 @@ typedef enum fathom_dtype {
   FATHOM_F8_E4M3 = 4, /* OCP E4M3FN: no infinities, 0x7f and 0xff are NaN, largest 448 */
   FATHOM_I8 = 5,
   FATHOM_I32 = 6,
-  FATHOM_I64 = 7
+  FATHOM_I64 = 7,
+  FATHOM_I4 = 8 /* weights only: two a byte, the even column in the low half, each less 8 */
 } fathom_dtype;
 
 #define FATHOM_MAX_RANK 4
@@ -71,18 +72,25 @@ typedef struct fathom_tensor {
 } fathom_tensor;
 
 /*
- * A linear weight W [n, k], row-major as released: y = x W^T.
- * F32, BF16: `scale` is unused. F8_E4M3: the real weight is data[i, j] *
- * scale[i / block_n, j / block_k], scale F32 [ceil(n / block_n), ceil(k / block_k)]
- * (DeepSeek's weight_scale_inv, 128 x 128 blocks, the last ones cut off at the edge).
+ * A linear weight W [n, k]: y = x W^T. With layout FATHOM_LAYOUT_ROWS it is row-major as released:
+ * F32, BF16: `scale` is unused.
+ * F8_E4M3: the real weight is data[i, j] * scale[i / block_n, j / block_k], scale F32
+ *   [ceil(n / block_n), ceil(k / block_k)] (DeepSeek's weight_scale_inv, 128 x 128 blocks, the last
+ *   ones cut off at the edge).
+ * I8: likewise with block_n 1; data in [-127, 127].
+ * I4: likewise with block_n 1; k is even, block_k a multiple of 32, data in [-8, 7], and each scale
+ *   is a number that half precision (F16) holds exactly, so a chip may store it so.
+ * Any other layout is the chip's own, made by its pack() for one operator and given to no other.
  */
+#define FATHOM_LAYOUT_ROWS 0
+
 typedef struct fathom_weight {
   const void* data;
   const float* scale;
   int32_t dtype; /* fathom_dtype */
   int32_t block_n;
   int32_t block_k;
-  int32_t reserved;
+  int32_t layout; /* FATHOM_LAYOUT_ROWS, or the chip's own */
   int64_t n;
   int64_t k;
 } fathom_weight;
@@ -383,6 +391,19 @@ typedef struct fathom_backend {
                                    size_t* bytes);
   /* One line for the start-up report: which path these arguments take ("avx2 fp8 tile 4x2"). */
   const char* (*describe)(fathom_device* device, int32_t op, const void* args);
+
+  /*
+   * The chip's own layout of a weight, for chips that multiply faster from one (interleaved rows,
+   * tiles); both are NULL where there is none. Used while loading.
+   * pack_bytes(): what pack() will need for a weight of this format and shape that `op` reads
+   * (pointers are not read); 0: `op` wants it in rows.
+   * pack(): writes `weight`, whose data and scale are host memory in rows, to device `memory` of
+   * that many bytes, and describes the result in `packed`. It may be called from several threads.
+   */
+  fathom_status (*pack_bytes)(fathom_device* device, int32_t op, const fathom_weight* weight,
+                              size_t* bytes);
+  fathom_status (*pack)(fathom_device* device, int32_t op, const fathom_weight* weight,
+                        void* memory, fathom_weight* packed);
 } fathom_backend;
 
 typedef const fathom_backend* (*fathom_backend_entry_fn)(uint32_t host_abi_version);

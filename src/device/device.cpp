@@ -124,6 +124,21 @@ std::string Device::describe(fathom_op op, const void* args) const {
   return backend_.describe == nullptr ? std::string() : backend_.describe(device_, op, args);
 }
 
+Result<size_t> Device::pack_bytes(fathom_op op, const Weight& weight) const {
+  size_t bytes = 0;
+  if (backend_.pack_bytes == nullptr) return bytes;
+  FATHOM_TRY(check(backend_.pack_bytes(device_, op, &weight, &bytes), "pack_bytes"));
+  return bytes;
+}
+
+Result<Weight> Device::pack(fathom_op op, const Weight& weight, void* memory) const {
+  FATHOM_CHECK(backend_.pack != nullptr,
+               fmt::format("pack: chip {} has no layout of its own", backend_.name));
+  Weight packed = {};
+  FATHOM_TRY(check(backend_.pack(device_, op, &weight, memory, &packed), "pack"));
+  return packed;
+}
+
 const char* op_name(fathom_op op) {
   switch (op) {
     case FATHOM_OP_EMBED:

@@ -99,6 +99,12 @@ class Device {
   Result<size_t> workspace_bytes(fathom_op op, const void* args) const;
   std::string describe(fathom_op op, const void* args) const;
 
+  // Memory that pack() takes; 0 where the chip has no layout of its own for such a weight of `op`.
+  Result<size_t> pack_bytes(fathom_op op, const Weight& weight) const;
+  // Rewrites a weight in host memory into device `memory` of pack_bytes() bytes, in the chip's own
+  // layout. Thread-safe.
+  Result<Weight> pack(fathom_op op, const Weight& weight, void* memory) const;
+
  private:
   friend class Buffer;
   Device(const fathom_backend& backend, fathom_device* device)

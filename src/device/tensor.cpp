@@ -15,8 +15,15 @@ size_t dtype_size(fathom_dtype dtype) {
       return 1;
     case FATHOM_I64:
       return 8;
+    case FATHOM_I4:
+      break;  // less than a byte: see weight_row_bytes
   }
-  FATHOM_CHECK(false, "dtype_size: unknown type");
+  FATHOM_CHECK(false, "dtype_size: expected a type of whole bytes");
+}
+
+size_t weight_row_bytes(fathom_dtype dtype, int64_t k) {
+  const auto elements = static_cast<size_t>(k);
+  return dtype == FATHOM_I4 ? elements / 2 : elements * dtype_size(dtype);
 }
 
 const char* dtype_name(fathom_dtype dtype) {
@@ -35,6 +42,8 @@ const char* dtype_name(fathom_dtype dtype) {
       return "i32";
     case FATHOM_I64:
       return "i64";
+    case FATHOM_I4:
+      return "i4";
   }
   return "unknown";
 }

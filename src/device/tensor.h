@@ -16,6 +16,8 @@ using Weight = fathom_weight;
 
 // Bytes of one element.
 size_t dtype_size(fathom_dtype dtype);
+// Bytes of one row [k] of a weight that lies in rows.
+size_t weight_row_bytes(fathom_dtype dtype, int64_t k);
 // "f32", "bf16", "f8_e4m3", ...
 const char* dtype_name(fathom_dtype dtype);
 

@@ -34,6 +34,9 @@ fathom_status check_weight(const CheckContext& context, const char* op, const ch
     return invalid("{}: expected {} [{}, {}], got [{}, {}]", op, name, n >= 0 ? n : weight.n,
                    k >= 0 ? k : weight.k, weight.n, weight.k);
   }
+  if (weight.layout != FATHOM_LAYOUT_ROWS) {
+    return unsupported("{}: expected {} in rows, got layout {}", op, name, weight.layout);
+  }
   FATHOM_CPU_TRY(check_pointer(context, op, name, weight.data, true));
   if (weight.dtype == FATHOM_F32 || weight.dtype == FATHOM_BF16) return FATHOM_OK;
   if (weight.dtype != FATHOM_F8_E4M3) {

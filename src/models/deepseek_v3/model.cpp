@@ -104,7 +104,7 @@ Result<std::span<const float>> Model::head(Step& step, const Tensor& hidden, con
                         .dtype = hidden.dtype,
                         .block_n = 0,
                         .block_k = 0,
-                        .reserved = 0,
+                        .layout = FATHOM_LAYOUT_ROWS,
                         .n = hidden.shape[0],
                         .k = hidden.shape[1]};
   FATHOM_TRY(ops::embed(step.ops, at.logit_rows, table, at.logit_hidden));  // [L, H]

@@ -22,7 +22,7 @@ static void gather(const fathom_kv_cache& cache, const fathom_sequence& sequence
                                  .dtype = cache.dtype,
                                  .block_n = 0,
                                  .block_k = 0,
-                                 .reserved = 0,
+                                 .layout = FATHOM_LAYOUT_ROWS,
                                  .n = cache.num_blocks * cache.block_size,
                                  .k = width};
   with_format(cache.dtype, [&](auto format) {
