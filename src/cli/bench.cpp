@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <iostream>
 #include <mutex>
@@ -11,6 +12,7 @@
 #include <random>
 
 #include "base/log.h"
+#include "cli/roofline.h"
 
 namespace fathom::cli {
 namespace {
@@ -23,6 +25,9 @@ struct Measurement {
   int64_t depth = 0;
   int64_t batch = 0;
   double tokens_per_second = 0;  // of all sequences together
+  Bound bound = {};              // what the machine's limits allow
+
+  double share() const { return tokens_per_second / bound.tokens_per_second; }
 };
 
 // When the first and the last token of a group of requests came.
@@ -105,8 +110,8 @@ double median(std::vector<double> values) {
 }
 
 // Reading `tokens` prompt tokens behind `depth` others: what they add to the time to first token.
-Result<Measurement> measure_prefill(engine::Engine& engine, int64_t tokens, int64_t depth,
-                                    int64_t batch, int repeat) {
+Result<Measurement> measure_prefill(engine::Engine& engine, const Roofline& roofline,
+                                    int64_t tokens, int64_t depth, int64_t batch, int repeat) {
   std::vector<double> rates;
   for (int i = 0; i < repeat; ++i) {
     const auto seed = static_cast<uint64_t>(i + 1) << 32;
@@ -119,11 +124,12 @@ Result<Measurement> measure_prefill(engine::Engine& engine, int64_t tokens, int6
     const double spent = std::max(timing.to_first - before, 1e-9);
     rates.push_back(static_cast<double>(tokens * batch) / spent);
   }
-  return Measurement{"prefill", tokens, depth, batch, median(rates)};
+  return Measurement{"prefill", tokens,        depth,
+                     batch,     median(rates), roofline.prefill(tokens, depth, batch)};
 }
 
-Result<Measurement> measure_decode(engine::Engine& engine, int64_t tokens, int64_t depth,
-                                   int64_t batch, int repeat) {
+Result<Measurement> measure_decode(engine::Engine& engine, const Roofline& roofline, int64_t tokens,
+                                   int64_t depth, int64_t batch, int repeat) {
   std::vector<double> rates;
   for (int i = 0; i < repeat; ++i) {
     const auto seed = static_cast<uint64_t>(i + 1) << 32;
@@ -131,16 +137,21 @@ Result<Measurement> measure_decode(engine::Engine& engine, int64_t tokens, int64
                   run_group(engine, std::max<int64_t>(depth, 1), tokens + 1, batch, seed));
     rates.push_back(static_cast<double>(tokens * batch) / std::max(timing.after_first, 1e-9));
   }
-  return Measurement{"decode", tokens, depth, batch, median(rates)};
+  return Measurement{"decode", tokens,        depth,
+                     batch,    median(rates), roofline.decode(tokens, depth, batch)};
 }
 
 void print_row(const Measurement& m) {
-  fmt::print("{:<8} {:>7} {:>7} {:>6} {:>12.1f} {:>14.1f}\n", m.test, m.tokens, m.depth, m.batch,
-             m.tokens_per_second, m.tokens_per_second / static_cast<double>(m.batch));
+  const std::string share =
+      std::isfinite(m.share()) ? fmt::format("{:.0f}% of {}", 100 * m.share(), m.bound.name) : "-";
+  fmt::print("{:<8} {:>7} {:>7} {:>6} {:>12.1f} {:>14.1f} {:>16}\n", m.test, m.tokens, m.depth,
+             m.batch, m.tokens_per_second, m.tokens_per_second / static_cast<double>(m.batch),
+             share);
   std::fflush(stdout);
 }
 
-Result<std::vector<Measurement>> run_all(engine::Engine& engine, const BenchOptions& options) {
+Result<std::vector<Measurement>> run_all(engine::Engine& engine, const Roofline& roofline,
+                                         const BenchOptions& options) {
   std::vector<Measurement> all;
   const auto add = [&](Result<Measurement> measured) -> Status {
     if (!measured) return measured.error();
@@ -151,26 +162,58 @@ Result<std::vector<Measurement>> run_all(engine::Engine& engine, const BenchOpti
   for (const int64_t batch : options.batch) {
     for (const int64_t depth : options.depth) {
       for (const int64_t tokens : options.prompt) {
-        FATHOM_TRY(add(measure_prefill(engine, tokens, depth, batch, options.repeat)));
+        FATHOM_TRY(add(measure_prefill(engine, roofline, tokens, depth, batch, options.repeat)));
       }
       for (const int64_t tokens : options.decode) {
-        FATHOM_TRY(add(measure_decode(engine, tokens, depth, batch, options.repeat)));
+        FATHOM_TRY(add(measure_decode(engine, roofline, tokens, depth, batch, options.repeat)));
       }
     }
   }
   return all;
 }
 
-nlohmann::json to_json(const Stack& stack, const std::vector<Measurement>& measured) {
+// A number, or null for what is not known.
+nlohmann::json known(double value) {
+  return value > 0 && std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
+}
+
+nlohmann::json to_json(const Stack& stack, const fathom_limits& limits,
+                       const std::vector<Measurement>& measured) {
   auto results = nlohmann::json::array();
   for (const auto& m : measured) {
     results.push_back({{"test", m.test},
+                       {"weights", device::dtype_name(stack.cost.main_dtype())},
                        {"tokens", m.tokens},
                        {"depth", m.depth},
                        {"batch", m.batch},
-                       {"tok_s", m.tokens_per_second}});
+                       {"tok_s", m.tokens_per_second},
+                       {"roofline", known(m.share())},
+                       {"bound", m.bound.name}});
   }
-  return {{"machine", {{"chip", stack.device->info().name}}}, {"results", results}};
+  return {{"machine",
+           {{"chip", stack.device->info().name},
+            {"read_gbps", known(limits.read_bytes_per_s / 1e9)},
+            {"int8_gops", known(limits.int8_ops_per_s / 1e9)},
+            {"bf16_gflops", known(limits.bf16_flops_per_s / 1e9)}}},
+          {"results", results}};
+}
+
+void print_heading(const BenchOptions& options, const Stack& stack, const fathom_limits& limits) {
+  fmt::print("{} ({}) on {}\n", options.stack.model.string(),
+             device::dtype_name(stack.cost.main_dtype()), stack.device->info().name);
+  fmt::print("limits: read {:.1f} GB/s, int8 {:.0f} GOPS, bf16 {:.0f} GFLOPS\n\n",
+             limits.read_bytes_per_s / 1e9, limits.int8_ops_per_s / 1e9,
+             limits.bf16_flops_per_s / 1e9);
+  fmt::print("{:<8} {:>7} {:>7} {:>6} {:>12} {:>14} {:>16}\n", "test", "tokens", "depth", "batch",
+             "tok/s", "tok/s each", "share of limit");
+}
+
+// All unknown where the chip cannot tell.
+fathom_limits measure_limits(device::Device& device) {
+  const auto limits = device.measure_limits();
+  if (limits) return *limits;
+  log_warning("bench: {}", limits.error().message);
+  return {};
 }
 
 }  // namespace
@@ -181,17 +224,14 @@ int run_bench(const BenchOptions& options) {
     log_error("{}", stack.error().message);
     return 1;
   }
-  if (!options.json) {
-    fmt::print("{} on {}\n\n{:<8} {:>7} {:>7} {:>6} {:>12} {:>14}\n", options.stack.model.string(),
-               stack->device->info().name, "test", "tokens", "depth", "batch", "tok/s",
-               "tok/s each");
-  }
-  const auto measured = run_all(*stack->engine, options);
+  const fathom_limits limits = measure_limits(*stack->device);
+  if (!options.json) print_heading(options, *stack, limits);
+  const auto measured = run_all(*stack->engine, Roofline(limits, stack->cost), options);
   if (!measured) {
     log_error("bench: {}", measured.error().message);
     return 1;
   }
-  if (options.json) std::cout << to_json(*stack, *measured).dump(2) << "\n";
+  if (options.json) std::cout << to_json(*stack, limits, *measured).dump(2) << "\n";
   return 0;
 }
 

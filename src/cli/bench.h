@@ -1,4 +1,5 @@
-// `fathom bench`: prompt and decode speed by length, depth and batch.
+// `fathom bench`: prompt and decode speed by length, depth and batch, each beside the speed that
+// the machine's own limits, measured in the same run, would allow.
 #pragma once
 
 #include <cstdint>

@@ -211,13 +211,20 @@ Result<Stack> build_stack(const StackOptions& options) {
   FATHOM_ASSIGN(const bool add_bos_token, read_add_bos_token(options.model));
   FATHOM_ASSIGN(auto device, open_device(*registry, options));
   FATHOM_ASSIGN(auto model, load_model(options, config, *device));
+  const auto cost = model->cost();
   FATHOM_ASSIGN(auto engine,
                 engine::make_engine(std::move(model), {.eos_token_ids = config.eos_token_ids,
                                                        .max_running = options.max_running,
                                                        .max_waiting = options.max_waiting,
                                                        .prefill_chunk = options.prefill_chunk}));
-  return Stack{std::move(registry),      std::move(device), std::move(config), std::move(tokenizer),
-               std::move(chat_template), add_bos_token,     std::move(engine)};
+  return Stack{std::move(registry),
+               std::move(device),
+               std::move(config),
+               std::move(tokenizer),
+               std::move(chat_template),
+               add_bos_token,
+               cost,
+               std::move(engine)};
 }
 
 }  // namespace fathom::cli

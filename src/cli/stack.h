@@ -13,6 +13,7 @@
 #include "device/registry.h"
 #include "engine/engine.h"
 #include "models/deepseek_v3/config.h"
+#include "models/deepseek_v3/cost.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
@@ -40,6 +41,7 @@ struct Stack {
   tokenizer::Tokenizer tokenizer;
   std::optional<tokenizer::ChatTemplate> chat_template;  // models that only complete have none
   bool add_bos_token = false;  // text prompts begin with the model's first token
+  models::deepseek_v3::CostModel cost;
   std::unique_ptr<engine::Engine> engine;
 };
 

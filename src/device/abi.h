@@ -310,6 +310,17 @@ typedef struct fathom_device_info {
   uint32_t alignment; /* of every tensor's first byte, a power of two */
 } fathom_device_info;
 
+/*
+ * What the chip does at best, measured: the ceilings that `fathom bench` holds its results against.
+ * A multiply and an add count as two operations. 0: unknown.
+ */
+typedef struct fathom_limits {
+  size_t size;
+  double read_bytes_per_s; /* of a weights-sized range of its memory */
+  double int8_ops_per_s;   /* products of int8, summed in int32 */
+  double bf16_flops_per_s; /* products of what bf16 weights are multiplied in, summed in F32 */
+} fathom_limits;
+
 /* How to open a device. Strings are UTF-8; unknown options are refused with their names. */
 typedef struct fathom_device_options {
   size_t size;
@@ -404,6 +415,9 @@ typedef struct fathom_backend {
                               size_t* bytes);
   fathom_status (*pack)(fathom_device* device, int32_t op, const fathom_weight* weight,
                         void* memory, fathom_weight* packed);
+
+  /* Measures the limits in about two seconds, while nothing else runs; optional. */
+  fathom_status (*measure_limits)(fathom_device* device, fathom_limits* limits);
 } fathom_backend;
 
 typedef const fathom_backend* (*fathom_backend_entry_fn)(uint32_t host_abi_version);

@@ -139,6 +139,17 @@ Result<Weight> Device::pack(fathom_op op, const Weight& weight, void* memory) co
   return packed;
 }
 
+Result<fathom_limits> Device::measure_limits() {
+  if (backend_.measure_limits == nullptr) {
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("measure_limits: chip {} cannot measure itself", backend_.name)};
+  }
+  fathom_limits limits = {};
+  limits.size = sizeof(limits);
+  FATHOM_TRY(check(backend_.measure_limits(device_, &limits), "measure_limits"));
+  return limits;
+}
+
 const char* op_name(fathom_op op) {
   switch (op) {
     case FATHOM_OP_EMBED:

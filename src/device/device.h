@@ -105,6 +105,9 @@ class Device {
   // layout. Thread-safe.
   Result<Weight> pack(fathom_op op, const Weight& weight, void* memory) const;
 
+  // What the chip does at best; takes about two seconds.
+  Result<fathom_limits> measure_limits();
+
  private:
   friend class Buffer;
   Device(const fathom_backend& backend, fathom_device* device)

@@ -133,5 +133,21 @@ TEST(Backend, KernelCallsAllocateNothing) {
   table().device_close(device);
 }
 
+TEST(Backend, MeasuresTheLimitsOfNativeKernels) {
+  fathom_device* device = nullptr;
+  ASSERT_EQ(open("native", 2, &device), FATHOM_OK);
+  fathom_limits limits = {};
+  EXPECT_EQ(table().measure_limits(device, &limits), FATHOM_INVALID) << "no size was given";
+  limits.size = sizeof(limits);
+  ASSERT_EQ(table().measure_limits(device, &limits), FATHOM_OK) << table().last_error();
+  EXPECT_GT(limits.read_bytes_per_s, 0);
+  EXPECT_GT(limits.bf16_flops_per_s, 0);
+  table().device_close(device);
+
+  ASSERT_EQ(open("reference", 1, &device), FATHOM_OK);
+  EXPECT_EQ(table().measure_limits(device, &limits), FATHOM_UNSUPPORTED);
+  table().device_close(device);
+}
+
 }  // namespace
 }  // namespace fathom::cpu

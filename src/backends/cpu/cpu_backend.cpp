@@ -15,6 +15,7 @@
 #include "backends/cpu/host_info.h"
 #include "backends/cpu/kernel_sets.h"
 #include "backends/cpu/last_error.h"
+#include "backends/cpu/limits.h"
 
 namespace fathom::cpu {
 namespace {
@@ -177,6 +178,7 @@ fathom_backend make_table() {
   table.event_record = event_record;
   table.event_wait = event_wait;
   table.event_elapsed_ms = event_elapsed_ms;
+  table.measure_limits = measure_limits;
   fill_operators(table);
   return table;
 }

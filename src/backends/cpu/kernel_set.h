@@ -25,6 +25,13 @@ struct KernelSet {
   void (*add)(ThreadPool&, const fathom_add_args&);
   void (*logits_stats)(ThreadPool&, const fathom_logits_stats_args&);
 
+  // For measuring what the processor does at best: read_range() loads every byte; the others do
+  // `rounds` rounds of products in registers and return how many operations that was, 0 where this
+  // instruction set has none of that kind. All NULL where the set is not made for speed.
+  void (*read_range)(const float* from, int64_t count);
+  int64_t (*multiply_int8)(int64_t rounds);
+  int64_t (*multiply_bf16)(int64_t rounds);
+
   // Scratch bytes of the three that need some; `threads` is the pool's.
   size_t (*mla_prefill_workspace)(int threads, const fathom_mla_attention_args&);
   size_t (*mla_decode_workspace)(int threads, const fathom_mla_attention_args&);

@@ -13,6 +13,7 @@
 #include "device/device.h"
 #include "models/causal_lm.h"
 #include "models/deepseek_v3/config.h"
+#include "models/deepseek_v3/cost.h"
 #include "models/deepseek_v3/step.h"
 #include "models/deepseek_v3/weights.h"
 
@@ -28,6 +29,8 @@ class Model final : public CausalLm {
   int64_t vocab_size() const override { return config_.vocab_size; }
   const RunLimits& limits() const override { return limits_; }
   Result<std::span<const float>> forward(const StepBatch& batch) override;
+
+  CostModel cost() const { return CostModel(config_, weights_, device_); }
 
   bool has_mtp() const { return weights_.mtp.has_value(); }
   // What the MTP layer makes of the rows of the last forward(): `batch` is that batch with each

@@ -17,6 +17,10 @@ void moe_experts(ThreadPool& pool, const fathom_moe_experts_args& args);
 void add(ThreadPool& pool, const fathom_add_args& args);
 void logits_stats(ThreadPool& pool, const fathom_logits_stats_args& args);
 
+void read_range(const float* from, int64_t count);
+int64_t multiply_int8(int64_t rounds);
+int64_t multiply_bf16(int64_t rounds);
+
 size_t mla_prefill_workspace(int threads, const fathom_mla_attention_args& args);
 size_t mla_decode_workspace(int threads, const fathom_mla_attention_args& args);
 size_t moe_experts_workspace(int threads, const fathom_moe_experts_args& args);

@@ -1,0 +1,111 @@
+// Work that does nothing but what is to be measured: loads, or products on registers, with enough
+// independent sums to hide an instruction's latency.
+#include "backends/cpu/native/kernels.h"
+#include "backends/cpu/native/vec.h"
+
+namespace fathom::cpu::FATHOM_CPU_ISA {
+namespace {
+
+constexpr int kSums = 10;
+
+// Makes the compiler believe that a value is used, and that it may have changed.
+template <typename T>
+inline void keep(T& value) {
+  if constexpr (__is_class(T)) {  // an emulated register
+    asm volatile("" : "+m"(value));
+  } else {
+#if defined(__x86_64__)
+    asm volatile("" : "+x"(value));
+#else
+    asm volatile("" : "+w"(value));
+#endif
+  }
+}
+
+// `rounds` rounds of sum = step(sum) on each of kSums sums.
+template <typename Register, typename Step>
+inline void repeat(int64_t rounds, Register zero, const Step& step) {
+  Register sums[kSums];
+  for (auto& sum : sums) sum = zero;
+  for (int64_t i = 0; i < rounds; ++i) {
+    for (auto& sum : sums) sum = step(sum);
+    for (auto& sum : sums) keep(sum);
+  }
+}
+
+}  // namespace
+
+void read_range(const float* from, int64_t count) {
+  constexpr int kStreams = 4;
+  Vec sums[kStreams];
+  for (auto& sum : sums) sum = broadcast(0.0f);
+  for (int64_t i = 0; i + kStreams * kWidth <= count; i += kStreams * kWidth) {
+    for (int j = 0; j < kStreams; ++j) sums[j] = maximum(sums[j], load(from + i + j * kWidth));
+  }
+  for (auto& sum : sums) keep(sum.v);
+}
+
+#if defined(__AVX512VNNI__)
+
+int64_t multiply_int8(int64_t rounds) {
+  __m512i a = _mm512_set1_epi8(3);
+  __m512i b = _mm512_set1_epi8(5);
+  keep(a);
+  keep(b);
+  repeat(rounds, _mm512_setzero_si512(),
+         [&](__m512i sum) { return _mm512_dpbusd_epi32(sum, a, b); });
+  return rounds * kSums * 64 * 2;
+}
+
+#elif defined(__AVX2__)
+
+// The shortest way from int8 to int32 sums without VNNI: products of pairs in 16 bits, then in 32.
+int64_t multiply_int8(int64_t rounds) {
+  __m256i a = _mm256_set1_epi8(3);
+  __m256i b = _mm256_set1_epi8(5);
+  __m256i ones = _mm256_set1_epi16(1);
+  keep(a);
+  keep(b);
+  keep(ones);
+  repeat(rounds, _mm256_setzero_si256(), [&](__m256i sum) {
+    __m256i pairs = _mm256_maddubs_epi16(a, b);
+    keep(pairs);  // or it would be computed once
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
+  });
+  return rounds * kSums * 32 * 2;
+}
+
+#else
+
+int64_t multiply_int8(int64_t) {
+  return 0;
+}
+
+#endif
+
+#if defined(__AVX512BF16__)
+
+int64_t multiply_bf16(int64_t rounds) {
+  __m512i bits = _mm512_set1_epi16(0x3f80);
+  keep(bits);
+  const __m512bh ones = reinterpret_cast<__m512bh&>(bits);
+  repeat(rounds, _mm512_setzero_ps(),
+         [&](__m512 sum) { return _mm512_dpbf16_ps(sum, ones, ones); });
+  return rounds * kSums * 32 * 2;
+}
+
+#else
+
+// Without bf16 products, bf16 weights are widened and multiplied in F32.
+int64_t multiply_bf16(int64_t rounds) {
+  Vec a = broadcast(1.0f);
+  Vec b = broadcast(1e-6f);
+  keep(a.v);
+  keep(b.v);
+  repeat(rounds, broadcast(0.0f).v, [&](auto sum) { return fma(a, b, Vec{sum}).v; });
+  return rounds * kSums * kWidth * 2;
+}
+
+#endif
+
+}  // namespace fathom::cpu::FATHOM_CPU_ISA

@@ -1,0 +1,89 @@
+#include "models/deepseek_v3/cost.h"
+
+#include <cmath>
+
+namespace fathom::models::deepseek_v3 {
+namespace {
+
+double bytes_of(const Weight& w) {
+  const auto dtype = static_cast<fathom_dtype>(w.dtype);
+  const double elements =
+      static_cast<double>(w.n) * static_cast<double>(device::weight_row_bytes(dtype, w.k));
+  if (dtype != FATHOM_F8_E4M3 && dtype != FATHOM_I8 && dtype != FATHOM_I4) return elements;
+  const int64_t scales = ((w.n + w.block_n - 1) / w.block_n) * ((w.k + w.block_k - 1) / w.block_k);
+  const size_t scale_bytes = dtype == FATHOM_I4 ? sizeof(uint16_t) : sizeof(float);
+  return elements + static_cast<double>(scales) * static_cast<double>(scale_bytes);
+}
+
+// A multiply and an add for each weight, on one row.
+double flops_of(const Weight& w) {
+  return 2.0 * static_cast<double>(w.n) * static_cast<double>(w.k);
+}
+
+struct Sum {
+  double bytes = 0;
+  double flops = 0;
+
+  void add(const Weight& w) {
+    if (w.n == 0) return;  // without q_lora, say
+    bytes += bytes_of(w);
+    flops += flops_of(w);
+  }
+  void add(const MlpWeights& mlp) {
+    add(mlp.w1);
+    add(mlp.w2);
+    add(mlp.w3);
+  }
+  void add(const MlaWeights& attn) {
+    for (const Weight* w : {&attn.wq, &attn.wq_a, &attn.wq_b, &attn.wkv_a, &attn.wkv_b, &attn.wo}) {
+      add(*w);
+    }
+  }
+};
+
+}  // namespace
+
+CostModel::CostModel(const Config& config, const Weights& weights, const device::Device& device)
+    : experts_(config.n_routed_experts), experts_per_token_(config.num_experts_per_tok) {
+  Sum shared;
+  Sum expert;
+  for (const BlockWeights& block : weights.blocks) {
+    shared.add(block.attn);
+    if (block.mlp) shared.add(*block.mlp);
+    if (!block.moe) continue;
+    shared.add(block.moe->gate);
+    if (block.moe->shared) shared.add(*block.moe->shared);
+    expert.add(block.moe->w1.front());
+    expert.add(block.moe->w2.front());
+    expert.add(block.moe->w3.front());
+  }
+  const auto layers = static_cast<double>(weights.blocks.size());
+  shared_bytes_ = shared.bytes + bytes_of(weights.head);
+  expert_bytes_ = expert.bytes;
+  latent_bytes_ = layers * static_cast<double>(config.latent_dim()) *
+                  static_cast<double>(device::dtype_size(device.kv_dtype()));
+  token_flops_ = shared.flops + expert.flops * static_cast<double>(experts_per_token_);
+  head_flops_ = flops_of(weights.head);
+  context_flops_ = layers * 2.0 * config.num_attention_heads *
+                   static_cast<double>(config.q_head_dim() + config.v_head_dim);
+  main_dtype_ = static_cast<fathom_dtype>(weights.blocks.back().attn.wo.dtype);
+}
+
+double CostModel::decode_bytes(int64_t sequences, int64_t context) const {
+  const auto batch = static_cast<double>(sequences);
+  double distinct = 0;
+  if (experts_ > 0) {
+    const auto all = static_cast<double>(experts_);
+    distinct = all * (1 - std::pow(1 - static_cast<double>(experts_per_token_) / all, batch));
+  }
+  return shared_bytes_ + distinct * expert_bytes_ +
+         batch * static_cast<double>(context) * latent_bytes_;
+}
+
+double CostModel::prefill_flops(int64_t tokens, int64_t context) const {
+  const auto rows = static_cast<double>(tokens);
+  const double seen = rows * (static_cast<double>(context) + (rows + 1) / 2);
+  return rows * token_flops_ + seen * context_flops_ + head_flops_;
+}
+
+}  // namespace fathom::models::deepseek_v3
