@@ -5,7 +5,13 @@ find_package(nlohmann_json 3.11 REQUIRED)
 find_package(fmt 9 REQUIRED)
 find_package(spdlog 1.10 REQUIRED)
 find_package(CLI11 2.1 REQUIRED)
-find_package(prometheus-cpp REQUIRED)
+if(FATHOM_PROMETHEUS_LIBRARY)  # a toolchain file says where it is
+  add_library(prometheus-cpp::core SHARED IMPORTED)
+  set_target_properties(prometheus-cpp::core PROPERTIES
+    IMPORTED_LOCATION ${FATHOM_PROMETHEUS_LIBRARY})
+else()
+  find_package(prometheus-cpp REQUIRED)
+endif()
 find_package(GTest 1.12 REQUIRED)
 
 find_package(PkgConfig REQUIRED)

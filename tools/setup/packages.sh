@@ -7,8 +7,19 @@ FATHOM_BUILD_PACKAGES=(
   libgtest-dev libgmock-dev   # test binaries are built with everything else
 )
 FATHOM_TEST_PACKAGES=(clang-format-14 python3 python3-numpy)
+# Kernels for aarch64 are cross-compiled and tested under an emulator (cmake/aarch64.cmake).
+FATHOM_AARCH64_PACKAGES=(
+  g++-aarch64-linux-gnu qemu-user
+  libgtest-dev:arm64 libgmock-dev:arm64 libboost1.81-dev:arm64 libfmt-dev:arm64
+  libspdlog-dev:arm64 libpcre2-dev:arm64 libprometheus-cpp-core1.0:arm64 zlib1g-dev:arm64
+)
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+
+# Runs a command as root, by sudo where this is another user.
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
 
 # Prints the given Debian packages that are not installed, one a line.
 missing_packages() {
@@ -32,12 +43,19 @@ install_packages() {
   local missing
   mapfile -t missing < <(missing_packages "$@")
   [ "${#missing[@]}" -gt 0 ] || return 0
-  local as_root=()
-  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
   say "Installing ${missing[*]}"
-  "${as_root[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends \
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
     "${missing[@]}" >/dev/null
+}
+
+# What ./check needs to build and run tests for aarch64 on another architecture.
+install_aarch64() {
+  if command -v dpkg >/dev/null && [ -z "${FATHOM_SKIP_PACKAGES:-}" ] &&
+    ! dpkg --print-foreign-architectures | grep -qx arm64; then
+    as_root dpkg --add-architecture arm64
+  fi
+  install_packages "${FATHOM_AARCH64_PACKAGES[@]}"
 }
 
 # Node.js 18 or newer with npm: tests run outside clients written for it.

@@ -15,11 +15,13 @@
 namespace fathom::cpu {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 // Far beyond any cache, and in parts small enough that no thread waits long for another's last one.
 constexpr int64_t kReadBytes = int64_t{256} << 20;
 constexpr int64_t kReadPartBytes = int64_t{1} << 20;
-constexpr int64_t kRounds = 1 << 20;  // of products a task: some milliseconds
-constexpr int kTasksPerThread = 8;
+constexpr auto kProductTime = std::chrono::milliseconds(50);
+constexpr int64_t kRounds = 1 << 14;  // of products between two looks at the clock
 constexpr int kRuns = 6;
 
 // The greatest rate of `run`, which returns how much it did, over kRuns runs.
@@ -27,9 +29,9 @@ template <typename Run>
 double best_rate(const Run& run) {
   double best = 0;
   for (int i = 0; i < kRuns; ++i) {
-    const auto begin = std::chrono::steady_clock::now();
+    const auto begin = Clock::now();
     const auto done = static_cast<double>(run());
-    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
+    const std::chrono::duration<double> spent = Clock::now() - begin;
     best = std::max(best, done / spent.count());
   }
   return best;
@@ -38,8 +40,10 @@ double best_rate(const Run& run) {
 double product_rate(ThreadPool& pool, int64_t (*multiply)(int64_t rounds)) {
   return best_rate([&] {
     std::atomic<int64_t> operations = 0;
-    parallel_for(pool, int64_t{kTasksPerThread} * pool.threads(),
-                 [&](int64_t, int) { operations += multiply(kRounds); });
+    const auto end = Clock::now() + kProductTime;
+    parallel_for(pool, pool.threads(), [&](int64_t, int) {
+      while (Clock::now() < end) operations += multiply(kRounds);
+    });
     return operations.load();
   });
 }
