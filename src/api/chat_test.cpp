@@ -33,6 +33,23 @@ TEST(Chat, AnswersWhole) {
   EXPECT_EQ(answer["usage"]["completion_tokens_details"]["reasoning_tokens"], 0);
 }
 
+TEST(Chat, UsageTellsWhatTheCacheHeld) {
+  Harness harness;
+  const auto writer = harness.chat({{"cache_salt", "tenant"}});
+  EXPECT_EQ(harness.engine.requests[0].request.cache_salt, "tenant");
+  engine::Event event = harness.engine.event(0);
+  event.token = 'a';
+  event.usage.cached_tokens = 4;
+  harness.engine.send(0, event);
+  event.token.reset();
+  event.finish = engine::FinishReason::kStop;
+  harness.engine.send(0, event);
+  const Json usage = writer->json()["usage"];
+  EXPECT_EQ(usage["prompt_tokens_details"]["cached_tokens"], 4);
+  EXPECT_EQ(usage["prompt_cache_hit_tokens"], 4);
+  EXPECT_EQ(usage["prompt_cache_miss_tokens"], usage["prompt_tokens"].get<int64_t>() - 4);
+}
+
 TEST(Chat, Streams) {
   Harness harness;
   const auto writer =

@@ -54,6 +54,10 @@ struct Metrics::Impl {
       counter("fathom_prompt_tokens_total", "Prompt tokens processed.");
   prometheus::Counter& generation_tokens =
       counter("fathom_generation_tokens_total", "Tokens generated.");
+  prometheus::Counter& prefix_queries =
+      counter("fathom_prefix_cache_queries_total", "Prompt tokens looked for in the prefix cache.");
+  prometheus::Counter& prefix_hits =
+      counter("fathom_prefix_cache_hits_total", "Prompt tokens found in the prefix cache.");
   prometheus::Counter& preemptions =
       counter("fathom_num_preemptions_total", "Requests set back because KV blocks ran out.");
   Histogram& first_token = histogram("fathom_time_to_first_token_seconds",
@@ -129,6 +133,8 @@ std::string Metrics::page(const engine::EngineStats& stats) {
   impl_->kv_usage.Set(blocks > 0 ? static_cast<double>(stats.kv_blocks_used) / blocks : 0);
   catch_up(impl_->prompt_tokens, stats.prompt_tokens);
   catch_up(impl_->generation_tokens, stats.generated_tokens);
+  catch_up(impl_->prefix_queries, stats.prefix_cache_queries);
+  catch_up(impl_->prefix_hits, stats.prefix_cache_hits);
   catch_up(impl_->preemptions, stats.preemptions);
   std::ostringstream text;
   prometheus::TextSerializer().Serialize(text, impl_->registry.Collect());

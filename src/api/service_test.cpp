@@ -190,6 +190,8 @@ TEST(Service, MetricsCountWhatHappened) {
                            .kv_blocks_total = 10,
                            .kv_blocks_used = 4,
                            .prompt_tokens = 7,
+                           .prefix_cache_queries = 6,
+                           .prefix_cache_hits = 5,
                            .generated_tokens = 8,
                            .preemptions = 1};
   harness.chat_answer("abc");
@@ -203,6 +205,8 @@ TEST(Service, MetricsCountWhatHappened) {
         "fathom_kv_cache_usage_perc{model_name=\"tiny\"} 0.4",
         "fathom_prompt_tokens_total{model_name=\"tiny\"} 7",
         "fathom_generation_tokens_total{model_name=\"tiny\"} 8",
+        "fathom_prefix_cache_queries_total{model_name=\"tiny\"} 6",
+        "fathom_prefix_cache_hits_total{model_name=\"tiny\"} 5",
         "fathom_num_preemptions_total{model_name=\"tiny\"} 1",
         "fathom_time_to_first_token_seconds_count{model_name=\"tiny\"} 1",
         "fathom_inter_token_latency_seconds_count{model_name=\"tiny\"} 2",

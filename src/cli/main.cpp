@@ -83,6 +83,16 @@ void add_serve(CLI::App& app, ServeOptions& options) {
       ->envname("FATHOM_MODEL_NAME");
   serve->add_flag("--thinking", options.thinking,
                   "think before answering unless a request says otherwise");
+  serve
+      ->add_option("--prefix-cache", options.stack.prefix_cache,
+                   "share what prompts that begin alike have computed")
+      ->envname("FATHOM_PREFIX_CACHE")
+      ->check(CLI::IsMember({"on", "off"}))
+      ->default_str("on");
+  serve
+      ->add_flag("--exact", options.stack.exact,
+                 "share only what changes no bit of an answer: not what answers wrote with prompts")
+      ->envname("FATHOM_EXACT");
   serve->add_option("--max-body", options.max_body_mib, "MiB a request may have")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
@@ -113,6 +123,7 @@ void add_chat(CLI::App& app, ChatOptions& options) {
 void add_bench(CLI::App& app, BenchOptions& options) {
   auto* bench = app.add_subcommand("bench", "measure prompt and decode speed");
   add_stack_options(*bench, options.stack, true);
+  options.stack.prefix_cache = false;  // its prompts begin alike, and reading them is measured
   const auto lengths = [&](const char* name, std::vector<int64_t>& out, const char* help,
                            int64_t low, int64_t high) {
     bench->add_option(name, out, help)

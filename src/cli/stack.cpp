@@ -216,7 +216,9 @@ Result<Stack> build_stack(const StackOptions& options) {
                 engine::make_engine(std::move(model), {.eos_token_ids = config.eos_token_ids,
                                                        .max_running = options.max_running,
                                                        .max_waiting = options.max_waiting,
-                                                       .prefill_chunk = options.prefill_chunk}));
+                                                       .prefill_chunk = options.prefill_chunk,
+                                                       .prefix_cache = options.prefix_cache,
+                                                       .exact = options.exact}));
   return Stack{std::move(registry),
                std::move(device),
                std::move(config),

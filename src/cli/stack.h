@@ -29,6 +29,8 @@ struct StackOptions {
   int64_t max_running = 64;             // sequences decoded together
   int64_t max_waiting = 1024;           // requests queued beyond that
   int64_t prefill_chunk = 512;          // prompt tokens a step
+  bool prefix_cache = true;             // share the KV blocks of equal beginnings
+  bool exact = false;                   // but only where that changes no bit
   std::filesystem::path chat_template;  // replaces the model's own
   bool progress = true;                 // draw a loading bar on stderr, if that is a terminal
 };

@@ -6,29 +6,56 @@
 
 namespace fathom::engine {
 
-BlockPool::BlockPool(int64_t num_blocks) : taken_(static_cast<size_t>(num_blocks), false) {
-  free_.reserve(static_cast<size_t>(num_blocks));
-  for (int64_t block = num_blocks - 1; block >= 0; --block) {
-    free_.push_back(static_cast<int32_t>(block));
-  }
+BlockPool::BlockPool(int64_t num_blocks)
+    : blocks_(static_cast<size_t>(num_blocks) + 1), index_(num_blocks) {
+  at(ring()) = {0, ring(), ring()};
+  for (int32_t block = 0; block < ring(); ++block) link_before(block, ring());
 }
 
 int32_t BlockPool::take() {
-  FATHOM_CHECK(!free_.empty(), "block pool: expected a free block, got none");
-  const int32_t block = free_.back();
-  free_.pop_back();
-  taken_[static_cast<size_t>(block)] = true;
+  FATHOM_CHECK(available_ > 0, "block pool: expected a free block, got none");
+  const int32_t block = at(ring()).next;
+  unlink(block);
+  if (index_.holds(block)) index_.erase(block);
+  at(block).references = 1;
   return block;
 }
 
 void BlockPool::release(std::vector<int32_t>& blocks) {
-  for (const int32_t block : blocks) {
-    FATHOM_CHECK(block >= 0 && block < total() && taken_[static_cast<size_t>(block)],
-                 "block pool: expected a taken block, got " + std::to_string(block));
-    taken_[static_cast<size_t>(block)] = false;
-    free_.push_back(block);
-  }
+  for (auto block = blocks.rbegin(); block != blocks.rend(); ++block) drop_reference(*block);
   blocks.clear();
+}
+
+void BlockPool::share(int32_t block) {
+  FATHOM_CHECK(index_.holds(block), "block pool: expected a published block to share");
+  if (at(block).references++ == 0) unlink(block);
+}
+
+void BlockPool::publish(int32_t block, const Hash128& hash) {
+  FATHOM_CHECK(in_use(block), "block pool: expected a block in use to publish");
+  if (!index_.holds(block) && find(hash) == kNoBlock) index_.insert(block, hash);
+}
+
+void BlockPool::drop_reference(int32_t block) {
+  FATHOM_CHECK(block >= 0 && block < total() && in_use(block),
+               "block pool: expected a taken block, got " + std::to_string(block));
+  if (--at(block).references > 0) return;
+  link_before(block, index_.holds(block) ? ring() : at(ring()).next);
+}
+
+void BlockPool::link_before(int32_t block, int32_t next) {
+  const int32_t previous = at(next).previous;
+  at(block).previous = previous;
+  at(block).next = next;
+  at(previous).next = block;
+  at(next).previous = block;
+  ++available_;
+}
+
+void BlockPool::unlink(int32_t block) {
+  at(at(block).previous).next = at(block).next;
+  at(at(block).next).previous = at(block).previous;
+  --available_;
 }
 
 }  // namespace fathom::engine

@@ -1,8 +1,14 @@
-// The free list of KV blocks. Every block number is either here or in one sequence's block table.
+// The KV blocks: who holds which, and which of them hold a prefix worth finding again.
+//
+// A block has as many references as block tables name it. One with none is available, whether or
+// not it still holds a published prefix: such blocks are found and shared until they are taken,
+// the least recently released first, after all that hold nothing.
 #pragma once
 
 #include <cstdint>
 #include <vector>
+
+#include "engine/block_index.h"
 
 namespace fathom::engine {
 
@@ -10,18 +16,42 @@ class BlockPool {
  public:
   explicit BlockPool(int64_t num_blocks);
 
-  int64_t total() const { return static_cast<int64_t>(taken_.size()); }
-  int64_t available() const { return static_cast<int64_t>(free_.size()); }
+  int64_t total() const { return static_cast<int64_t>(blocks_.size()) - 1; }
+  int64_t available() const { return available_; }
   int64_t used() const { return total() - available(); }
 
-  // One free block; at least one must be available().
+  // One available block, no longer found by what it held; at least one must be available().
   int32_t take();
-  // Takes back all of `blocks` and empties it.
+  // Drops one reference to each of `blocks`, a block table, and empties it. Of a prefix that
+  // nobody else holds the end is evicted before the beginning.
   void release(std::vector<int32_t>& blocks);
 
+  // The block that was published under `hash`, or kNoBlock.
+  int32_t find(const Hash128& hash) const { return index_.find(hash); }
+  bool in_use(int32_t block) const { return at(block).references > 0; }
+  // One more reference to a block that was found.
+  void share(int32_t block);
+  // Lets a block in use be found. Does nothing where another one already holds the same.
+  void publish(int32_t block, const Hash128& hash);
+
  private:
-  std::vector<int32_t> free_;  // used as a stack; its capacity never grows
-  std::vector<bool> taken_;
+  // A node of a ring of available blocks, in the order they are taken.
+  struct Block {
+    int32_t references = 0;
+    int32_t previous = 0;
+    int32_t next = 0;
+  };
+
+  Block& at(int32_t block) { return blocks_[static_cast<size_t>(block)]; }
+  const Block& at(int32_t block) const { return blocks_[static_cast<size_t>(block)]; }
+  int32_t ring() const { return static_cast<int32_t>(total()); }
+  void link_before(int32_t block, int32_t next);
+  void unlink(int32_t block);
+  void drop_reference(int32_t block);
+
+  std::vector<Block> blocks_;  // and one more: the ring's beginning and end
+  BlockIndex index_;
+  int64_t available_ = 0;
 };
 
 }  // namespace fathom::engine

@@ -105,6 +105,10 @@ struct EngineOptions {
   int64_t max_running = 64;     // sequences in a step at most
   int64_t max_waiting = 1024;   // submit() answers kResourceExhausted beyond
   int64_t prefill_chunk = 512;  // prompt tokens a step at most, shared by all sequences
+  bool prefix_cache = true;     // requests share the KV blocks of equal beginnings
+  // Share only blocks that change no bit of an answer: those of given tokens, or of tokens that
+  // the other request has generated too. Otherwise a later prompt also finds what an answer wrote.
+  bool exact = false;
 };
 
 // Snapshot for metrics and /health. Totals count since the start.
@@ -112,9 +116,11 @@ struct EngineStats {
   int64_t running = 0;
   int64_t waiting = 0;  // preempted ones too
   int64_t kv_blocks_total = 0;
-  int64_t kv_blocks_used = 0;
-  uint64_t prompt_tokens = 0;     // of requests that were begun
-  uint64_t generated_tokens = 0;  // stop tokens too
+  int64_t kv_blocks_used = 0;  // by requests; blocks that only the prefix cache knows are not
+  uint64_t prompt_tokens = 0;  // of requests that were begun
+  uint64_t prefix_cache_queries = 0;  // of these tokens, looked for in the prefix cache
+  uint64_t prefix_cache_hits = 0;     // and found
+  uint64_t generated_tokens = 0;      // stop tokens too
   uint64_t preemptions = 0;
   uint64_t steps = 0;
   uint64_t finished_stop = 0;

@@ -47,6 +47,28 @@ Request random_request(Dice& dice, uint64_t seed) {
   if (dice.one_in(4)) params.logprobs = 2;
   if (dice.one_in(5)) params.stop_token_ids = {1, 2, 3};
   request.priority = static_cast<int32_t>(dice.up_to(3));
+  if (dice.one_in(5)) request.cache_salt = "tenant";
+  return request;
+}
+
+// Goes on from an earlier request, as the next turn of a conversation or after a fail-over does.
+Request random_follower(Dice& dice, const Request& earlier, int64_t max_context, uint64_t seed) {
+  Request request = random_request(dice, seed);
+  const Answer answer = expected_answer(earlier, max_context, {0});
+  const std::vector<TokenId> rest = request.prompt;
+  request.prompt = earlier.prompt;
+  request.prompt.insert(request.prompt.end(), answer.tokens.begin(), answer.tokens.end());
+  request.prompt.resize(
+      static_cast<size_t>(dice.up_to(static_cast<int64_t>(request.prompt.size()))));
+  request.prompt.insert(request.prompt.end(), rest.begin(), rest.begin() + dice.up_to(2) - 1);
+  request.prompt.resize(std::min(request.prompt.size(), static_cast<size_t>(max_context)));
+  request.generated_from.reset();
+  const auto size = static_cast<int64_t>(request.prompt.size());
+  if (dice.one_in(2)) {
+    request.generated_from = std::min(
+        size, earlier.generated_from.value_or(static_cast<int64_t>(earlier.prompt.size())));
+  }
+  request.cache_salt = earlier.cache_salt;
   return request;
 }
 
@@ -81,19 +103,25 @@ void expect_answer(const Answer& got, const Request& request, int64_t max_contex
 TEST(EngineSchedules, AnswersDoNotDependOnTheSchedule) {
   uint64_t preemptions = 0;
   uint64_t cancelled = 0;
+  uint64_t cached = 0;
   for (uint64_t seed = 1; seed <= 300; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Dice dice(seed);
     const models::RunLimits limits = random_limits(dice);
-    const auto engine = start(
-        limits,
-        {.eos_token_ids = {0}, .max_running = dice.up_to(10), .prefill_chunk = dice.up_to(40)});
+    const auto engine = start(limits, {.eos_token_ids = {0},
+                                       .max_running = dice.up_to(10),
+                                       .prefill_chunk = dice.up_to(40),
+                                       .prefix_cache = !dice.one_in(4),
+                                       .exact = true});
     const auto count = static_cast<size_t>(4 + dice.up_to(12));
     std::vector<Request> requests;
     std::vector<Client> clients(count);
     std::vector<bool> to_cancel;
     for (size_t i = 0; i < count; ++i) {
-      requests.push_back(random_request(dice, seed * 1000 + i));
+      const uint64_t own = seed * 1000 + i;
+      requests.push_back(i > 0 && dice.one_in(2)
+                             ? random_follower(dice, requests[i / 2], engine->max_context(), own)
+                             : random_request(dice, own));
       to_cancel.push_back(dice.one_in(4));
       const RequestId id = submit(*engine, requests[i], clients[i]);
       // Some at once, some after a while: wherever they are by then.
@@ -111,9 +139,11 @@ TEST(EngineSchedules, AnswersDoNotDependOnTheSchedule) {
     EXPECT_EQ(stats.finished_stop + stats.finished_length + stats.cancelled, count);
     preemptions += stats.preemptions;
     cancelled += stats.cancelled;
+    cached += stats.prefix_cache_hits;
   }
   EXPECT_GT(preemptions, 50u);
   EXPECT_GT(cancelled, 50u);
+  EXPECT_GT(cached, 1000u);
 }
 
 TEST(EngineSchedules, AThousandRequestsFromTwoThreadsLeaveNothingBehind) {

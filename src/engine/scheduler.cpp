@@ -17,8 +17,8 @@ void insert_in_order(std::vector<Sequence*>& queue, Sequence& sequence) {
 
 }  // namespace
 
-Scheduler::Scheduler(const SchedulerLimits& limits, BlockPool& pool)
-    : limits_(limits), pool_(pool) {
+Scheduler::Scheduler(const SchedulerLimits& limits, BlockPool& pool, PrefixCache& cache)
+    : limits_(limits), pool_(pool), cache_(cache) {
   FATHOM_CHECK(limits.max_running >= 1 && limits.prefill_chunk >= 1 && limits.block_size >= 1 &&
                    limits.max_running <= limits.max_step_tokens &&
                    limits.max_running <= limits.max_logit_rows,
@@ -48,10 +48,19 @@ std::span<const Chunk> Scheduler::next_step() {
   return step_;
 }
 
+void Scheduler::advance(Sequence& sequence, int64_t rows) {
+  const int64_t before = sequence.computed;
+  sequence.computed += rows;
+  cache_.publish(sequence, before);
+}
+
 void Scheduler::admit() {
-  while (!waiting_.empty() && num_running() < limits_.max_running && fits(*waiting_.front())) {
+  while (!waiting_.empty() && num_running() < limits_.max_running) {
     Sequence& sequence = *waiting_.front();
+    const PrefixMatch cached = cache_.match(sequence);
+    if (!fits(sequence, cached)) return;
     waiting_.erase(waiting_.begin());
+    cache_.adopt(sequence, cached);
     FATHOM_CHECK(grow(sequence), "scheduler: expected blocks for an admitted sequence");
     insert_in_order(running_, sequence);
   }
@@ -76,8 +85,8 @@ void Scheduler::prefill() {
   }
 }
 
-bool Scheduler::fits(const Sequence& waiting) const {
-  return pool_.available() >= blocks_for(waiting) + num_running() &&
+bool Scheduler::fits(const Sequence& waiting, const PrefixMatch& cached) const {
+  return pool_.available() >= blocks_for(waiting) - cached.in_use + num_running() &&
          unread_before(waiting) < limits_.prefill_chunk;
 }
 

@@ -4,11 +4,12 @@
 // A step is: one row of every running sequence that is decoding, then prompts in order (priority,
 // then arrival) until the prefill budget is spent. A waiting sequence is admitted when it would
 // get rows in this step and the pool holds blocks for all its tokens and one more for each running
-// sequence; so a prompt never stops half-read for want of blocks, and a sequence preempted for
-// them does not come back at once. When a decoding sequence finds no block, the last in order is
-// preempted: it gives its blocks back and waits, first of its priority, to be computed anew.
-// Nobody overtakes the head of the queue, so nobody starves; the first in order is never
-// preempted, so there is always progress.
+// sequence (cached blocks that nobody holds count as free, those that others hold need none); so a
+// prompt never stops half-read for want of blocks, and a sequence preempted for them does not come
+// back at once. When a decoding sequence finds no block, the last in order is preempted: it gives
+// its blocks back and waits, first of its priority, to be computed anew. Nobody overtakes the head
+// of the queue, so nobody starves; the first in order is never preempted, so there is always
+// progress.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "engine/block_pool.h"
+#include "engine/prefix_cache.h"
 #include "engine/sequence.h"
 
 namespace fathom::engine {
@@ -39,7 +41,7 @@ struct Chunk {
 class Scheduler {
  public:
   // A sequence may never need more than pool.total() blocks; the caller sees to that.
-  Scheduler(const SchedulerLimits& limits, BlockPool& pool);
+  Scheduler(const SchedulerLimits& limits, BlockPool& pool, PrefixCache& cache);
 
   // Queues a sequence, which must stay where it is in memory until it is removed.
   void add(Sequence& sequence);
@@ -47,8 +49,10 @@ class Scheduler {
   void remove(Sequence& sequence);
 
   // The next step, valid until the next call; never empty while has_work(). Once it has run, the
-  // caller adds each chunk's rows to its sequence's `computed`.
+  // caller advances each chunk's sequence.
   std::span<const Chunk> next_step();
+  // `rows` more of the sequence's rows are computed; others may share its full blocks from now on.
+  void advance(Sequence& sequence, int64_t rows);
 
   bool has_work() const { return !running_.empty() || !waiting_.empty(); }
   int64_t num_running() const { return static_cast<int64_t>(running_.size()); }
@@ -60,7 +64,7 @@ class Scheduler {
   void decode();
   void prefill();
 
-  bool fits(const Sequence& waiting) const;
+  bool fits(const Sequence& waiting, const PrefixMatch& cached) const;
   int64_t unread_before(const Sequence& waiting) const;
   int64_t blocks_for(const Sequence& sequence) const;
   bool grow(Sequence& sequence);
@@ -69,6 +73,7 @@ class Scheduler {
 
   SchedulerLimits limits_;
   BlockPool& pool_;
+  PrefixCache& cache_;
   std::vector<Sequence*> running_;  // both in order of priority, then arrival
   std::vector<Sequence*> waiting_;
   std::vector<Chunk> step_;

@@ -19,16 +19,19 @@ SchedulerLimits roomy() {
           .block_size = 4};
 }
 
-// A scheduler with sequences whose tokens do not matter, as a planner would drive it.
+// A scheduler with sequences whose prompts have nothing in common, as a planner would drive it.
 struct Bench {
   Bench(const SchedulerLimits& scheduler_limits, int64_t num_blocks)
-      : limits(scheduler_limits), pool(num_blocks), scheduler(limits, pool) {}
+      : limits(scheduler_limits),
+        pool(num_blocks),
+        cache({.enabled = true, .exact = false, .block_size = limits.block_size}, pool),
+        scheduler(limits, pool, cache) {}
 
   Sequence& add(int64_t prompt, int64_t max_new, int32_t priority = 0) {
     Sequence& sequence = sequences.emplace_back();
     sequence.id = sequences.size();
     sequence.priority = priority;
-    sequence.tokens.assign(static_cast<size_t>(prompt), 0);
+    sequence.tokens.assign(static_cast<size_t>(prompt), static_cast<TokenId>(sequence.id));
     sequence.prompt_size = prompt;
     sequence.given_size = prompt;
     sequence.max_new = max_new;
@@ -42,7 +45,7 @@ struct Bench {
     for (const Chunk& chunk : scheduler.next_step()) {
       rows[chunk.sequence] = chunk.rows;
       Sequence& sequence = *chunk.sequence;
-      sequence.computed += chunk.rows;
+      scheduler.advance(sequence, chunk.rows);
       if (sequence.remaining() > 0) continue;
       sequence.tokens.push_back(0);
       if (sequence.generated() == sequence.max_new) scheduler.remove(sequence);
@@ -52,6 +55,7 @@ struct Bench {
 
   SchedulerLimits limits;
   BlockPool pool;
+  PrefixCache cache;
   Scheduler scheduler;
   std::deque<Sequence> sequences;
 };
@@ -139,7 +143,36 @@ TEST(Scheduler, BoundsAChunkByItsLogitRows) {
   EXPECT_EQ(bench.step(), (Rows{{&decoding, 1}, {&scored, 4}}));
 }
 
-// Random loads: the limits hold, blocks cover the rows and belong to one sequence, every decoding
+TEST(Scheduler, CountsCachedBlocksAsFreeAndSharedOnesOnce) {
+  Bench bench(roomy(), 5);
+  const Sequence& first = bench.add(8, 1);
+  bench.step();
+  EXPECT_EQ(bench.pool.available(), 5);
+  EXPECT_TRUE(first.blocks.empty());
+  Sequence& again = bench.add(9, 20);
+  again.tokens = first.tokens;
+  again.tokens[8] = 77;
+  EXPECT_EQ(bench.step(), (Rows{{&again, 1}}));  // 2 blocks found, 1 taken
+  EXPECT_EQ(bench.pool.available(), 2);
+  Sequence& third = bench.add(9, 20);
+  third.tokens = again.tokens;
+  third.tokens.resize(9);
+  EXPECT_EQ(bench.step(), (Rows{{&again, 1}, {&third, 1}}));  // 2 shared, 1 taken, 1 to spare
+  EXPECT_EQ(bench.pool.available(), 1);
+}
+
+TEST(Scheduler, APreemptedSequenceFindsItsBlocksAgain) {
+  Bench bench(roomy(), 8);
+  Sequence& urgent = bench.add(4, 9);
+  const Sequence& preempted = bench.add(16, 30, 1);
+  while (bench.scheduler.preemptions() == 0) bench.step();
+  EXPECT_EQ(preempted.computed, 0);
+  bench.scheduler.remove(urgent);
+  EXPECT_LE(bench.step()[&preempted], 4);
+  EXPECT_GT(preempted.computed, 16);
+}
+
+// Random loads: the limits hold, blocks cover the rows and are shared rightly, every decoding
 // sequence runs unless it was preempted, the most urgent always advances, and all end.
 TEST(Scheduler, RandomLoadsKeepTheInvariants) {
   for (uint64_t seed = 1; seed <= 150; ++seed) {
@@ -168,6 +201,8 @@ TEST(Scheduler, RandomLoadsKeepTheInvariants) {
         Sequence& added =
             bench.add(prompt, std::max<int64_t>(max_new, 1), static_cast<int32_t>(random() % 3));
         if (random() % 4 == 0) added.sampling.prompt_logprobs = 0;
+        const auto shared = static_cast<ptrdiff_t>(random() % static_cast<uint64_t>(prompt + 1));
+        std::fill(added.tokens.begin(), added.tokens.begin() + shared, 0);
         --to_come;
       }
       std::set<const Sequence*> decoding;
@@ -188,14 +223,18 @@ TEST(Scheduler, RandomLoadsKeepTheInvariants) {
       ASSERT_LE(rows, limits.max_step_tokens);
       ASSERT_LE(logit_rows, limits.max_logit_rows);
       for (const Sequence* sequence : decoding) ASSERT_TRUE(sequence->blocks.empty());
-      std::set<int32_t> owned;
-      int64_t taken = 0;
+      std::map<int32_t, int64_t> holders;
       for (const Sequence& sequence : bench.sequences) {
-        owned.insert(sequence.blocks.begin(), sequence.blocks.end());
-        taken += static_cast<int64_t>(sequence.blocks.size());
+        for (const int32_t block : sequence.blocks) ++holders[block];
       }
-      ASSERT_EQ(static_cast<int64_t>(owned.size()), taken);
-      ASSERT_EQ(taken, bench.pool.used());
+      ASSERT_EQ(static_cast<int64_t>(holders.size()), bench.pool.used());
+      for (const Chunk& chunk : chunks) {
+        const auto& blocks = chunk.sequence->blocks;
+        for (int64_t row = chunk.sequence->computed / limits.block_size;
+             row < static_cast<int64_t>(blocks.size()); ++row) {
+          ASSERT_EQ(holders[blocks[static_cast<size_t>(row)]], 1);  // nobody writes what is shared
+        }
+      }
 
       for (const Chunk& chunk : chunks) {
         Sequence& sequence = *chunk.sequence;
@@ -205,7 +244,7 @@ TEST(Scheduler, RandomLoadsKeepTheInvariants) {
             ++sequence.prompt_scored;
           }
         }
-        sequence.computed = end;
+        bench.scheduler.advance(sequence, chunk.rows);
         if (sequence.remaining() > 0) continue;
         sequence.tokens.push_back(0);
         if (sequence.generated() >= sequence.max_new || sequence.length() >= capacity) {

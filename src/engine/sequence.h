@@ -5,9 +5,11 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/sip_hash.h"
 
 namespace fathom::engine {
 
@@ -26,10 +28,18 @@ struct Sequence {
 
   int64_t computed = 0;         // leading tokens whose latents are in the cache
   std::vector<int32_t> blocks;  // block table; never reallocates
+  std::string cache_salt;
+  std::vector<Hash128> block_hashes;  // of the first full blocks; never reallocates
 
   int64_t length() const { return static_cast<int64_t>(tokens.size()); }
   int64_t remaining() const { return length() - computed; }
   int64_t generated() const { return length() - prompt_size; }
+
+  // Rows before it need not run where their latents are cached: nobody wants their logits.
+  int64_t first_row_to_compute() const {
+    const bool scoring = sampling.prompt_logprobs && prompt_scored + 1 < prompt_size;
+    return scoring ? prompt_scored : length() - 1;
+  }
 
   // Row r's logits tell of token r + 1: an unscored prompt token, or the next one to sample.
   bool wants_logits(int64_t row) const {

@@ -37,8 +37,13 @@ void clear(Event& event) {
 
 StepLoop::StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions& options,
                    Retire retire)
-    : pool_(model->limits().num_kv_blocks),
-      scheduler_(scheduler_limits(model->limits(), options), pool_),
+    : prefix_cache_(options.prefix_cache),
+      pool_(model->limits().num_kv_blocks),
+      cache_({.enabled = options.prefix_cache,
+              .exact = options.exact,
+              .block_size = model->limits().kv_block_size},
+             pool_),
+      scheduler_(scheduler_limits(model->limits(), options), pool_, cache_),
       runner_(std::move(model)),
       scratch_(runner_.model().vocab_size()),
       retire_(std::move(retire)) {}
@@ -51,7 +56,11 @@ void StepLoop::schedule() {
     Task& task = static_cast<Task&>(*chunk.sequence);
     if (std::exchange(task.begun, true)) continue;
     task.queue_seconds = std::chrono::duration<double>(now - task.submitted).count();
+    task.cached_tokens = task.computed;
     counts_.prompt_tokens += static_cast<uint64_t>(task.prompt_size);
+    if (!prefix_cache_) continue;
+    counts_.prefix_cache_queries += static_cast<uint64_t>(task.prompt_size);
+    counts_.prefix_cache_hits += static_cast<uint64_t>(task.cached_tokens);
   }
 }
 
@@ -87,7 +96,7 @@ void StepLoop::advance(Task& task, int64_t rows, std::span<const float> logits) 
   if (task.sampling.prompt_logprobs && !score_prompt(task, end, logits)) {
     return finish(task, FinishReason::kError, not_finite());
   }
-  task.computed = end;
+  scheduler_.advance(task, rows);
   if (task.remaining() > 0) return;
   if (task.max_new == 0) return finish(task, FinishReason::kLength);
   sample_next(task, logits);
@@ -144,7 +153,7 @@ void StepLoop::sample_next(Task& task, std::span<const float> logits) {
 // Calls the listener with event_ and clears it for the next one.
 void StepLoop::send(Task& task) {
   event_.usage = {.prompt_tokens = task.prompt_size,
-                  .cached_tokens = 0,
+                  .cached_tokens = task.cached_tokens,
                   .completion_tokens = task.generated() + (event_.stop_token ? 1 : 0)};
   event_.queue_seconds = std::exchange(task.queue_seconds, std::nullopt);
   task.listener(event_);

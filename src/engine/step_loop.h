@@ -10,6 +10,7 @@
 
 #include "engine/block_pool.h"
 #include "engine/model_runner.h"
+#include "engine/prefix_cache.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
 #include "engine/task.h"
@@ -45,7 +46,9 @@ class StepLoop {
   void send(Task& task);
   void finish(Task& task, FinishReason reason, std::optional<Error> error = {});
 
+  const bool prefix_cache_;
   BlockPool pool_;
+  PrefixCache cache_;
   Scheduler scheduler_;
   ModelRunner runner_;
   SamplerScratch scratch_;

@@ -22,11 +22,14 @@ std::unique_ptr<Task> make_task(Request request, Listener listener, const TaskLi
   task->stop_tokens.insert(task->stop_tokens.end(), request.sampling.stop_token_ids.begin(),
                            request.sampling.stop_token_ids.end());
   task->sampling = std::move(request.sampling);
+  task->cache_salt = std::move(request.cache_salt);
 
   const int64_t longest = task->prompt_size + task->max_new;
   task->tokens = std::move(request.prompt);
   task->tokens.reserve(static_cast<size_t>(longest));
-  task->blocks.reserve(static_cast<size_t>((longest + limits.block_size - 1) / limits.block_size));
+  const auto blocks = static_cast<size_t>((longest + limits.block_size - 1) / limits.block_size);
+  task->blocks.reserve(blocks);
+  task->block_hashes.reserve(blocks);
   return task;
 }
 

@@ -14,6 +14,7 @@ struct Task : Sequence {
   Listener listener;
   std::chrono::steady_clock::time_point submitted;
   bool begun = false;                   // was in a step
+  int64_t cached_tokens = 0;            // of the prompt, found when it began
   std::optional<double> queue_seconds;  // known and not yet told
   bool cancel_requested = false;        // of the thread that calls cancel(), under its lock
 };

@@ -26,6 +26,26 @@ test("chats", async () => {
   assert.equal(usage.completion_tokens_details.reasoning_tokens, 0);
 });
 
+test("a prompt that begins like an earlier one finds it, within its tenant", async () => {
+  const begin = "Please remember this well: " + "one two three four five ".repeat(20);
+  const ask = (end, cache_salt) => server.chat(begin + end, { max_tokens: 8, cache_salt });
+  const hits = await server.metric("fathom_prefix_cache_hits_total");
+  const cold = await ask("What is 1 + 1?", "a");
+  assert.equal(cold.usage.prompt_tokens_details.cached_tokens, 0);
+  const { usage } = await ask("What is 2 + 2?", "a");
+  assert.ok(usage.prompt_cache_hit_tokens >= 64, JSON.stringify(usage));
+  assert.equal(usage.prompt_tokens_details.cached_tokens, usage.prompt_cache_hit_tokens);
+  assert.equal(usage.prompt_cache_hit_tokens + usage.prompt_cache_miss_tokens, usage.prompt_tokens);
+  assert.equal(await server.metric("fathom_prefix_cache_hits_total"),
+               hits + usage.prompt_cache_hit_tokens);
+
+  const other = await ask("What is 1 + 1?", "b");
+  assert.equal(other.usage.prompt_cache_hit_tokens, 0);
+  const again = await ask("What is 1 + 1?", "a");
+  assert.ok(again.usage.prompt_cache_hit_tokens >= 64);
+  assert.equal(again.choices[0].message.content, cold.choices[0].message.content);
+});
+
 test("a stream says the same as a whole answer", async () => {
   const whole = await server.chat("Who are you?");
   const chunks = await collect(await server.chat("Who are you?", {
@@ -35,7 +55,8 @@ test("a stream says the same as a whole answer", async () => {
   assert.ok(chunks.length > 5, "one chunk a token or so");
   const last = chunks.pop();
   assert.deepEqual(last.choices, []);
-  assert.deepEqual(last.usage, whole.usage);
+  assert.equal(last.usage.prompt_tokens, whole.usage.prompt_tokens);
+  assert.deepEqual(last.usage.completion_tokens_details, whole.usage.completion_tokens_details);
   assert.equal(chunks.at(-1).choices[0].finish_reason, "stop");
   assert.ok(chunks.every((chunk) => chunk.id === last.id && chunk.usage === null));
 });

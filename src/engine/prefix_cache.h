@@ -1,0 +1,57 @@
+// Which leading blocks of a sequence are already computed, by a chain of hashes: a full block's
+// hash is of the hash of the block before it, of its tokens and, where only bit-identical blocks
+// may be shared, of how many of its rows were given. The chain begins with the sequence's salt. The
+// hash is keyed by a secret drawn at the start, so nobody can make up tokens that meet another's.
+//
+// The MTP layer's latents lie in the same blocks. The last one in a shared block is of the token
+// that followed for whoever computed it, which may be another one here. Only drafts see that,
+// never an answer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "engine/block_pool.h"
+#include "engine/sequence.h"
+
+namespace fathom::engine {
+
+struct PrefixCacheOptions {
+  bool enabled = true;
+  // Given and generated rows of the same tokens differ in their last bits: share a block only
+  // where the same rows of it were given.
+  bool exact = false;
+  int64_t block_size = 0;  // tokens
+};
+
+// The leading blocks of a sequence that were found.
+struct PrefixMatch {
+  int64_t blocks = 0;
+  int64_t in_use = 0;  // how many of them others hold
+};
+
+class PrefixCache {
+ public:
+  PrefixCache(const PrefixCacheOptions& options, BlockPool& pool);
+
+  // Of a sequence without blocks. Leaves out rows whose logits are wanted.
+  PrefixMatch match(Sequence& sequence);
+  // Begins the sequence's block table with what match() found just now.
+  void adopt(Sequence& sequence, const PrefixMatch& match);
+  // Lets blocks be found that are full now and were not when `computed` rows of them were.
+  void publish(Sequence& sequence, int64_t computed);
+
+ private:
+  void hash_blocks(Sequence& sequence, int64_t count);
+  Hash128 hash_of_block(const Sequence& sequence, int64_t block);
+  void append(const void* data, size_t size);
+
+  PrefixCacheOptions options_;
+  BlockPool& pool_;
+  SipKey salt_key_;
+  SipKey block_key_;
+  std::vector<std::byte> message_;  // reused
+};
+
+}  // namespace fathom::engine
