@@ -105,6 +105,11 @@ inline Ints widen(__m256i a) {
   std::memcpy(lane, &a, sizeof(lane));
   return ints([&](int i) { return uint32_t{lane[i]}; });
 }
+inline Ints widen_bytes(__m128i a) {
+  int8_t lane[kLanes];
+  std::memcpy(lane, &a, sizeof(lane));
+  return ints([&](int i) { return static_cast<uint32_t>(int32_t{lane[i]}); });
+}
 inline Floats halves(__m256i a) {
   uint16_t lane[kLanes];
   std::memcpy(lane, &a, sizeof(lane));
@@ -112,6 +117,65 @@ inline Floats halves(__m256i a) {
 }
 inline Ints shift_left(const Ints& a, int bits) {
   return ints([&](int i) { return a.lane[i] << bits; });
+}
+inline Ints load_ints(const void* p) {
+  Ints result;
+  std::memcpy(&result, p, sizeof(result));
+  return result;
+}
+inline void store_ints(void* p, const Ints& a) {
+  std::memcpy(p, a.lane, sizeof(a.lane));
+}
+inline Ints and_ints(const Ints& a, const Ints& b) {
+  return ints([&](int i) { return a.lane[i] & b.lane[i]; });
+}
+// Numbers within a lane, from its low end.
+inline int16_t half_of(const Ints& a, int lane, int index) {
+  return static_cast<int16_t>(a.lane[lane] >> (16 * index));
+}
+inline uint8_t byte_of(const Ints& a, int lane, int index) {
+  return static_cast<uint8_t>(a.lane[lane] >> (8 * index));
+}
+inline uint32_t two_halves(int low, int high) {
+  return static_cast<uint32_t>(low & 0xffff) | static_cast<uint32_t>(high) << 16;
+}
+inline Ints shift_halves_right(const Ints& a, int bits) {
+  return ints([&](int i) {
+    return two_halves((half_of(a, i, 0) & 0xffff) >> bits, (half_of(a, i, 1) & 0xffff) >> bits);
+  });
+}
+inline Ints add_halves(const Ints& a, const Ints& b) {
+  return ints([&](int i) {
+    return two_halves(half_of(a, i, 0) + half_of(b, i, 0), half_of(a, i, 1) + half_of(b, i, 1));
+  });
+}
+// The products' sum wraps where all four factors are -2^15.
+inline Ints multiply_pairs(const Ints& a, const Ints& b) {
+  return ints([&](int i) {
+    return static_cast<uint32_t>(half_of(a, i, 0) * half_of(b, i, 0)) +
+           static_cast<uint32_t>(half_of(a, i, 1) * half_of(b, i, 1));
+  });
+}
+// Unsigned bytes of a times signed ones of b, pairs added with saturation.
+inline Ints multiply_bytes(const Ints& a, const Ints& b) {
+  const auto product = [&](int i, int j) {
+    return byte_of(a, i, j) * static_cast<int8_t>(byte_of(b, i, j));
+  };
+  const auto saturated = [](int sum) { return sum > 32767 ? 32767 : sum < -32768 ? -32768 : sum; };
+  return ints([&](int i) {
+    return two_halves(saturated(product(i, 0) + product(i, 1)),
+                      saturated(product(i, 2) + product(i, 3)));
+  });
+}
+// sum plus the four products of unsigned bytes of a and signed ones of b; wraps.
+inline Ints add_products(const Ints& sum, const Ints& a, const Ints& b) {
+  return ints([&](int i) {
+    uint32_t result = sum.lane[i];
+    for (int j = 0; j < 4; ++j) {
+      result += static_cast<uint32_t>(byte_of(a, i, j) * static_cast<int8_t>(byte_of(b, i, j)));
+    }
+    return result;
+  });
 }
 inline Ints add_ints(const Ints& a, const Ints& b) {
   return ints([&](int i) { return a.lane[i] + b.lane[i]; });
@@ -123,6 +187,9 @@ inline Ints to_ints(const Floats& a) {
   return ints([&](int i) {
     return static_cast<uint32_t>(static_cast<int32_t>(std::nearbyint(a.lane[i])));
   });
+}
+inline Floats from_ints(const Ints& a) {
+  return floats([&](int i) { return static_cast<float>(static_cast<int32_t>(a.lane[i])); });
 }
 inline Floats as_floats(const Ints& a) {
   Floats result;
@@ -160,9 +227,19 @@ inline Floats as_floats(const Ints& a) {
 #undef _mm512_extractf32x8_ps
 #define _mm512_extractf32x8_ps FATHOM_EMULATE(high)
 #define _mm512_cvtepu16_epi32 FATHOM_EMULATE(widen)
+#define _mm512_cvtepi8_epi32 FATHOM_EMULATE(widen_bytes)
+#define _mm512_cvtepi32_ps FATHOM_EMULATE(from_ints)
 #define _mm512_cvtph_ps FATHOM_EMULATE(halves)
 #define _mm512_slli_epi32 FATHOM_EMULATE(shift_left)
 #define _mm512_add_epi32 FATHOM_EMULATE(add_ints)
 #define _mm512_set1_epi32 FATHOM_EMULATE(set_ints)
 #define _mm512_cvtps_epi32 FATHOM_EMULATE(to_ints)
+#define _mm512_loadu_si512 FATHOM_EMULATE(load_ints)
+#define _mm512_storeu_si512 FATHOM_EMULATE(store_ints)
+#define _mm512_and_si512 FATHOM_EMULATE(and_ints)
+#define _mm512_srli_epi16 FATHOM_EMULATE(shift_halves_right)
+#define _mm512_add_epi16 FATHOM_EMULATE(add_halves)
+#define _mm512_madd_epi16 FATHOM_EMULATE(multiply_pairs)
+#define _mm512_maddubs_epi16 FATHOM_EMULATE(multiply_bytes)
+#define _mm512_dpbusd_epi32 FATHOM_EMULATE(add_products)
 #define _mm512_castsi512_ps FATHOM_EMULATE(as_floats)

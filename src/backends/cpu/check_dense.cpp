@@ -33,7 +33,8 @@ fathom_status check(const CheckContext& context, const fathom_rms_norm_args& arg
 
 fathom_status check(const CheckContext& context, const fathom_linear_args& args) {
   FATHOM_CPU_TRY(check_size("linear", args.size, sizeof(args)));
-  FATHOM_CPU_TRY(check_weight(context, "linear", "weight", args.weight, -1, -1));
+  FATHOM_CPU_TRY(
+      check_weight(context, "linear", "weight", args.weight, -1, -1, Layouts::kRowsOrPacked));
   FATHOM_CPU_TRY(check_matrix(context, "linear", "x", args.x, -1, args.weight.k));
   return check_matrix(context, "linear", "out", args.out, args.x.shape[0], args.weight.n);
 }

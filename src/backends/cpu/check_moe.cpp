@@ -25,6 +25,27 @@ fathom_status check_groups(const fathom_moe_gate_args& args) {
   return FATHOM_OK;
 }
 
+// The experts' weights of one kind: all of one layout, and one format where they are packed, so
+// that the tokens are quantised once for all of them.
+fathom_status check_experts_part(const CheckContext& context, const char* name,
+                                 const fathom_weight* weights, int64_t count,
+                                 const fathom_weight& first, int64_t n, int64_t k) {
+  for (int64_t e = 0; e < count; ++e) {
+    const fathom_weight& w = weights[e];
+    FATHOM_CPU_TRY(check_weight(context, "moe_experts", name, w, n, k, Layouts::kRowsOrPacked));
+    if (w.layout != first.layout) {
+      return unsupported("moe_experts: expected every {} in layout {}, got {}", name, first.layout,
+                         w.layout);
+    }
+    if (w.layout != FATHOM_LAYOUT_ROWS && (w.dtype != first.dtype || w.block_k != first.block_k)) {
+      return unsupported(
+          "moe_experts: expected every packed {} of type {} in groups of {}, got {}, {}", name,
+          first.dtype, first.block_k, w.dtype, w.block_k);
+    }
+  }
+  return FATHOM_OK;
+}
+
 fathom_status check_expert_weights(const CheckContext& context,
                                    const fathom_moe_experts_args& args) {
   if (args.num_experts < 0 || args.first_expert < 0 || args.top_k < 1) {
@@ -39,12 +60,11 @@ fathom_status check_expert_weights(const CheckContext& context,
   }
   const int64_t hidden = args.x.shape[1];
   const int64_t inner = args.gate[0].n;
-  for (int64_t e = 0; e < args.num_experts; ++e) {
-    FATHOM_CPU_TRY(check_weight(context, "moe_experts", "gate", args.gate[e], inner, hidden));
-    FATHOM_CPU_TRY(check_weight(context, "moe_experts", "up", args.up[e], inner, hidden));
-    FATHOM_CPU_TRY(check_weight(context, "moe_experts", "down", args.down[e], hidden, inner));
-  }
-  return FATHOM_OK;
+  const int64_t count = args.num_experts;
+  FATHOM_CPU_TRY(
+      check_experts_part(context, "gate", args.gate, count, args.gate[0], inner, hidden));
+  FATHOM_CPU_TRY(check_experts_part(context, "up", args.up, count, args.gate[0], inner, hidden));
+  return check_experts_part(context, "down", args.down, count, args.down[0], hidden, inner);
 }
 
 }  // namespace

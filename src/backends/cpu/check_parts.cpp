@@ -1,5 +1,7 @@
 #include "backends/cpu/check_parts.h"
 
+#include "backends/cpu/packed_layout.h"
+
 namespace fathom::cpu {
 
 fathom_status check_size(const char* op, size_t got, size_t wanted) {
@@ -28,26 +30,48 @@ fathom_status check_matrix(const CheckContext& context, const char* op, const ch
   return check_pointer(context, op, name, tensor.data, tensor.shape[0] > 0);
 }
 
-fathom_status check_weight(const CheckContext& context, const char* op, const char* name,
-                           const fathom_weight& weight, int64_t n, int64_t k) {
-  if (weight.n < 1 || weight.k < 1 || (n >= 0 && weight.n != n) || (k >= 0 && weight.k != k)) {
-    return invalid("{}: expected {} [{}, {}], got [{}, {}]", op, name, n >= 0 ? n : weight.n,
-                   k >= 0 ? k : weight.k, weight.n, weight.k);
-  }
-  if (weight.layout != FATHOM_LAYOUT_ROWS) {
-    return unsupported("{}: expected {} in rows, got layout {}", op, name, weight.layout);
-  }
-  FATHOM_CPU_TRY(check_pointer(context, op, name, weight.data, true));
-  if (weight.dtype == FATHOM_F32 || weight.dtype == FATHOM_BF16) return FATHOM_OK;
-  if (weight.dtype != FATHOM_F8_E4M3) {
-    return unsupported("{}: expected {} in F32, BF16 or F8_E4M3, got type {}", op, name,
+static bool is_scaled(const fathom_weight& weight) {
+  return weight.dtype != FATHOM_F32 && weight.dtype != FATHOM_BF16;
+}
+
+fathom_status check_format(const char* op, const char* name, const fathom_weight& weight) {
+  if (!is_scaled(weight)) return FATHOM_OK;
+  if (weight.dtype != FATHOM_F8_E4M3 && weight.dtype != FATHOM_I8 && weight.dtype != FATHOM_I4) {
+    return unsupported("{}: expected {} in F32, BF16, F8_E4M3, I8 or I4, got type {}", op, name,
                        weight.dtype);
   }
   if (weight.block_n < 1 || weight.block_k < 1) {
     return invalid("{}: expected {} with scale blocks of 1x1 or more, got {}x{}", op, name,
                    weight.block_n, weight.block_k);
   }
-  return check_pointer(context, op, "a weight's scale", weight.scale, true);
+  if (weight.dtype != FATHOM_F8_E4M3 && weight.block_n != 1) {
+    return invalid("{}: expected {} in integers with block_n 1, got {}", op, name, weight.block_n);
+  }
+  if (weight.dtype == FATHOM_I4 && (weight.k % 2 != 0 || weight.block_k % 32 != 0)) {
+    return invalid("{}: expected {} in I4 with an even k and block_k a multiple of 32, got {}, {}",
+                   op, name, weight.k, weight.block_k);
+  }
+  return FATHOM_OK;
+}
+
+fathom_status check_weight(const CheckContext& context, const char* op, const char* name,
+                           const fathom_weight& weight, int64_t n, int64_t k, Layouts layouts) {
+  if (weight.n < 1 || weight.k < 1 || (n >= 0 && weight.n != n) || (k >= 0 && weight.k != k)) {
+    return invalid("{}: expected {} [{}, {}], got [{}, {}]", op, name, n >= 0 ? n : weight.n,
+                   k >= 0 ? k : weight.k, weight.n, weight.k);
+  }
+  FATHOM_CPU_TRY(check_format(op, name, weight));
+  FATHOM_CPU_TRY(check_pointer(context, op, name, weight.data, true));
+  if (weight.layout == FATHOM_LAYOUT_ROWS) {
+    return check_pointer(context, op, "a weight's scale", weight.scale, is_scaled(weight));
+  }
+  if (layouts == Layouts::kRows || !context.kernels.reads_packed) {
+    return unsupported("{}: expected {} in rows, got layout {}", op, name, weight.layout);
+  }
+  if (weight.layout != kLayoutPacked || !can_pack(weight)) {
+    return unsupported("{}: expected {} as pack() made it, got layout {}", op, name, weight.layout);
+  }
+  return FATHOM_OK;
 }
 
 fathom_status check_pointer(const CheckContext& context, const char* op, const char* name,

@@ -18,9 +18,14 @@ fathom_status check_size(const char* op, size_t got, size_t wanted);
 // An F32 matrix of that shape whose rows do not overlap; -1 takes any number of rows.
 fathom_status check_matrix(const CheckContext& context, const char* op, const char* name,
                            const fathom_tensor& tensor, int64_t rows, int64_t columns);
-// -1 takes any size.
+// -1 takes any size. Packed weights are for the operators that pack() serves, in kernel sets that
+// read them.
+enum class Layouts { kRows, kRowsOrPacked };
 fathom_status check_weight(const CheckContext& context, const char* op, const char* name,
-                           const fathom_weight& weight, int64_t n, int64_t k);
+                           const fathom_weight& weight, int64_t n, int64_t k,
+                           Layouts layouts = Layouts::kRows);
+// What the contract says of a weight's format, whatever its layout.
+fathom_status check_format(const char* op, const char* name, const fathom_weight& weight);
 fathom_status check_pointer(const CheckContext& context, const char* op, const char* name,
                             const void* data, bool needed);
 fathom_status check_cache(const CheckContext& context, const char* op, const fathom_kv_cache& cache,

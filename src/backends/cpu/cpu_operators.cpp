@@ -6,8 +6,11 @@
 #include <cstring>
 
 #include "backends/cpu/check_args.h"
+#include "backends/cpu/check_parts.h"
 #include "backends/cpu/cpu_device.h"
 #include "backends/cpu/last_error.h"
+#include "backends/cpu/pack_weights.h"
+#include "backends/cpu/packed_layout.h"
 
 namespace fathom::cpu {
 namespace {
@@ -105,38 +108,86 @@ fathom_status workspace_bytes(fathom_device* device, int32_t op, const void* arg
   return status;
 }
 
-const char* weight_format(int32_t op, const void* args) {
-  int32_t dtype = FATHOM_F32;
+// The weight an operator is named after; NULL where it has none.
+const fathom_weight* main_weight(int32_t op, const void* args) {
   switch (op) {
     case FATHOM_OP_EMBED:
-      dtype = static_cast<const fathom_embed_args*>(args)->table.dtype;
-      break;
+      return &static_cast<const fathom_embed_args*>(args)->table;
     case FATHOM_OP_LINEAR:
-      dtype = static_cast<const fathom_linear_args*>(args)->weight.dtype;
-      break;
+      return &static_cast<const fathom_linear_args*>(args)->weight;
     case FATHOM_OP_MLA_PREFILL:
     case FATHOM_OP_MLA_DECODE:
-      dtype = static_cast<const fathom_mla_attention_args*>(args)->wkv_b.dtype;
-      break;
+      return &static_cast<const fathom_mla_attention_args*>(args)->wkv_b;
     case FATHOM_OP_MOE_EXPERTS: {
       const auto* experts = static_cast<const fathom_moe_experts_args*>(args);
-      if (experts->num_experts > 0) dtype = experts->gate[0].dtype;
-      break;
+      return experts->num_experts > 0 ? experts->gate : nullptr;
     }
     default:
-      break;
+      return nullptr;
   }
-  return dtype == FATHOM_F8_E4M3 ? "fp8" : dtype == FATHOM_BF16 ? "bf16" : "f32";
+}
+
+const char* format_name(int32_t dtype) {
+  switch (dtype) {
+    case FATHOM_BF16:
+      return "bf16";
+    case FATHOM_F8_E4M3:
+      return "fp8";
+    case FATHOM_I8:
+      return "int8";
+    case FATHOM_I4:
+      return "int4";
+    default:
+      return "f32";
+  }
 }
 
 // Valid until this thread asks again.
 const char* describe(fathom_device* device, int32_t op, const void* args) {
   thread_local char text[96];
   if (check_shapes(device, op, args) != FATHOM_OK) return "unsupported";
-  const auto end = fmt::format_to_n(text, sizeof(text) - 1, "{} {}", device->kernels.name,
-                                    weight_format(op, args));
+  const fathom_weight* weight = main_weight(op, args);
+  const bool packed = weight != nullptr && weight->layout != FATHOM_LAYOUT_ROWS;
+  const auto end = fmt::format_to_n(text, sizeof(text) - 1, "{} {}{}", device->kernels.name,
+                                    format_name(weight != nullptr ? weight->dtype : FATHOM_F32),
+                                    packed ? " packed" : "");
   *end.out = '\0';
   return text;
+}
+
+fathom_status pack_bytes(fathom_device* device, int32_t op, const fathom_weight* weight,
+                         size_t* bytes) {
+  if (weight == nullptr || bytes == nullptr) return invalid("pack: expected a weight, got NULL");
+  // A weight in rows, with no call's other arguments and no data yet.
+  FATHOM_CPU_TRY(check_weight(check_context(device, CheckDepth::kShapes), "pack", "a weight",
+                              *weight, -1, -1));
+  const bool packs = op == FATHOM_OP_LINEAR || op == FATHOM_OP_MOE_EXPERTS;
+  *bytes = packs && device->kernels.reads_packed ? packed_bytes(*weight) : 0;
+  return FATHOM_OK;
+}
+
+fathom_status pack(fathom_device* device, int32_t op, const fathom_weight* weight, void* memory,
+                   fathom_weight* packed) {
+  size_t bytes = 0;
+  FATHOM_CPU_TRY(pack_bytes(device, op, weight, &bytes));
+  if (bytes == 0) {
+    return unsupported("pack: expected a weight that {} packs, got type {} for operator {}",
+                       device->kernels.name, weight->dtype, op);
+  }
+  if (weight->data == nullptr || weight->scale == nullptr || memory == nullptr ||
+      packed == nullptr) {
+    return invalid("pack: expected data, scales and memory to write to, got NULL");
+  }
+  BadScale bad;
+  if (!pack_weight(*weight, memory, bad)) {
+    return invalid("pack: expected scales that F16 holds exactly, got another at row {}, group {}",
+                   bad.row, bad.group);
+  }
+  *packed = *weight;
+  packed->data = memory;
+  packed->scale = nullptr;
+  packed->layout = kLayoutPacked;
+  return FATHOM_OK;
 }
 
 }  // namespace
@@ -146,6 +197,8 @@ void fill_operators(fathom_backend& table) {
   table.supports = supports;
   table.workspace_bytes = workspace_bytes;
   table.describe = describe;
+  table.pack_bytes = pack_bytes;
+  table.pack = pack;
 }
 
 }  // namespace fathom::cpu

@@ -5,7 +5,7 @@
 
 namespace fathom::cpu {
 
-// kernels[], supports, workspace_bytes and describe.
+// kernels[], supports, workspace_bytes, describe, pack_bytes and pack.
 void fill_operators(fathom_backend& table);
 
 }  // namespace fathom::cpu

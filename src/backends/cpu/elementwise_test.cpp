@@ -18,8 +18,9 @@ constexpr int64_t kColumns[] = {1, 5, 8, 16, 31, 64, 129, 1000};
 class Elementwise : public test::NativeTest {};
 
 TEST_P(Elementwise, EmbedReadsRowsOfEveryFormat) {
-  for (const auto dtype : {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3}) {
+  for (const auto dtype : {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3, FATHOM_I8, FATHOM_I4}) {
     for (const int64_t columns : kColumns) {
+      if (dtype == FATHOM_I4 && columns % 2 != 0) continue;
       const auto table = WeightData::random(random_, dtype, 140, columns);
       const int32_t tokens[] = {0, 139, 3, 3, 128};
       Matrix out(5, columns, 3);

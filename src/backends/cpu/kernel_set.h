@@ -12,6 +12,7 @@ namespace fathom::cpu {
 struct KernelSet {
   const char* name;       // "reference", "avx2", ...
   fathom_dtype kv_dtype;  // preferred for the latent cache
+  bool reads_packed;      // weights as pack() lays them out, see packed_layout.h
 
   void (*embed)(ThreadPool&, const fathom_embed_args&);
   void (*rms_norm)(ThreadPool&, const fathom_rms_norm_args&);

@@ -17,6 +17,10 @@ bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
+
+bool has_vnni() {
+  return __builtin_cpu_supports("avx512vnni");
+}
 #endif
 
 }  // namespace
@@ -26,6 +30,7 @@ std::vector<const KernelSet*> native_kernels() {
 #if defined(__x86_64__)
   if (has_avx2()) sets.push_back(&avx2::kernels());
   if (has_avx2() && has_avx512()) sets.push_back(&avx512::kernels());
+  if (has_avx2() && has_avx512() && has_vnni()) sets.push_back(&avx512_vnni::kernels());
 #endif
   return sets;
 }

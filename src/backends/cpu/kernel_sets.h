@@ -11,10 +11,10 @@ namespace fathom::cpu {
 // Plain loops over F32 data with float64 sums: the oracle of the others.
 const KernelSet& reference_kernels();
 
-// The native kernels this processor can run, by rising width of its vectors; never empty.
+// The native kernels this processor can run, the fastest last; never empty.
 std::vector<const KernelSet*> native_kernels();
 
-// By name: "reference", "native" (the widest), or one instruction set; NULL means "native". NULL
+// By name: "reference", "native" (the fastest), or one instruction set; NULL means "native". NULL
 // where there is none of that name, or this processor cannot run it.
 const KernelSet* find_kernels(const char* name);
 

@@ -32,21 +32,30 @@ void expect_matches_reference(const KernelSet& kernels, Matrix& x, const WeightD
 
 class Linear : public test::NativeTest {};
 
+// 4-bit weights have an even number of columns.
+int64_t columns_for(fathom_dtype dtype, int64_t k) {
+  return dtype == FATHOM_I4 ? (k + 1) / 2 * 2 : k;
+}
+
+constexpr fathom_dtype kFormats[] = {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3, FATHOM_I8, FATHOM_I4};
+
 TEST_P(Linear, MatchesTheReferenceForAnyNumberOfRows) {
-  for (const auto dtype : {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3}) {
-    const auto weight = WeightData::random(random_, dtype, 150, 261);
+  for (const auto dtype : kFormats) {
+    const int64_t k = columns_for(dtype, 261);
+    const auto weight = WeightData::random(random_, dtype, 150, k);
     for (const int64_t rows : {1, 2, 3, 4, 5, 7, 8, 9, 12, 33, 64, 65, 70}) {
       SCOPED_TRACE("type " + std::to_string(dtype) + ", rows " + std::to_string(rows));
-      Matrix x = Matrix::random(random_, rows, 261, rows % 3);
+      Matrix x = Matrix::random(random_, rows, k, rows % 3);
       expect_matches_reference(kernels(), x, weight, rows % 5);
     }
   }
 }
 
 TEST_P(Linear, MatchesTheReferenceForAnyShape) {
-  for (const auto dtype : {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3}) {
+  for (const auto dtype : kFormats) {
     for (const int64_t n : {1, 3, 8, 49, 129}) {
-      for (const int64_t k : {1, 7, 16, 128, 130, 513, 1100}) {
+      for (const int64_t length : {1, 7, 16, 128, 130, 513, 1100}) {
+        const int64_t k = columns_for(dtype, length);
         const auto weight = WeightData::random(random_, dtype, n, k);
         for (const int64_t rows : {1, 11}) {
           SCOPED_TRACE("type " + std::to_string(dtype) + ", " + std::to_string(rows) + " x " +
@@ -66,6 +75,21 @@ TEST_P(Linear, TakesScaleBlocksThatDoNotLineUpWithVectors) {
       SCOPED_TRACE("block " + std::to_string(block) + ", rows " + std::to_string(rows));
       Matrix x = Matrix::random(random_, rows, 203);
       expect_matches_reference(kernels(), x, weight, 0);
+    }
+  }
+}
+
+TEST_P(Linear, TakesGroupsOfIntegersThatDoNotLineUpWithVectors) {
+  for (const int32_t block : {1, 5, 12, 32, 48, 96, 1000}) {
+    for (const auto dtype : {FATHOM_I8, FATHOM_I4}) {
+      if (dtype == FATHOM_I4 && block % 32 != 0) continue;
+      const auto weight = WeightData::random(random_, dtype, 53, 202, 1, block);
+      for (const int64_t rows : {1, 20}) {
+        SCOPED_TRACE("type " + std::to_string(dtype) + ", group " + std::to_string(block) +
+                     ", rows " + std::to_string(rows));
+        Matrix x = Matrix::random(random_, rows, 202);
+        expect_matches_reference(kernels(), x, weight, 0);
+      }
     }
   }
 }
@@ -111,7 +135,7 @@ TEST_P(Linear, NanInOneWeightReachesItsOutputOnly) {
 }
 
 TEST_P(Linear, ARowHasTheSameBitsInAnyBatchAndWithAnyThreads) {
-  for (const auto dtype : {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3}) {
+  for (const auto dtype : kFormats) {
     const auto weight = WeightData::random(random_, dtype, 301, 1300);
     Matrix x = Matrix::random(random_, 70, 1300);
     Matrix single(70, 301);
@@ -162,6 +186,30 @@ TEST(LinearReference, MultipliesByHand) {
   EXPECT_EQ(out.at(1, 0), 4 * 3 + 5 * 4 + 6 * 5);
   EXPECT_EQ(out.at(1, 1), 4 * 1 + 6 * -2);
   EXPECT_EQ(out.at(1, 2), 4 * 0.5f + 5 * 2 + 6 * 1);
+}
+
+TEST(LinearReference, ReadsIntegersWithTheirGroupsScales) {
+  const int8_t bytes[] = {-127, 5, 100, 3, 0, 127};
+  const float byte_scales[] = {2, 0.5f, 3, 7};  // [2, ceil(3 / 2)]
+  const fathom_weight i8 = {bytes, byte_scales, FATHOM_I8, 1, 2, FATHOM_LAYOUT_ROWS, 2, 3};
+  const uint8_t pairs[] = {0xf0, 0x3a};  // -8, 7, 2, -5
+  const float pair_scales[] = {0.25f};
+  const fathom_weight i4 = {pairs, pair_scales, FATHOM_I4, 1, 32, FATHOM_LAYOUT_ROWS, 1, 4};
+  Matrix x(1, 4);
+  for (int64_t i = 0; i < 4; ++i) x.at(0, i) = static_cast<float>(i + 1);
+  CpuDevice device(reference_kernels());
+  Matrix out(1, 3);
+  fathom_tensor three = x.tensor(), two = out.tensor(), one = out.tensor();
+  three.shape[1] = 3;
+  two.shape[1] = 2;
+  one.shape[1] = 1;
+  const fathom_linear_args by_8 = {sizeof(by_8), three, i8, two};
+  ASSERT_EQ(device.run(FATHOM_OP_LINEAR, &by_8), FATHOM_OK) << device.table().last_error();
+  EXPECT_EQ(out.at(0, 0), -127 * 2 + 2 * 5 * 2 + 3 * 100 * 0.5f);
+  EXPECT_EQ(out.at(0, 1), 3 * 3 + 3 * 127 * 7);
+  const fathom_linear_args by_4 = {sizeof(by_4), x.tensor(), i4, one};
+  ASSERT_EQ(device.run(FATHOM_OP_LINEAR, &by_4), FATHOM_OK) << device.table().last_error();
+  EXPECT_EQ(out.at(0, 0), (-8 + 2 * 7 + 3 * 2 + 4 * -5) * 0.25f);
 }
 
 TEST(LinearReference, ReadsFp8WithItsBlocksScales) {

@@ -158,7 +158,8 @@ class Mla : public test::NativeTest {};
 
 TEST_P(Mla, BothFormsMatchTheReference) {
   for (const auto& shape : {kTidy, kUneven, kOneHead}) {
-    for (const auto weights : {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3}) {
+    for (const auto weights : {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3, FATHOM_I8, FATHOM_I4}) {
+      if (weights == FATHOM_I4 && shape.kv_lora_rank % 2 != 0) continue;
       for (const auto cache : {FATHOM_F32, FATHOM_BF16}) {
         MlaCase mla(random_, shape, weights, cache, 23, 16);
         for (const auto op : kForms) {

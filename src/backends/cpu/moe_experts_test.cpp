@@ -8,21 +8,27 @@ namespace {
 
 using test::CpuDevice;
 using test::Matrix;
+using test::PackedWeight;
 using test::WeightData;
 
 struct Layer {
   std::vector<WeightData> gate, up, down;
 
   static Layer random(std::mt19937& random, fathom_dtype dtype, int64_t experts, int64_t hidden,
-                      int64_t inner) {
+                      int64_t inner, int32_t group = 128) {
     Layer layer;
     for (int64_t e = 0; e < experts; ++e) {
-      layer.gate.push_back(WeightData::random(random, dtype, inner, hidden));
-      layer.up.push_back(WeightData::random(random, dtype, inner, hidden));
-      layer.down.push_back(WeightData::random(random, dtype, hidden, inner));
+      layer.gate.push_back(WeightData::random(random, dtype, inner, hidden, 128, group));
+      layer.up.push_back(WeightData::random(random, dtype, inner, hidden, 128, group));
+      layer.down.push_back(WeightData::random(random, dtype, hidden, inner, 128, group));
     }
     return layer;
   }
+};
+
+// The experts' weights as a kernel gets them.
+struct Weights {
+  std::vector<fathom_weight> gate, up, down;
 };
 
 std::vector<fathom_weight> views(const std::vector<WeightData>& weights) {
@@ -30,6 +36,39 @@ std::vector<fathom_weight> views(const std::vector<WeightData>& weights) {
   for (const auto& weight : weights) result.push_back(weight.view());
   return result;
 }
+
+Weights in_rows(const Layer& layer) {
+  return {views(layer.gate), views(layer.up), views(layer.down)};
+}
+
+// The layer's weights packed, or only those of one side of the hidden values.
+enum class Packed { kAll, kGateAndUp, kDown };
+
+class PackedLayer {
+ public:
+  PackedLayer(const KernelSet& kernels, const Layer& layer, Packed which) {
+    CpuDevice device(kernels);
+    weights_ = in_rows(layer);
+    if (which != Packed::kDown) {
+      pack(device, weights_.gate);
+      pack(device, weights_.up);
+    }
+    if (which != Packed::kGateAndUp) pack(device, weights_.down);
+  }
+
+  const Weights& weights() const { return weights_; }
+
+ private:
+  void pack(CpuDevice& device, std::vector<fathom_weight>& weights) {
+    for (fathom_weight& weight : weights) {
+      owners_.push_back(std::make_unique<PackedWeight>(device, FATHOM_OP_MOE_EXPERTS, weight));
+      weight = owners_.back()->view();
+    }
+  }
+
+  std::vector<std::unique_ptr<PackedWeight>> owners_;
+  Weights weights_;
+};
 
 struct Choices {
   int32_t top_k;
@@ -52,11 +91,8 @@ struct Choices {
 // Rows [begin, begin + count) of x through the layer, whose first expert has the id 2.
 constexpr int64_t kFirstExpert = 2;
 
-void run(CpuDevice& device, const Layer& layer, Matrix& x, const Choices& choices, Matrix& out,
+void run(CpuDevice& device, const Weights& weights, Matrix& x, const Choices& choices, Matrix& out,
          int32_t accumulate, int64_t begin, int64_t count) {
-  const auto gate = views(layer.gate);
-  const auto up = views(layer.up);
-  const auto down = views(layer.down);
   fathom_moe_experts_args args = {};
   args.size = sizeof(args);
   args.x = x.rows_tensor(begin, count);
@@ -65,10 +101,10 @@ void run(CpuDevice& device, const Layer& layer, Matrix& x, const Choices& choice
   args.top_k = choices.top_k;
   args.accumulate = accumulate;
   args.first_expert = kFirstExpert;
-  args.num_experts = static_cast<int64_t>(gate.size());
-  args.gate = gate.data();
-  args.up = up.data();
-  args.down = down.data();
+  args.num_experts = static_cast<int64_t>(weights.gate.size());
+  args.gate = weights.gate.data();
+  args.up = weights.up.data();
+  args.down = weights.down.data();
   args.out = out.rows_tensor(begin, count);
   device.run_with_workspace(FATHOM_OP_MOE_EXPERTS, args);
 }
@@ -128,7 +164,7 @@ void expect_matches(const KernelSet& kernels, std::mt19937& random, const Layer&
     Matrix out = Matrix::random(random, tokens, hidden, 3);
     const Expected want = expected(layer, x, choices, out, accumulate);
     CpuDevice device(kernels, 2);
-    run(device, layer, x, choices, out, accumulate, 0, tokens);
+    run(device, in_rows(layer), x, choices, out, accumulate, 0, tokens);
     EXPECT_TRUE(out.gaps_are_whole());
     // Three dot products after each other, and silu's few roundings.
     const int64_t inner = layer.gate.empty() ? 0 : layer.gate[0].view().n;
@@ -141,8 +177,8 @@ void expect_matches(const KernelSet& kernels, std::mt19937& random, const Layer&
 class MoeExperts : public test::NativeTest {};
 
 TEST_P(MoeExperts, MatchesTheFormulaInEveryFormat) {
-  for (const auto dtype : {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3}) {
-    const Layer layer = Layer::random(random_, dtype, 6, 70, 53);
+  for (const auto dtype : {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3, FATHOM_I8, FATHOM_I4}) {
+    const Layer layer = Layer::random(random_, dtype, 6, 70, dtype == FATHOM_I4 ? 54 : 53);
     for (const int64_t tokens : {1, 2, 9, 40}) {
       SCOPED_TRACE("type " + std::to_string(dtype) + ", tokens " + std::to_string(tokens));
       expect_matches(kernels(), random_, layer, 70, Choices::random(random_, tokens, 3, 10),
@@ -169,24 +205,174 @@ TEST_P(MoeExperts, NoExpertHereAddsNothing) {
 
 TEST_P(MoeExperts, ATokenHasTheSameBitsInAnyBatchAndWithAnyThreads) {
   if (&kernels() == &reference_kernels()) return;
-  for (const auto dtype : {FATHOM_BF16, FATHOM_F8_E4M3}) {
+  for (const auto dtype : {FATHOM_BF16, FATHOM_F8_E4M3, FATHOM_I4}) {
     const Layer layer = Layer::random(random_, dtype, 5, 200, 136);
+    const Weights weights = in_rows(layer);
     Matrix x = Matrix::random(random_, 70, 200);
     const Choices choices = Choices::random(random_, 70, 4, 7);
     CpuDevice one(kernels(), 1);
     CpuDevice two(kernels(), 2);
     Matrix single(70, 200), all(70, 200), parallel(70, 200), parts(70, 200);
-    for (int64_t t = 0; t < 70; ++t) run(one, layer, x, choices, single, 0, t, 1);
-    run(one, layer, x, choices, all, 0, 0, 70);
-    run(two, layer, x, choices, parallel, 0, 0, 70);
-    run(two, layer, x, choices, parts, 0, 0, 13);
-    run(two, layer, x, choices, parts, 0, 13, 57);
+    for (int64_t t = 0; t < 70; ++t) run(one, weights, x, choices, single, 0, t, 1);
+    run(one, weights, x, choices, all, 0, 0, 70);
+    run(two, weights, x, choices, parallel, 0, 0, 70);
+    run(two, weights, x, choices, parts, 0, 0, 13);
+    run(two, weights, x, choices, parts, 0, 13, 57);
     EXPECT_TRUE(all.same_bits(single)) << dtype;
     EXPECT_TRUE(parallel.same_bits(single)) << dtype;
     EXPECT_TRUE(parts.same_bits(single)) << dtype;
   }
 }
 
+// What rounding values to int8 may add to a dot product with each row of a weight: half a step of
+// the largest in the group for each value, and what the values were off by before.
+std::vector<double> rounding_errors(const WeightData& weight, const std::vector<double>& values,
+                                    const std::vector<double>& errors) {
+  const fathom_weight w = weight.view();
+  std::vector<double> steps;
+  for (int64_t begin = 0; begin < w.k; begin += w.block_k) {
+    double largest = 0;
+    for (int64_t i = begin; i < std::min<int64_t>(w.k, begin + w.block_k); ++i) {
+      const auto at = static_cast<size_t>(i);
+      largest = std::max(largest, std::abs(values[at]) + errors[at]);
+    }
+    steps.push_back(largest / 254 * 1.0001);
+  }
+  std::vector<double> result(static_cast<size_t>(w.n));
+  for (int64_t j = 0; j < w.n; ++j) {
+    for (int64_t i = 0; i < w.k; ++i) {
+      result[static_cast<size_t>(j)] +=
+          std::abs(weight.value(j, i)) *
+          (steps[static_cast<size_t>(i / w.block_k)] + errors[static_cast<size_t>(i)]);
+    }
+  }
+  return result;
+}
+
+double dot(const WeightData& weight, int64_t row, const std::vector<double>& values) {
+  double sum = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    sum += weight.value(row, static_cast<int64_t>(i)) * values[i];
+  }
+  return sum;
+}
+
+// What one expert's result for a token may be off by.
+std::vector<double> expert_errors(const Layer& layer, size_t expert, const std::vector<double>& x) {
+  const std::vector<double> exact(x.size());
+  const auto g_errors = rounding_errors(layer.gate[expert], x, exact);
+  const auto u_errors = rounding_errors(layer.up[expert], x, exact);
+  std::vector<double> hidden(g_errors.size()), errors(g_errors.size());
+  for (size_t i = 0; i < hidden.size(); ++i) {
+    const double g = dot(layer.gate[expert], static_cast<int64_t>(i), x);
+    const double u = dot(layer.up[expert], static_cast<int64_t>(i), x);
+    const double activated = g / (1 + std::exp(-g));
+    hidden[i] = activated * u;
+    // silu's slope is below 1.1.
+    errors[i] = 1.1 * g_errors[i] * (std::abs(u) + u_errors[i]) + std::abs(activated) * u_errors[i];
+  }
+  return rounding_errors(layer.down[expert], hidden, errors);
+}
+
+struct GroupedFormat {
+  fathom_dtype dtype;
+  int32_t group;
+};
+constexpr GroupedFormat kPackedFormats[] = {{FATHOM_I8, 128}, {FATHOM_I4, 32}};
+
+class MoeExpertsPacked : public test::NativeTest {};
+
+TEST_P(MoeExpertsPacked, MatchesTheFormulaWithinTheRoundingOfActivations) {
+  for (const auto [dtype, group] : kPackedFormats) {
+    const Layer layer = Layer::random(random_, dtype, 6, 150, 70, group);
+    for (const auto which : {Packed::kAll, Packed::kGateAndUp, Packed::kDown}) {
+      const PackedLayer packed(kernels(), layer, which);
+      for (const int64_t tokens : {0, 1, 2, 9, 40}) {
+        SCOPED_TRACE("type " + std::to_string(dtype) + ", tokens " + std::to_string(tokens));
+        const Choices choices = Choices::random(random_, tokens, 3, 10);
+        Matrix x = Matrix::random(random_, tokens, 150, 1);
+        Matrix out = Matrix::random(random_, tokens, 150, 3);
+        const Expected want = expected(layer, x, choices, out, 1);
+        CpuDevice device(kernels(), 2);
+        run(device, packed.weights(), x, choices, out, 1, 0, tokens);
+        EXPECT_TRUE(out.gaps_are_whole());
+        for (int64_t t = 0; t < tokens; ++t) {
+          std::vector<double> row, allowed(150);
+          for (int64_t c = 0; c < 150; ++c) row.push_back(x.at(t, c));
+          for (size_t j = static_cast<size_t>(t) * 3; j < static_cast<size_t>(t + 1) * 3; ++j) {
+            const int64_t e = choices.ids[j] - kFirstExpert;
+            if (e < 0 || e >= 6) continue;
+            const auto errors = expert_errors(layer, static_cast<size_t>(e), row);
+            for (size_t c = 0; c < 150; ++c) {
+              allowed[c] += std::abs(choices.weights[j]) * errors[c];
+            }
+          }
+          for (int64_t c = 0; c < 150; ++c) {
+            ASSERT_NEAR(out.at(t, c), want.out.at(t, c),
+                        allowed[static_cast<size_t>(c)] + 1e-5 * want.magnitude.at(t, c))
+                << "at [" << t << ", " << c << "]";
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(MoeExpertsPacked, ATokenHasTheSameBitsInAnyBatchAndWithAnyThreads) {
+  for (const auto [dtype, group] : kPackedFormats) {
+    const Layer layer = Layer::random(random_, dtype, 5, 200, 136, group);
+    const PackedLayer packed(kernels(), layer, Packed::kAll);
+    const Weights& weights = packed.weights();
+    Matrix x = Matrix::random(random_, 140, 200);
+    Choices choices = Choices::random(random_, 140, 4, 7);
+    // More of one expert's tokens than go through at once.
+    for (size_t i = 0; i < choices.ids.size(); i += 4) choices.ids[i] = 3;
+    CpuDevice one(kernels(), 1);
+    CpuDevice two(kernels(), 2);
+    Matrix single(140, 200), all(140, 200), parallel(140, 200), parts(140, 200);
+    for (int64_t t = 0; t < 140; ++t) run(one, weights, x, choices, single, 0, t, 1);
+    run(one, weights, x, choices, all, 0, 0, 140);
+    run(two, weights, x, choices, parallel, 0, 0, 140);
+    run(two, weights, x, choices, parts, 0, 0, 13);
+    run(two, weights, x, choices, parts, 0, 13, 127);
+    EXPECT_TRUE(all.same_bits(single)) << dtype;
+    EXPECT_TRUE(parallel.same_bits(single)) << dtype;
+    EXPECT_TRUE(parts.same_bits(single)) << dtype;
+  }
+}
+
+TEST_P(MoeExpertsPacked, RefusesExpertsThatDiffer) {
+  const Layer layer = Layer::random(random_, FATHOM_I8, 2, 64, 64, 32);
+  const Layer coarse = Layer::random(random_, FATHOM_I8, 2, 64, 64, 64);
+  const PackedLayer packed(kernels(), layer, Packed::kAll);
+  const PackedLayer other(kernels(), coarse, Packed::kAll);
+  Matrix x = Matrix::random(random_, 1, 64);
+  const int32_t id = 0;
+  const float share = 1;
+  const auto status = [&](const Weights& weights) {
+    CpuDevice device(kernels());
+    fathom_moe_experts_args args = {};
+    args.size = sizeof(args);
+    args.x = args.out = x.tensor();
+    args.expert_ids = &id;
+    args.expert_weights = &share;
+    args.top_k = 1;
+    args.num_experts = 2;
+    args.gate = weights.gate.data();
+    args.up = weights.up.data();
+    args.down = weights.down.data();
+    return device.table().supports(device.handle(), FATHOM_OP_MOE_EXPERTS, &args);
+  };
+  EXPECT_EQ(status(packed.weights()), FATHOM_OK);
+  Weights mixed = packed.weights();
+  mixed.up[1] = other.weights().up[1];
+  EXPECT_EQ(status(mixed), FATHOM_UNSUPPORTED);
+  mixed = packed.weights();
+  mixed.gate[1] = layer.gate[1].view();
+  EXPECT_EQ(status(mixed), FATHOM_UNSUPPORTED);
+}
+
+FATHOM_NATIVE_SUITE(MoeExpertsPacked);
 FATHOM_NATIVE_SUITE(MoeExperts);
 INSTANTIATE_TEST_SUITE_P(Oracle, MoeExperts, ::testing::Values(&reference_kernels()),
                          test::set_name);

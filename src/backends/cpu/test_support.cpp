@@ -17,6 +17,7 @@ std::vector<const KernelSet*> native_sets() {
   auto sets = native_kernels();
 #ifdef FATHOM_CPU_TESTS_EMULATE_AVX512
   sets.push_back(&avx512_emulated::kernels());
+  sets.push_back(&avx512_vnni_emulated::kernels());
 #endif
   return sets;
 }
@@ -90,9 +91,14 @@ bool Matrix::same_bits(const Matrix& other) const {
 WeightData WeightData::random(std::mt19937& random, fathom_dtype dtype, int64_t n, int64_t k,
                               int32_t block_n, int32_t block_k) {
   WeightData weight;
-  weight.shape_ = {nullptr, nullptr, dtype, block_n, block_k, 0, n, k};
+  weight.shape_ = {nullptr, nullptr, dtype, block_n, block_k, FATHOM_LAYOUT_ROWS, n, k};
   const auto count = static_cast<size_t>(n * k);
   std::normal_distribution<float> normal;
+  if (dtype == FATHOM_I8 || dtype == FATHOM_I4) {
+    weight.shape_.block_n = 1;
+    weight.fill_integers(random);
+    return weight;
+  }
   if (dtype == FATHOM_F8_E4M3) {
     weight.bytes_.resize(count);
     for (uint8_t& code : weight.bytes_) {
@@ -116,6 +122,19 @@ WeightData WeightData::random(std::mt19937& random, fathom_dtype dtype, int64_t 
   return weight;
 }
 
+void WeightData::fill_integers(std::mt19937& random) {
+  const bool i8 = shape_.dtype == FATHOM_I8;
+  bytes_.resize(static_cast<size_t>(shape_.n * shape_.k / (i8 ? 1 : 2)));
+  std::uniform_int_distribution<int> value(-127, 127);
+  for (uint8_t& byte : bytes_) byte = static_cast<uint8_t>(i8 ? value(random) : random());
+  const int64_t groups = (shape_.k + shape_.block_k - 1) / shape_.block_k;
+  // Whole multiples of a power of two, so that half precision has them.
+  std::uniform_int_distribution<int> scale(17, 1024);
+  for (int64_t i = 0; i < shape_.n * groups; ++i) {
+    scales_.push_back(std::ldexp(static_cast<float>(scale(random)), -16));
+  }
+}
+
 fathom_weight WeightData::view() const {
   fathom_weight view = shape_;
   view.data = bytes_.data();
@@ -124,15 +143,28 @@ fathom_weight WeightData::view() const {
 }
 
 WeightData WeightData::absolute() const {
-  WeightData result = *this;
-  const size_t size = shape_.dtype == FATHOM_F32 ? 4 : shape_.dtype == FATHOM_BF16 ? 2 : 1;
-  // Little endian: an element's sign is the top bit of its last byte.
-  for (size_t i = size - 1; i < result.bytes_.size(); i += size) result.bytes_[i] &= 0x7f;
+  WeightData result;
+  result.shape_ = {nullptr, nullptr, FATHOM_F32, 0, 0, FATHOM_LAYOUT_ROWS, shape_.n, shape_.k};
+  result.bytes_.resize(static_cast<size_t>(shape_.n * shape_.k) * sizeof(float));
+  for (int64_t i = 0; i < shape_.n * shape_.k; ++i) {
+    const auto magnitude = static_cast<float>(std::abs(value(i / shape_.k, i % shape_.k)));
+    std::memcpy(&result.bytes_[static_cast<size_t>(i) * sizeof(float)], &magnitude,
+                sizeof(magnitude));
+  }
   return result;
 }
 
 double WeightData::value(int64_t row, int64_t column) const {
   return reference::weight_value(view(), row, column);
+}
+
+PackedWeight::PackedWeight(CpuDevice& device, fathom_op op, const fathom_weight& weight) {
+  size_t bytes = 0;
+  EXPECT_EQ(device.table().pack_bytes(device.handle(), op, &weight, &bytes), FATHOM_OK)
+      << device.table().last_error();
+  memory_.reset(std::aligned_alloc(64, bytes));
+  EXPECT_EQ(device.table().pack(device.handle(), op, &weight, memory_.get(), &view_), FATHOM_OK)
+      << device.table().last_error();
 }
 
 void expect_near(const Matrix& got, const Matrix& expected, const Matrix& bound, double factor) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <random>
 #include <string>
@@ -76,22 +77,41 @@ class Matrix {
   std::vector<float> values_;
 };
 
-// A weight of any format with its data.
+// A weight of any format with its data, in rows.
 class WeightData {
  public:
+  // Integers have scales of a row's own, whatever `block_n` says.
   static WeightData random(std::mt19937& random, fathom_dtype dtype, int64_t n, int64_t k,
                            int32_t block_n = 128, int32_t block_k = 128);
 
   fathom_weight view() const;
+  // In F32.
   WeightData absolute() const;
   double value(int64_t row, int64_t column) const;
   uint8_t* bytes() { return bytes_.data(); }
   std::vector<float>& scales() { return scales_; }
 
  private:
+  void fill_integers(std::mt19937& random);
+
   fathom_weight shape_ = {};
   std::vector<uint8_t> bytes_;
   std::vector<float> scales_;
+};
+
+// A weight that a device packed for one operator.
+class PackedWeight {
+ public:
+  PackedWeight(CpuDevice& device, fathom_op op, const fathom_weight& weight);
+
+  const fathom_weight& view() const { return view_; }
+
+ private:
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<void, Free> memory_;
+  fathom_weight view_ = {};
 };
 
 // What F32 sums may add to a dot product of `length` products whose absolute values sum to

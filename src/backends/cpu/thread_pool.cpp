@@ -30,7 +30,7 @@ void ThreadPool::FreeScratch::operator()(std::byte* memory) const {
 
 ThreadPool::ThreadPool(int threads) : threads_(threads) {
   scratch_.reset(static_cast<std::byte*>(
-      std::aligned_alloc(64, kScratchBytes * static_cast<size_t>(threads))));
+      std::aligned_alloc(64, kScratchBytes * static_cast<size_t>(threads) + kSharedScratchBytes)));
   if (scratch_ == nullptr) throw std::bad_alloc();
   workers_.reserve(static_cast<size_t>(threads - 1));
   try {

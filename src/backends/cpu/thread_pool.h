@@ -18,6 +18,8 @@ class ThreadPool {
 
   // What each thread has for its own use inside a task, aligned to 64 bytes.
   static constexpr size_t kScratchBytes = size_t{1} << 20;
+  // What all of them share, for the caller to fill between two runs.
+  static constexpr size_t kSharedScratchBytes = size_t{8} << 20;
 
   // Throws std::system_error or std::bad_alloc where the host has no room for them.
   explicit ThreadPool(int threads);
@@ -27,6 +29,7 @@ class ThreadPool {
 
   int threads() const { return threads_; }
   std::byte* scratch(int thread) { return scratch_.get() + kScratchBytes * thread; }
+  std::byte* shared_scratch() { return scratch(threads_); }
 
   // Calls task(context, i, thread) once for each i in [0, count), in any order, and returns when
   // all are done. Allocates nothing. Runs on the caller alone where that is all there is to use.

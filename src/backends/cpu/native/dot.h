@@ -40,7 +40,7 @@ struct Sums {
 // sums += x[r] . w[c] over `count` columns: w rows lie `stride` elements apart, and each is
 // multiplied by its own of `scales` where the format has any.
 template <typename Format, int R, int C>
-static inline void dot_run(const float* const* x, const typename Format::Element* w, int64_t stride,
+static inline void dot_run(const float* const* x, typename Format::Pointer w, int64_t stride,
                            const Vec* scales, int64_t count, Sums<R, C>& sums) {
   int64_t k = 0;
   for (; k + kWidth <= count; k += kWidth) {
@@ -71,7 +71,7 @@ static inline void dot_tile(const Rows& x, const fathom_weight& w, int64_t colum
   for (int r = 0; r < R; ++r) {
     for (int c = 0; c < C; ++c) sums.at[r][c] = broadcast(0.0f);
   }
-  const auto* data = weight_row<Format>(w, column);
+  const auto data = weight_row<Format>(w, column);
   const int64_t run = scale_run<Format>(w);
   for (int64_t from = 0; from < w.k; from += run) {
     const float* values[R];

@@ -15,8 +15,16 @@ namespace avx512 {
 const KernelSet& kernels();
 }
 
+// AVX-512 with VNNI, the products of bytes for packed weights.
+namespace avx512_vnni {
+const KernelSet& kernels();
+}
+
 // AVX-512 in plain loops: linked into the tests only (avx512_emulation.h).
 namespace avx512_emulated {
+const KernelSet& kernels();
+}
+namespace avx512_vnni_emulated {
 const KernelSet& kernels();
 }
 

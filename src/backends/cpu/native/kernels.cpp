@@ -14,6 +14,7 @@ const KernelSet& FATHOM_CPU_ISA::kernels() {
       // Rounding latents to bf16 is enough to send tokens of a small model to other experts, and on
       // a CPU attention waits for arithmetic, not for memory.
       .kv_dtype = FATHOM_F32,
+      .reads_packed = true,
       .embed = isa::embed,
       .rms_norm = isa::rms_norm,
       .linear = isa::linear,

@@ -1,5 +1,6 @@
 #include "backends/cpu/native/gemm.h"
 #include "backends/cpu/native/kernels.h"
+#include "backends/cpu/native/packed_gemm.h"
 #include "backends/cpu/tensor_rows.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
@@ -13,9 +14,7 @@ int64_t outputs_at_once(const fathom_linear_args& args) {
   return max_of(kPanelOutputs / 2, wanted);
 }
 
-}  // namespace
-
-void linear(ThreadPool& pool, const fathom_linear_args& args) {
+void linear_rows(ThreadPool& pool, const fathom_linear_args& args) {
   const int64_t rows = args.x.shape[0];
   const bool panels = rows > kDirectRows;
   const int64_t outputs = panels ? kPanelOutputs : outputs_at_once(args);
@@ -30,6 +29,50 @@ void linear(ThreadPool& pool, const fathom_linear_args& args) {
     gemm(x.from(r, min_of(kPanelRows, rows - r)), args.weight, j,
          min_of(args.weight.n, j + outputs), out.from(r, j), gemm_scratch(pool, thread));
   });
+}
+
+// A strip's results for all rows, while it stays in a second-level cache.
+void strip_of_rows(const QuantisedRows& x, const fathom_weight& w, int64_t strip, Output out) {
+  const int64_t columns = min_of(kStripOutputs, w.n - strip * kStripOutputs);
+  StripSums sums;
+  for (int64_t r = 0; r < x.count; r += kPackedRows) {
+    const QuantisedRows rows = x.from(r, min_of(kPackedRows, x.count - r));
+    packed_strip(rows, w, strip, sums);
+    for (int64_t i = 0; i < rows.count; ++i) {
+      memcpy(out.from(r + i, strip * kStripOutputs).data, sums.at[i],
+             static_cast<size_t>(columns) * sizeof(float));
+    }
+  }
+}
+
+void linear_packed(ThreadPool& pool, const fathom_linear_args& args) {
+  const fathom_weight& w = args.weight;
+  const int64_t rows = args.x.shape[0];
+  const int64_t strips = ceil_div(w.n, kStripOutputs);
+  const int64_t strips_a_task = strips_at_once(strips, pool.threads());
+  const int64_t room = static_cast<int64_t>(ThreadPool::kSharedScratchBytes) / quantised_bytes(w);
+  const int64_t rows_at_once = room > kPackedRows ? room / kPackedRows * kPackedRows : room;
+  for (int64_t r = 0; r < rows; r += rows_at_once) {
+    const QuantisedRows x = quantise(pool, row_of(args.x, r), args.x.stride[0],
+                                     min_of(rows_at_once, rows - r), w, pool.shared_scratch());
+    const Output out = {row_of(args.out, r), args.out.stride[0]};
+    parallel_for(pool, ceil_div(strips, strips_a_task), [&](int64_t task, int) {
+      const int64_t end = min_of(strips, (task + 1) * strips_a_task);
+      for (int64_t strip = task * strips_a_task; strip < end; ++strip) {
+        strip_of_rows(x, w, strip, out);
+      }
+    });
+  }
+}
+
+}  // namespace
+
+void linear(ThreadPool& pool, const fathom_linear_args& args) {
+  if (args.weight.layout == FATHOM_LAYOUT_ROWS) {
+    linear_rows(pool, args);
+  } else {
+    linear_packed(pool, args);
+  }
 }
 
 }  // namespace fathom::cpu::FATHOM_CPU_ISA

@@ -3,10 +3,17 @@
 #include "backends/cpu/native/elementwise.h"
 #include "backends/cpu/native/gemm.h"
 #include "backends/cpu/native/kernels.h"
+#include "backends/cpu/native/packed_gemm.h"
 #include "backends/cpu/tensor_rows.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 namespace {
+
+static_assert(kStripOutputs <= kPanelOutputs);
+
+bool is_packed(const fathom_moe_experts_args& args, const fathom_weight* weights) {
+  return args.num_experts > 0 && weights[0].layout != FATHOM_LAYOUT_ROWS;
+}
 
 // Where the parts of the workspace begin, in bytes.
 struct Layout {
@@ -18,17 +25,25 @@ struct Layout {
     take(tokens, pairs * sizeof(int32_t));
     take(places, pairs * sizeof(int32_t));
     take(hidden, pairs * inner * sizeof(float));
+    if (is_packed(args, args.gate)) {
+      take(quantised_x, args.x.shape[0] * quantised_bytes(args.gate[0]));
+    }
+    if (is_packed(args, args.down)) {
+      take(quantised_hidden, pairs * quantised_bytes(args.down[0]));
+    }
     take(results, thread_count * pairs * kPanelOutputs * sizeof(float));
   }
 
-  int64_t pairs;        // at most
-  int64_t inner;        // floats from one pair's hidden values to the next
-  int64_t starts = 0;   // [experts + 1]: the expert's first pair, in their order by expert
-  int64_t active = 0;   // [experts]: those with pairs
-  int64_t tokens = 0;   // [pairs]: by expert, whose row of x it is
-  int64_t places = 0;   // [token * top_k + choice]: its place by expert, or -1
-  int64_t hidden = 0;   // [pairs, inner]: by expert
-  int64_t results = 0;  // [thread, pairs, kPanelOutputs]
+  int64_t pairs;                 // at most
+  int64_t inner;                 // floats from one pair's hidden values to the next
+  int64_t starts = 0;            // [experts + 1]: the expert's first pair, in their order by expert
+  int64_t active = 0;            // [experts]: those with pairs
+  int64_t tokens = 0;            // [pairs]: by expert, whose row of x it is
+  int64_t places = 0;            // [token * top_k + choice]: its place by expert, or -1
+  int64_t hidden = 0;            // [pairs, inner]: by expert
+  int64_t quantised_x = 0;       // [tokens], where gate and up are packed
+  int64_t quantised_hidden = 0;  // [pairs]: by expert, where down is packed
+  int64_t results = 0;           // [thread, pairs, kPanelOutputs]
   int64_t bytes = 0;
 
  private:
@@ -52,15 +67,45 @@ class Experts {
 
   void run() {
     sort_by_expert();
+    if (is_packed(args_, args_.gate)) {
+      gate_up_packed();
+    } else {
+      gate_up_rows();
+    }
+    if (is_packed(args_, args_.down)) {
+      down_packed();
+    } else {
+      down_rows();
+    }
+  }
+
+ private:
+  void gate_up_rows() {
     const int64_t inner_chunks = args_.num_experts > 0 ? chunks(args_.gate[0].n) : 0;
     parallel_for(pool_, num_active_ * inner_chunks, [&](int64_t task, int thread) {
       gate_up(active_[task / inner_chunks], task % inner_chunks * kPanelOutputs, thread);
     });
+  }
+  void down_rows() {
     parallel_for(pool_, chunks(args_.x.shape[1]),
                  [&](int64_t chunk, int thread) { down(chunk * kPanelOutputs, thread); });
   }
 
- private:
+  void gate_up_packed() {
+    const QuantisedRows x = quantise(pool_, row_of(args_.x, 0), args_.x.stride[0], args_.x.shape[0],
+                                     args_.gate[0], at<std::byte>(layout_.quantised_x));
+    const int64_t strips = ceil_div(args_.gate[0].n, kStripOutputs);
+    parallel_for(pool_, num_active_ * strips, [&](int64_t task, int) {
+      gate_up_strip(x, active_[task / strips], task % strips);
+    });
+  }
+  void down_packed() {
+    const QuantisedRows hidden = quantise(pool_, hidden_, layout_.inner, starts_[args_.num_experts],
+                                          args_.down[0], at<std::byte>(layout_.quantised_hidden));
+    parallel_for(pool_, ceil_div(args_.x.shape[1], kStripOutputs),
+                 [&](int64_t strip, int thread) { down_strip(hidden, strip, thread); });
+  }
+
   template <typename T>
   T* at(int64_t offset) const {
     return reinterpret_cast<T*>(static_cast<char*>(args_.workspace) + offset);
@@ -119,6 +164,46 @@ class Experts {
         map(row, scratch.up + r * kPanelOutputs, row, end - begin,
             [](Vec g, Vec u) { return mul(silu(g), u); });
       }
+    }
+  }
+
+  // Hidden values of one strip for each of the expert's pairs.
+  void gate_up_strip(const QuantisedRows& x, int64_t expert, int64_t strip) {
+    const fathom_weight& gate = args_.gate[expert];
+    const int64_t begin = strip * kStripOutputs;
+    const int64_t columns = min_of(kStripOutputs, gate.n - begin);
+    const int64_t last_pair = starts_[expert + 1];
+    for (int64_t pair = starts_[expert]; pair < last_pair; pair += kPackedRows) {
+      const QuantisedRows rows = {x.base, x.stride, tokens_ + pair,
+                                  min_of(kPackedRows, last_pair - pair)};
+      StripSums gates, ups;
+      packed_strip(rows, gate, strip, gates);
+      packed_strip(rows, args_.up[expert], strip, ups);
+      for (int64_t r = 0; r < rows.count; ++r) {
+        map(gates.at[r], ups.at[r], hidden_ + (pair + r) * layout_.inner + begin, columns,
+            [](Vec g, Vec u) { return mul(silu(g), u); });
+      }
+    }
+  }
+
+  // One strip of every token's result.
+  void down_strip(const QuantisedRows& hidden, int64_t strip, int thread) {
+    const int64_t begin = strip * kStripOutputs;
+    const int64_t columns = min_of(kStripOutputs, args_.x.shape[1] - begin);
+    float* results = results_ + thread * layout_.pairs * kPanelOutputs;
+    for (int64_t i = 0; i < num_active_; ++i) {
+      const int64_t last_pair = starts_[active_[i] + 1];
+      for (int64_t pair = starts_[active_[i]]; pair < last_pair; pair += kPackedRows) {
+        const QuantisedRows rows = hidden.from(pair, min_of(kPackedRows, last_pair - pair));
+        StripSums sums;
+        packed_strip(rows, args_.down[active_[i]], strip, sums);
+        for (int64_t r = 0; r < rows.count; ++r) {
+          memcpy(results + (pair + r) * kPanelOutputs, sums.at[r], sizeof(sums.at[r]));
+        }
+      }
+    }
+    for (int64_t t = 0; t < args_.x.shape[0]; ++t) {
+      sum_choices(t, results, row_of(args_.out, t) + begin, columns);
     }
   }
 

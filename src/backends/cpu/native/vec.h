@@ -5,7 +5,7 @@
 //
 // Each vec_*.h gives the same names: Vec, kWidth, load, load_first, store, store_first, broadcast,
 // add, sub, mul, div, fma, maximum, reduce_add, reduce_max, load_bf16, load_fp8, kFp8Factor,
-// round_to_int, power_of_two, zero_where_less.
+// load_i8, load_i4, round_to_int, power_of_two, zero_where_less.
 #pragma once
 
 #if FATHOM_CPU_BITS == 512

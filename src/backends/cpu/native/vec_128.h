@@ -94,6 +94,20 @@ static inline Vec load_bf16(const uint16_t* p) {
   return as_floats(bits);
 }
 
+static inline Vec load_i8(const int8_t* p) {
+  Vec a;
+  for (int i = 0; i < kWidth; ++i) a.v[i] = p[i];
+  return a;
+}
+// Two a byte, the even one in the low half, each less 8.
+static inline Vec load_i4(const uint8_t* p) {
+  Vec a;
+  for (int i = 0; i < kWidth; ++i) {
+    a.v[i] = static_cast<float>(((p[i / 2] >> (i % 2 * 4)) & 15) - 8);
+  }
+  return a;
+}
+
 // E4M3 shifted into the fields of a float reads as its value / 2^120, subnormal numbers too.
 constexpr float kFp8Factor = 1.0f;
 static inline Vec load_fp8(const uint8_t* p) {

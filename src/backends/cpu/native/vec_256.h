@@ -80,6 +80,20 @@ static inline Vec load_bf16(const uint16_t* p) {
   return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16))};
 }
 
+static inline Vec load_i8(const int8_t* p) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))};
+}
+// Two a byte, the even one in the low half, each less 8.
+static inline Vec load_i4(const uint8_t* p) {
+  int32_t all;
+  memcpy(&all, p, sizeof(all));
+  const __m256i each =
+      _mm256_srlv_epi32(_mm256_set1_epi32(all), _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
+  const __m256i biased = _mm256_and_si256(each, _mm256_set1_epi32(15));
+  return {_mm256_cvtepi32_ps(_mm256_sub_epi32(biased, _mm256_set1_epi32(8)))};
+}
+
 // E4M3 shifted into the fields of a half float reads as its value / 2^8, subnormal numbers too.
 constexpr float kFp8Factor = 256.0f;
 static inline Vec load_fp8(const uint8_t* p) {

@@ -82,6 +82,19 @@ static inline Vec load_bf16(const uint16_t* p) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
 }
 
+static inline Vec load_i8(const int8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))};
+}
+// Two a byte, the even one in the low half, each less 8.
+static inline Vec load_i4(const uint8_t* p) {
+  const __m128i pairs = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  const __m128i even = _mm_and_si128(pairs, _mm_set1_epi8(15));
+  const __m128i odd = _mm_and_si128(_mm_srli_epi16(pairs, 4), _mm_set1_epi8(15));
+  const __m128i biased = _mm_unpacklo_epi8(even, odd);
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_sub_epi8(biased, _mm_set1_epi8(8))))};
+}
+
 // E4M3 shifted into the fields of a half float reads as its value / 2^8, subnormal numbers too.
 constexpr float kFp8Factor = 256.0f;
 static inline Vec load_fp8(const uint8_t* p) {

@@ -1,60 +1,104 @@
 // Weights as vectors of F32, the same bits wherever they are read.
 #pragma once
 
+#include <type_traits>
+
 #include "backends/cpu/native/vec.h"
 #include "device/abi.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 
-// Each format reads kWidth elements of a row, or the first `count` < kWidth of them.
-struct F32Format {
-  using Element = float;
-  static constexpr bool kScaled = false;
-  static Vec read(const float* p) { return load(p); }
-  static Vec read_first(const float* p, int64_t count) { return load_first(p, count); }
-};
-
+// Each format reads kWidth elements of a row, or the first `count` < kWidth of them, from a pointer
+// to them. What it reads is the value times 1 / kFactor; the scale makes up for it.
 template <typename Format>
-static inline Vec read_padded(const typename Format::Element* p, int64_t count) {
-  typename Format::Element padded[kWidth] = {};
+static inline Vec read_padded(typename Format::Pointer p, int64_t count) {
+  std::remove_const_t<std::remove_pointer_t<typename Format::Pointer>> padded[kWidth] = {};
   for (int64_t i = 0; i < count; ++i) padded[i] = p[i];
   return Format::read(padded);
 }
 
-struct Bf16Format {
-  using Element = uint16_t;
+struct F32Format {
+  using Pointer = const float*;
   static constexpr bool kScaled = false;
-  static Vec read(const uint16_t* p) { return load_bf16(p); }
-  static Vec read_first(const uint16_t* p, int64_t count) {
-    return read_padded<Bf16Format>(p, count);
+  static constexpr float kFactor = 1;
+  static Vec read(Pointer p) { return load(p); }
+  static Vec read_first(Pointer p, int64_t count) { return load_first(p, count); }
+};
+
+struct Bf16Format {
+  using Pointer = const uint16_t*;
+  static constexpr bool kScaled = false;
+  static constexpr float kFactor = 1;
+  static Vec read(Pointer p) { return load_bf16(p); }
+  static Vec read_first(Pointer p, int64_t count) { return read_padded<Bf16Format>(p, count); }
+};
+
+struct Fp8Format {
+  using Pointer = const uint8_t*;
+  static constexpr bool kScaled = true;
+  static constexpr float kFactor = kFp8Factor;
+  static Vec read(Pointer p) { return load_fp8(p); }
+  static Vec read_first(Pointer p, int64_t count) { return read_padded<Fp8Format>(p, count); }
+};
+
+struct I8Format {
+  using Pointer = const int8_t*;
+  static constexpr bool kScaled = true;
+  static constexpr float kFactor = 1;
+  static Vec read(Pointer p) { return load_i8(p); }
+  static Vec read_first(Pointer p, int64_t count) { return read_padded<I8Format>(p, count); }
+};
+
+// Counts in elements, of which each byte holds two; they are only read from even ones on.
+struct I4Pointer {
+  const uint8_t* data;
+  int64_t element = 0;
+
+  explicit I4Pointer(const void* weight) : data(static_cast<const uint8_t*>(weight)) {}
+  const uint8_t* bytes() const { return data + element / 2; }
+  I4Pointer operator+(int64_t elements) const {
+    I4Pointer moved = *this;
+    moved.element += elements;
+    return moved;
   }
 };
 
-// Values are kFp8Factor times too small; the scale makes up for it.
-struct Fp8Format {
-  using Element = uint8_t;
+struct I4Format {
+  using Pointer = I4Pointer;
   static constexpr bool kScaled = true;
-  static Vec read(const uint8_t* p) { return load_fp8(p); }
-  static Vec read_first(const uint8_t* p, int64_t count) {
-    return read_padded<Fp8Format>(p, count);
+  static constexpr float kFactor = 1;
+  static Vec read(Pointer p) { return load_i4(p.bytes()); }
+  // Rows have an even number of elements.
+  static Vec read_first(Pointer p, int64_t count) {
+    uint8_t padded[kWidth / 2];
+    for (int64_t i = 0; i < kWidth / 2; ++i) padded[i] = i < count / 2 ? p.bytes()[i] : kTwoZeros;
+    return load_i4(padded);
   }
+
+ private:
+  static constexpr uint8_t kTwoZeros = 0x88;
 };
 
 // Calls body(format) with the format of a weight or cache of that type.
 template <typename Body>
 static inline void with_format(int32_t dtype, const Body& body) {
-  if (dtype == FATHOM_F8_E4M3) {
-    body(Fp8Format{});
-  } else if (dtype == FATHOM_BF16) {
-    body(Bf16Format{});
-  } else {
-    body(F32Format{});
+  switch (dtype) {
+    case FATHOM_F8_E4M3:
+      return body(Fp8Format{});
+    case FATHOM_BF16:
+      return body(Bf16Format{});
+    case FATHOM_I8:
+      return body(I8Format{});
+    case FATHOM_I4:
+      return body(I4Format{});
+    default:
+      return body(F32Format{});
   }
 }
 
 template <typename Format>
-static inline const typename Format::Element* weight_row(const fathom_weight& w, int64_t row) {
-  return static_cast<const typename Format::Element*>(w.data) + row * w.k;
+static inline typename Format::Pointer weight_row(const fathom_weight& w, int64_t row) {
+  return static_cast<typename Format::Pointer>(w.data) + row * w.k;
 }
 
 // Columns that share their scales in whole vectors: those of a scale block, or one vector where
@@ -70,10 +114,10 @@ template <typename Format>
 static inline Vec scales_at(const fathom_weight& w, int64_t row, int64_t column) {
   if (!Format::kScaled) return broadcast(1.0f);
   const float* scales = w.scale + row / w.block_n * ceil_div(w.k, w.block_k);
-  if (w.block_k % kWidth == 0) return broadcast(scales[column / w.block_k] * kFp8Factor);
+  if (w.block_k % kWidth == 0) return broadcast(scales[column / w.block_k] * Format::kFactor);
   float each[kWidth];
   for (int64_t i = 0; i < kWidth; ++i) {
-    each[i] = scales[min_of(column + i, w.k - 1) / w.block_k] * kFp8Factor;
+    each[i] = scales[min_of(column + i, w.k - 1) / w.block_k] * Format::kFactor;
   }
   return load(each);
 }
@@ -87,7 +131,7 @@ static inline Vec scaled(Vec value, Vec scale) {
 // of kWidth.
 template <typename Format>
 static void read_row(const fathom_weight& w, int64_t row, int64_t begin, int64_t end, float* out) {
-  const auto* data = weight_row<Format>(w, row);
+  const auto data = weight_row<Format>(w, row);
   const int64_t run = scale_run<Format>(w);
   for (int64_t from = begin; from < end;) {
     const int64_t to = min_of(end, (from / run + 1) * run);

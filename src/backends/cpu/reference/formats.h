@@ -31,13 +31,21 @@ inline double e4m3_value(uint8_t bits) {
   return (bits & 0x80) != 0 ? -magnitude : magnitude;
 }
 
+// Element `index` of a 4-bit weight, counted from its first.
+inline double i4_value(const uint8_t* data, int64_t index) {
+  const uint8_t pair = data[index / 2];
+  return (index % 2 == 0 ? pair & 15 : pair >> 4) - 8;
+}
+
 inline double weight_value(const fathom_weight& w, int64_t row, int64_t column) {
   const int64_t index = row * w.k + column;
   if (w.dtype == FATHOM_F32) return static_cast<const float*>(w.data)[index];
   if (w.dtype == FATHOM_BF16) return bf16_value(static_cast<const uint16_t*>(w.data)[index]);
   const int64_t blocks_across = (w.k + w.block_k - 1) / w.block_k;
   const double scale = w.scale[row / w.block_n * blocks_across + column / w.block_k];
-  return e4m3_value(static_cast<const uint8_t*>(w.data)[index]) * scale;
+  if (w.dtype == FATHOM_I8) return static_cast<const int8_t*>(w.data)[index] * scale;
+  const auto* bytes = static_cast<const uint8_t*>(w.data);
+  return (w.dtype == FATHOM_I4 ? i4_value(bytes, index) : e4m3_value(bytes[index])) * scale;
 }
 
 // Element `index` of the cache, counted from its first.

@@ -9,6 +9,7 @@ const KernelSet& reference_kernels() {
   static constexpr KernelSet set = {
       .name = "reference",
       .kv_dtype = FATHOM_F32,
+      .reads_packed = false,
       .embed = r::embed,
       .rms_norm = r::rms_norm,
       .linear = r::linear,

@@ -1,0 +1,76 @@
+// Integer vectors for packed weights; x86-64 always has SSE2's multiplication of pairs.
+#pragma once
+
+#include "backends/cpu/native/vec.h"
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace fathom::cpu::FATHOM_CPU_ISA {
+
+static inline Ints load_ints(const void* p) {
+  Ints a;
+  memcpy(&a, p, sizeof(a));
+  return a;
+}
+static inline void store_ints(int32_t* p, Ints a) {
+  memcpy(p, &a, sizeof(a));
+}
+static inline Ints broadcast_int(int32_t a) {
+  return Ints{a, a, a, a};
+}
+static inline Ints sum_of(Ints a, Ints b) {
+  return a + b;
+}
+static inline Vec to_floats(Ints a) {
+  return {__builtin_convertvector(a, Floats)};
+}
+// Of whole numbers.
+static inline Ints to_ints(Vec a) {
+  return __builtin_convertvector(a.v, Ints);
+}
+
+// Of the 4 unsigned bytes of each lane: the first and third, and the second and fourth, in 16 bits.
+static inline Ints even_bytes(Ints a) {
+  return a & 0x00ff00ff;
+}
+static inline Ints odd_bytes(Ints a) {
+  return even_bytes(a >> 8);
+}
+// Of 8 unsigned values of 4 bits: the first of each byte, in bytes, and the second.
+static inline Ints low_halves(Ints a) {
+  return a & 0x0f0f0f0f;
+}
+static inline Ints high_halves(Ints a) {
+  return low_halves(a >> 4);
+}
+
+// Each lane: the sum of its two products of 16-bit numbers.
+static inline Ints multiply_pairs(Ints a, Ints b) {
+#if defined(__SSE2__)
+  __m128i x, y;
+  memcpy(&x, &a, sizeof(x));
+  memcpy(&y, &b, sizeof(y));
+  const __m128i sums = _mm_madd_epi16(x, y);
+  return load_ints(&sums);
+#else
+  return (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
+#endif
+}
+
+static inline Vec load_f16(const uint8_t* p) {
+  uint16_t halves[kWidth];
+  memcpy(halves, p, sizeof(halves));
+  Ints magnitudes, signs;
+  for (int i = 0; i < kWidth; ++i) {
+    magnitudes[i] = (halves[i] & 0x7fff) << 13;
+    signs[i] = static_cast<int32_t>(uint32_t{halves[i]} << 16 & 0x80000000);
+  }
+  // In the fields of a float the number reads as its value / 2^112, subnormal numbers too.
+  const Vec value = mul(as_floats(magnitudes), broadcast(0x1p112f));
+  Ints bits;
+  memcpy(&bits, &value.v, sizeof(bits));
+  return as_floats(bits | signs);
+}
+
+}  // namespace fathom::cpu::FATHOM_CPU_ISA
