@@ -24,6 +24,19 @@ std::vector<std::string> names_of(const CLI::App& command) {
   return names;
 }
 
+CLI::Option* add_weights_option(CLI::App& app, models::WeightFormat& format, const char* help) {
+  std::vector<std::string> names;
+  for (const auto each : models::kWeightFormats) names.emplace_back(models::to_string(each));
+  const auto choose = [&format](const std::string& name) {
+    for (const auto each : models::kWeightFormats) {
+      if (name == models::to_string(each)) format = each;
+    }
+  };
+  return app.add_option_function<std::string>("--weights", choose, help)
+      ->check(CLI::IsMember(names))
+      ->default_str(models::to_string(format));
+}
+
 void add_stack_options(CLI::App& app, StackOptions& stack, bool model_required) {
   auto* model = app.add_option("--model", stack.model,
                                "directory of a released checkpoint (config.json, tokenizer.json, "
@@ -40,6 +53,11 @@ void add_stack_options(CLI::App& app, StackOptions& stack, bool model_required) 
       ->envname("FATHOM_THREADS")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
+  add_weights_option(app, stack.weights,
+                     "format to requantise to while loading: as-stored, bf16, fp8, int8 or int4")
+      ->envname("FATHOM_WEIGHTS");
+  app.add_option("--weight-report", stack.weight_report,
+                 "file for the error of each requantised tensor, as JSON lines");
   app.add_option("--max-context", stack.max_context,
                  "longest prompt and answer, in tokens; 0: the model's")
       ->envname("FATHOM_MAX_CONTEXT")

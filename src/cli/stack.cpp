@@ -12,6 +12,7 @@
 #include "base/json_file.h"
 #include "base/log.h"
 #include "cli/progress.h"
+#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
 #include "ops/ops.h"
 
@@ -159,15 +160,27 @@ Result<std::unique_ptr<device::Device>> open_device(const device::Registry& regi
   return device;
 }
 
+Status tell(const models::WeightReport& report, const StackOptions& options) {
+  if (const auto summary = report.summary(); !summary.empty()) log_info("weights: {}", summary);
+  return options.weight_report.empty() ? Status() : report.write(options.weight_report);
+}
+
 Result<std::unique_ptr<dsv3::Model>> load_model(const StackOptions& options,
                                                 const dsv3::Config& config,
                                                 device::Device& device) {
   FATHOM_ASSIGN(const models::RunLimits limits, choose_limits(options, config, device));
+  FATHOM_ASSIGN(auto source, dsv3::CheckpointSource::open(options.model, config));
   ProgressBar bar("loading " + options.model.string(), options.progress);
-  auto model = dsv3::Model::load(options.model, config, device, limits,
-                                 [&bar](size_t done, size_t total) { bar.update(done, total); });
+  models::WeightReport report;
+  auto model = dsv3::Model::load(
+      std::move(source), config, device, limits,
+      {.format = options.weights,
+       .threads = options.threads,
+       .report = &report,
+       .progress = [&bar](size_t done, size_t total) { bar.update(done, total); }});
   bar.finish();
   if (!model) return model.error();
+  FATHOM_TRY(tell(report, options));
   log_info("{}: {} layers on {}; cache of {} tokens in {} MiB, context {}", options.model.string(),
            config.num_hidden_layers, device.info().name,
            limits.num_kv_blocks * limits.kv_block_size,

@@ -14,16 +14,19 @@
 #include "engine/engine.h"
 #include "models/deepseek_v3/config.h"
 #include "models/deepseek_v3/cost.h"
+#include "models/weight_format.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
 namespace fathom::cli {
 
 struct StackOptions {
-  std::filesystem::path model;          // directory of a released checkpoint
-  std::string chip = "cpu";             // by name; libfathom-NAME.so beside the binary otherwise
-  std::string kernels;                  // "native", "reference"; "": the chip's fastest
-  int threads = 0;                      // 0: one a core
+  std::filesystem::path model;  // directory of a released checkpoint
+  std::string chip = "cpu";     // by name; libfathom-NAME.so beside the binary otherwise
+  std::string kernels;          // "native", "reference"; "": the chip's fastest
+  int threads = 0;              // 0: one a core
+  models::WeightFormat weights = models::WeightFormat::kAsStored;  // requantised while loading
+  std::filesystem::path weight_report;  // where the error of each requantised tensor goes; or ""
   int64_t max_context = 0;              // 0: the model's, as far as the cache holds it
   int64_t kv_memory_mib = 0;            // 0: a quarter of the free memory, or less if that does
   int64_t max_running = 64;             // sequences decoded together

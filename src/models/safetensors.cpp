@@ -41,6 +41,7 @@ std::optional<fathom_dtype> parse_dtype(const std::string& name) {
   if (name == "F16") return FATHOM_F16;
   if (name == "F8_E4M3") return FATHOM_F8_E4M3;
   if (name == "I8") return FATHOM_I8;
+  if (name == "U8") return FATHOM_I4;
   if (name == "I32") return FATHOM_I32;
   if (name == "I64") return FATHOM_I64;
   return std::nullopt;
@@ -61,7 +62,8 @@ Status parse_shape(const std::string& file, const json& shape, HeaderEntry& entr
   if (!shape.is_array() || shape.size() > kMaxRank) {
     return corrupt(file, fmt::format("expected a shape of at most {} sizes", kMaxRank), name);
   }
-  uint64_t bytes = device::dtype_size(entry.tensor.dtype);
+  const bool pairs = entry.tensor.dtype == FATHOM_I4;
+  uint64_t bytes = pairs ? 1 : device::dtype_size(entry.tensor.dtype);
   for (const auto& extent : shape) {
     if (!is_unsigned(extent) || extent.get<uint64_t>() > (uint64_t{1} << 40)) {
       return corrupt(file, "expected sizes from 0 to 2^40 in its shape, got " + extent.dump(),
@@ -78,6 +80,7 @@ Status parse_shape(const std::string& file, const json& shape, HeaderEntry& entr
                                fmt::join(entry.tensor.shape, ", "), entry.end - entry.begin),
                    name);
   }
+  if (pairs && !entry.tensor.shape.empty()) entry.tensor.shape.back() *= 2;
   entry.tensor.bytes = bytes;
   return {};
 }
@@ -93,7 +96,8 @@ Result<HeaderEntry> parse_entry(const std::string& file, const std::string& name
   const auto parsed = parse_dtype(dtype->get<std::string>());
   if (!parsed) {
     return corrupt(
-        file, "expected dtype F32, BF16, F16, F8_E4M3, I8, I32 or I64, got " + dtype->dump(), name);
+        file, "expected dtype F32, BF16, F16, F8_E4M3, I8, U8, I32 or I64, got " + dtype->dump(),
+        name);
   }
   entry.tensor.dtype = *parsed;
   const auto offsets = value.find("data_offsets");

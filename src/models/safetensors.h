@@ -17,7 +17,8 @@
 
 namespace fathom::models {
 
-// A tensor inside a mapped file. `data` may have any alignment.
+// A tensor inside a mapped file. `data` may have any alignment. A file holds pairs of 4-bit numbers
+// as U8; here they are I4, with twice the columns.
 struct StoredTensor {
   std::string name;
   fathom_dtype dtype = FATHOM_F32;

@@ -6,6 +6,7 @@
 #include "backends/cpu/cpu_backend.h"
 #include "base/allocation_counter_for_tests.h"
 #include "device/device.h"
+#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
 
 namespace fathom {
@@ -26,7 +27,8 @@ TEST(DecodeStep, AllocatesNothing) {
                                     .max_step_sequences = kSequences,
                                     .num_kv_blocks = 2 * kSequences,
                                     .kv_block_size = 32};
-  auto model = dsv3::Model::load(directory, config, *device, limits, {}).value();
+  auto checkpoint = dsv3::CheckpointSource::open(directory, config).value();
+  auto model = dsv3::Model::load(checkpoint, config, *device, limits, {}).value();
 
   std::vector<int32_t> tokens(kSequences), positions(kSequences), rows(kSequences),
       blocks(2 * kSequences);

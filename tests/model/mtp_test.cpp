@@ -9,6 +9,7 @@
 
 #include "backends/cpu/cpu_backend.h"
 #include "device/device.h"
+#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
@@ -120,7 +121,8 @@ TEST(Mtp, FollowsTheEmbeddedModel) {
                                     .max_step_sequences = 1,
                                     .num_kv_blocks = kContext / kBlockSize,
                                     .kv_block_size = kBlockSize};
-  auto model = dsv3::Model::load(directory, config, *device, limits, {}).value();
+  auto checkpoint = dsv3::CheckpointSource::open(directory, config).value();
+  auto model = dsv3::Model::load(checkpoint, config, *device, limits, {}).value();
   ASSERT_TRUE(model->has_mtp());
 
   GreedySequence sequence(*model, config.eos_token_ids.front());

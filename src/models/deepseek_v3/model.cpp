@@ -8,12 +8,10 @@
 
 namespace fathom::models::deepseek_v3 {
 
-Result<std::unique_ptr<Model>> Model::load(const std::filesystem::path& directory,
+Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const TensorSource> source,
                                            const Config& config, device::Device& device,
-                                           const RunLimits& limits, const LoadProgress& progress) {
-  FATHOM_ASSIGN(Checkpoint checkpoint, Checkpoint::open(directory));
-  FATHOM_ASSIGN(Weights weights, Weights::load(std::make_unique<Checkpoint>(std::move(checkpoint)),
-                                               config, device, progress));
+                                           const RunLimits& limits, const LoadOptions& options) {
+  FATHOM_ASSIGN(Weights weights, Weights::load(std::move(source), config, device, options));
   auto model = std::unique_ptr<Model>(new Model(config, device, limits, std::move(weights)));
   FATHOM_TRY(model->plan_memory());
   return model;

@@ -4,7 +4,6 @@
 // section 2.1 for latent attention.
 #pragma once
 
-#include <filesystem>
 #include <memory>
 #include <span>
 #include <vector>
@@ -21,10 +20,10 @@ namespace fathom::models::deepseek_v3 {
 
 class Model final : public CausalLm {
  public:
-  // Maps the checkpoint in `directory` and plans all memory. `device` must outlive the model.
-  static Result<std::unique_ptr<Model>> load(const std::filesystem::path& directory,
+  // Loads the weights and plans all memory. `device` must outlive the model.
+  static Result<std::unique_ptr<Model>> load(std::shared_ptr<const TensorSource> source,
                                              const Config& config, device::Device& device,
-                                             const RunLimits& limits, const LoadProgress& progress);
+                                             const RunLimits& limits, const LoadOptions& options);
 
   int64_t vocab_size() const override { return config_.vocab_size; }
   const RunLimits& limits() const override { return limits_; }

@@ -1,144 +1,236 @@
 #include "models/deepseek_v3/weight_loader.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <optional>
 
-#include <bit>
-#include <cmath>
-#include <cstring>
-#include <span>
+#include "models/parallel_jobs.h"
+#include "models/requantize.h"
 
 namespace fathom::models::deepseek_v3 {
 namespace {
 
-constexpr size_t kPageBytes = 4096;
-constexpr size_t kReportBytes = size_t{64} << 20;
-
-Error wrong(const StoredTensor& tensor, const std::string& what) {
-  return {ErrorCode::kDataCorrupt, fmt::format("{}: tensor {}: {}", tensor.file, tensor.name, what),
-          tensor.name};
-}
-
-Status expect_shape(const StoredTensor& tensor, const std::vector<int64_t>& shape) {
-  if (tensor.shape == shape) return {};
-  return wrong(tensor, fmt::format("expected shape [{}], got [{}]", fmt::join(shape, ", "),
-                                   fmt::join(tensor.shape, ", ")));
-}
-
-bool is_aligned(const StoredTensor& tensor) {
-  return reinterpret_cast<uintptr_t>(tensor.data) % device::dtype_size(tensor.dtype) == 0;
-}
-
-// Whether kernels can read the tensor where it is mapped.
-bool usable_in_place(const StoredTensor& tensor, const device::Device& device) {
-  return device.host_memory() && is_aligned(tensor);
-}
-
-float read_float(const StoredTensor& tensor, size_t index) {
-  if (tensor.dtype == FATHOM_F32) {
-    float value = 0;
-    std::memcpy(&value, tensor.data + index * sizeof(float), sizeof(float));
-    return value;
+// The operator whose own layout a matrix may take. The embedding is looked up by row, and wkv_b is
+// read by two operators: both stay in rows.
+std::optional<fathom_op> packing_op(WeightUse use) {
+  switch (use) {
+    case WeightUse::kRouter:
+    case WeightUse::kLinear:
+    case WeightUse::kHead:
+      return FATHOM_OP_LINEAR;
+    case WeightUse::kExpert:
+      return FATHOM_OP_MOE_EXPERTS;
+    case WeightUse::kEmbedding:
+    case WeightUse::kAttention:
+      break;
   }
-  uint16_t bits = 0;  // bf16: the upper half of an f32
-  std::memcpy(&bits, tensor.data + index * sizeof(bits), sizeof(bits));
-  return std::bit_cast<float>(uint32_t{bits} << 16);
+  return std::nullopt;
 }
 
-Result<std::vector<float>> widen(const StoredTensor& tensor) {
-  if (tensor.dtype != FATHOM_F32 && tensor.dtype != FATHOM_BF16) {
-    return wrong(tensor,
-                 fmt::format("expected f32 or bf16, got {}", device::dtype_name(tensor.dtype)));
+bool is_aligned(const Weight& weight) {
+  const auto dtype = static_cast<fathom_dtype>(weight.dtype);
+  const size_t alignment = dtype == FATHOM_I4 ? 1 : device::dtype_size(dtype);
+  return reinterpret_cast<uintptr_t>(weight.data) % alignment == 0;
+}
+
+// One tensor's way onto the device.
+struct Plan {
+  TensorSpec spec;
+  Weight stored = {};        // as the source has it
+  Weight format = {};        // as it will be, in rows
+  bool keeps_bytes = false;  // both are the same and the source has them, aligned
+  bool in_place = false;
+  size_t pack_bytes = 0;   // 0: it stays in rows
+  void* memory = nullptr;  // in the arena, for packed ones and vectors
+  WeightOut rows = {};     // in the arena, for others
+  Weight loaded = {};      // the result, of a matrix
+};
+
+class Loader {
+ public:
+  Loader(const TensorSource& source, device::Device& device, const LoadOptions& options)
+      : source_(source), device_(device), options_(options) {}
+
+  Result<LoadedTensors> load(const std::vector<TensorSpec>& tensors);
+
+ private:
+  Result<Plan> plan(const TensorSpec& spec);
+  void take_memory(Plan& plan, device::Arena& arena) const;
+  size_t arena_bytes(const Plan& plan) const;
+
+  Status load_one(Plan& plan);
+  Status load_vector(const Plan& plan);
+  Status load_in_place(Plan& plan);
+  Status load_packed(Plan& plan);
+  Status load_rows(Plan& plan);
+  Status fill(const Plan& plan, const WeightOut& out);
+  Status copy(void* to, const void* from, size_t bytes);
+
+  const TensorSource& source_;
+  device::Device& device_;
+  const LoadOptions& options_;
+  std::mutex device_mutex_;  // the device's stream takes one caller at a time
+  std::atomic<size_t> done_bytes_ = 0;
+  size_t total_bytes_ = 0;
+};
+
+// Memory of one weight in rows, on the host.
+struct HostRows {
+  explicit HostRows(const Weight& format)
+      : data(std::make_unique_for_overwrite<std::byte[]>(data_bytes(format))),
+        scale(std::make_unique_for_overwrite<float[]>(scale_bytes(format) / sizeof(float))),
+        out{format, data.get(), scale.get()} {}
+
+  std::unique_ptr<std::byte[]> data;
+  std::unique_ptr<float[]> scale;
+  WeightOut out;
+};
+
+Weight as_weight(const WeightOut& out) {
+  Weight weight = out.format;
+  weight.data = out.data;
+  weight.scale = weight.block_n == 0 ? nullptr : out.scale;
+  return weight;
+}
+
+Result<Plan> Loader::plan(const TensorSpec& spec) {
+  Plan plan;
+  plan.spec = spec;
+  if (spec.is_vector()) return plan;
+  FATHOM_ASSIGN(plan.stored, source_.matrix(spec.name, spec.n, spec.k));
+  const auto stored_as = static_cast<fathom_dtype>(plan.stored.dtype);
+  const auto dtype = choose_dtype(options_.format, spec.use, stored_as, spec.k);
+  plan.format = dtype == stored_as ? plan.stored : weight_in_rows(dtype, spec.n, spec.k);
+  plan.keeps_bytes = dtype == stored_as && plan.stored.data != nullptr && is_aligned(plan.stored);
+  if (const auto op = packing_op(spec.use)) {
+    FATHOM_ASSIGN(plan.pack_bytes, device_.pack_bytes(*op, plan.format));
   }
-  std::vector<float> values(tensor.bytes / device::dtype_size(tensor.dtype));
-  for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = read_float(tensor, i);
-    if (!std::isfinite(values[i])) {
-      return wrong(tensor, fmt::format("expected finite numbers, got {} at {}", values[i], i));
+  plan.in_place = plan.keeps_bytes && plan.pack_bytes == 0 && device_.host_memory();
+  total_bytes_ += data_bytes(plan.stored);
+  return plan;
+}
+
+size_t Loader::arena_bytes(const Plan& plan) const {
+  const auto padded = [&](size_t bytes) {
+    return device::Arena::padded(bytes, device_.info().alignment);
+  };
+  if (plan.spec.is_vector()) return padded(static_cast<size_t>(plan.spec.n) * sizeof(float));
+  if (plan.in_place) return 0;
+  if (plan.pack_bytes > 0) return padded(plan.pack_bytes);
+  return padded(data_bytes(plan.format)) + padded(scale_bytes(plan.format));
+}
+
+void Loader::take_memory(Plan& plan, device::Arena& arena) const {
+  if (plan.spec.is_vector()) {
+    plan.memory = arena.take(static_cast<size_t>(plan.spec.n) * sizeof(float));
+  } else if (plan.pack_bytes > 0) {
+    plan.memory = arena.take(plan.pack_bytes);
+  } else if (!plan.in_place) {
+    plan.rows = {plan.format, static_cast<std::byte*>(arena.take(data_bytes(plan.format))),
+                 static_cast<float*>(arena.take(scale_bytes(plan.format)))};
+  }
+}
+
+Status Loader::copy(void* to, const void* from, size_t bytes) {
+  const std::lock_guard lock(device_mutex_);
+  FATHOM_TRY(device_.copy_to_device(to, from, bytes));
+  return device_.synchronize();  // the caller's memory ends
+}
+
+// Writes the matrix in rows, and tells the report what that did to it.
+Status Loader::fill(const Plan& plan, const WeightOut& out) {
+  FATHOM_ASSIGN(const WeightError error, requantize(source_, plan.spec.name, plan.stored, out));
+  const bool copied = error.squares == 0;
+  if (options_.report != nullptr && !copied) {
+    options_.report->add(plan.spec.name, static_cast<fathom_dtype>(plan.stored.dtype),
+                         static_cast<fathom_dtype>(plan.format.dtype), error);
+  }
+  return {};
+}
+
+Status Loader::load_vector(const Plan& plan) {
+  FATHOM_ASSIGN(const std::vector<float> values, source_.vector(plan.spec.name, plan.spec.n));
+  return copy(plan.memory, values.data(), values.size() * sizeof(float));
+}
+
+Status Loader::load_in_place(Plan& plan) {
+  plan.loaded = plan.stored;
+  FATHOM_ASSIGN(plan.loaded.data, device_.map_host(plan.stored.data, data_bytes(plan.stored)));
+  if (plan.stored.scale == nullptr) return {};
+  const void* scale = nullptr;
+  FATHOM_ASSIGN(scale, device_.map_host(plan.stored.scale, scale_bytes(plan.stored)));
+  plan.loaded.scale = static_cast<const float*>(scale);
+  return {};
+}
+
+Status Loader::load_packed(Plan& plan) {
+  const fathom_op op = *packing_op(plan.spec.use);
+  if (plan.keeps_bytes) {
+    FATHOM_ASSIGN(plan.loaded, device_.pack(op, plan.stored, plan.memory));
+    return {};
+  }
+  const HostRows rows(plan.format);
+  FATHOM_TRY(fill(plan, rows.out));
+  FATHOM_ASSIGN(plan.loaded, device_.pack(op, as_weight(rows.out), plan.memory));
+  return {};
+}
+
+Status Loader::load_rows(Plan& plan) {
+  plan.loaded = as_weight(plan.rows);
+  if (device_.host_memory()) return fill(plan, plan.rows);
+  const HostRows rows(plan.format);
+  FATHOM_TRY(fill(plan, rows.out));
+  FATHOM_TRY(copy(plan.rows.data, rows.data.get(), data_bytes(plan.format)));
+  return copy(plan.rows.scale, rows.scale.get(), scale_bytes(plan.format));
+}
+
+Status Loader::load_one(Plan& plan) {
+  if (plan.spec.is_vector()) return load_vector(plan);
+  if (plan.stored.data != nullptr) FATHOM_TRY(source_.check(plan.spec.name, plan.stored));
+  if (plan.in_place) {
+    FATHOM_TRY(load_in_place(plan));
+  } else {
+    FATHOM_TRY(plan.pack_bytes > 0 ? load_packed(plan) : load_rows(plan));
+    source_.release(plan.spec.name);
+  }
+  done_bytes_ += data_bytes(plan.stored);
+  return {};
+}
+
+Result<LoadedTensors> Loader::load(const std::vector<TensorSpec>& tensors) {
+  std::vector<Plan> plans;
+  size_t bytes = 0;
+  for (const auto& spec : tensors) {
+    FATHOM_ASSIGN(Plan one, plan(spec));
+    bytes += arena_bytes(one);
+    plans.push_back(std::move(one));
+  }
+  LoadedTensors loaded;
+  FATHOM_ASSIGN(loaded.arena, device_.alloc_arena(bytes));
+  for (auto& one : plans) take_memory(one, loaded.arena);
+
+  FATHOM_TRY(run_jobs(
+      plans.size(), options_.threads, [&](size_t i) { return load_one(plans[i]); },
+      [&] {
+        if (options_.progress) options_.progress(done_bytes_, total_bytes_);
+      }));
+  for (const auto& one : plans) {
+    if (one.spec.is_vector()) {
+      loaded.vectors.emplace(one.spec.name, static_cast<const float*>(one.memory));
+    } else {
+      loaded.matrices.emplace(one.spec.name, one.loaded);
     }
   }
-  return values;
+  return loaded;
 }
 
 }  // namespace
 
-size_t WeightLoader::plan_bytes(const Checkpoint& checkpoint, const device::Device& device) {
-  size_t bytes = 0;
-  for (const auto& tensor : checkpoint.tensors()) {
-    size_t needed = 0;
-    if (tensor->shape.size() == 1) {
-      needed = static_cast<size_t>(tensor->shape[0]) * sizeof(float);
-    } else if (!usable_in_place(*tensor, device)) {
-      needed = tensor->bytes;
-    }
-    bytes += device::Arena::padded(needed, device.info().alignment);
-  }
-  return bytes;
-}
-
-void WeightLoader::report(size_t bytes) {
-  done_bytes_ += bytes;
-  if (progress_) progress_(done_bytes_, checkpoint_.total_bytes());
-}
-
-Result<const void*> WeightLoader::place(const StoredTensor& tensor) {
-  // Read every page now: a cold disk is waited for here, under the progress bar, and not in the
-  // first request.
-  for (size_t begin = 0; begin < tensor.bytes; begin += kReportBytes) {
-    const size_t end = std::min(tensor.bytes, begin + kReportBytes);
-    for (size_t at = begin; at < end; at += kPageBytes) {
-      static_cast<void>(*const_cast<const volatile std::byte*>(tensor.data + at));
-    }
-    report(end - begin);
-  }
-  if (usable_in_place(tensor, device_)) return device_.map_host(tensor.data, tensor.bytes);
-  void* memory = arena_.take(tensor.bytes);
-  FATHOM_TRY(device_.copy_to_device(memory, tensor.data, tensor.bytes));
-  return static_cast<const void*>(memory);
-}
-
-Result<Weight> WeightLoader::matrix(const std::string& name, int64_t n, int64_t k) {
-  FATHOM_ASSIGN(const StoredTensor* tensor, checkpoint_.find(name));
-  FATHOM_TRY(expect_shape(*tensor, {n, k}));
-  Weight weight = {};
-  weight.dtype = tensor->dtype;
-  weight.n = n;
-  weight.k = k;
-  if (tensor->dtype == FATHOM_F8_E4M3) {
-    weight.block_n = config_.fp8_block_n;
-    weight.block_k = config_.fp8_block_k;
-    FATHOM_ASSIGN(weight.scale, block_scales(name + "_scale_inv", n, k));
-  } else if (tensor->dtype != FATHOM_F32 && tensor->dtype != FATHOM_BF16) {
-    return wrong(*tensor, fmt::format("expected f32, bf16 or f8_e4m3, got {}",
-                                      device::dtype_name(tensor->dtype)));
-  }
-  FATHOM_ASSIGN(weight.data, place(*tensor));
-  return weight;
-}
-
-Result<const float*> WeightLoader::block_scales(const std::string& name, int64_t n, int64_t k) {
-  FATHOM_ASSIGN(const StoredTensor* tensor, checkpoint_.find(name));
-  const int64_t rows = (n + config_.fp8_block_n - 1) / config_.fp8_block_n;
-  const int64_t columns = (k + config_.fp8_block_k - 1) / config_.fp8_block_k;
-  FATHOM_TRY(expect_shape(*tensor, {rows, columns}));
-  if (tensor->dtype != FATHOM_F32) {
-    return wrong(*tensor, fmt::format("expected f32, got {}", device::dtype_name(tensor->dtype)));
-  }
-  FATHOM_TRY(widen(*tensor));  // for its check that all are finite
-  FATHOM_ASSIGN(const void* placed, place(*tensor));
-  return static_cast<const float*>(placed);
-}
-
-Result<const float*> WeightLoader::vector(const std::string& name, int64_t n) {
-  FATHOM_ASSIGN(const StoredTensor* tensor, checkpoint_.find(name));
-  FATHOM_TRY(expect_shape(*tensor, {n}));
-  FATHOM_ASSIGN(const std::vector<float> values, widen(*tensor));
-  const size_t bytes = values.size() * sizeof(float);
-  void* memory = arena_.take(bytes);
-  FATHOM_TRY(device_.copy_to_device(memory, values.data(), bytes));
-  FATHOM_TRY(device_.synchronize());  // `values` ends here
-  report(tensor->bytes);
-  return static_cast<const float*>(memory);
+Result<LoadedTensors> load_tensors(const TensorSource& source,
+                                   const std::vector<TensorSpec>& tensors, device::Device& device,
+                                   const LoadOptions& options) {
+  return Loader(source, device, options).load(tensors);
 }
 
 }  // namespace fathom::models::deepseek_v3

@@ -1,129 +1,38 @@
 #include "models/deepseek_v3/weights.h"
 
-#include <fmt/format.h>
-
+#include "models/deepseek_v3/tensor_list.h"
 #include "models/deepseek_v3/weight_loader.h"
 
 namespace fathom::models::deepseek_v3 {
 namespace {
 
-Result<MlaWeights> load_attention(WeightLoader& in, const Config& config, const std::string& at) {
-  const int64_t hidden = config.hidden_size;
-  const int64_t heads = config.num_attention_heads;
-  const int64_t q_size = heads * config.q_head_dim();
-  MlaWeights attn;
-  if (config.q_lora_rank == 0) {
-    FATHOM_ASSIGN(attn.wq, in.matrix(at + "q_proj.weight", q_size, hidden));
-  } else {
-    FATHOM_ASSIGN(attn.wq_a, in.matrix(at + "q_a_proj.weight", config.q_lora_rank, hidden));
-    FATHOM_ASSIGN(attn.q_norm, in.vector(at + "q_a_layernorm.weight", config.q_lora_rank));
-    FATHOM_ASSIGN(attn.wq_b, in.matrix(at + "q_b_proj.weight", q_size, config.q_lora_rank));
-  }
-  FATHOM_ASSIGN(attn.wkv_a,
-                in.matrix(at + "kv_a_proj_with_mqa.weight", config.latent_dim(), hidden));
-  FATHOM_ASSIGN(attn.kv_norm, in.vector(at + "kv_a_layernorm.weight", config.kv_lora_rank));
-  FATHOM_ASSIGN(attn.wkv_b, in.matrix(at + "kv_b_proj.weight",
-                                      heads * (config.qk_nope_head_dim + config.v_head_dim),
-                                      config.kv_lora_rank));
-  FATHOM_ASSIGN(attn.wo, in.matrix(at + "o_proj.weight", hidden, heads * config.v_head_dim));
-  return attn;
-}
+// Puts loaded tensors where they belong.
+class Assembler final : public WeightVisitor {
+ public:
+  explicit Assembler(const LoadedTensors& loaded) : loaded_(loaded) {}
 
-Result<MlpWeights> load_mlp(WeightLoader& in, int64_t hidden, int64_t intermediate,
-                            const std::string& at) {
-  MlpWeights mlp;
-  FATHOM_ASSIGN(mlp.w1, in.matrix(at + "gate_proj.weight", intermediate, hidden));
-  FATHOM_ASSIGN(mlp.w2, in.matrix(at + "down_proj.weight", hidden, intermediate));
-  FATHOM_ASSIGN(mlp.w3, in.matrix(at + "up_proj.weight", intermediate, hidden));
-  return mlp;
-}
+  bool contains(std::string_view name) const override { return loaded_.matrices.contains(name); }
+  Result<Weight> matrix(const std::string& name, int64_t, int64_t, WeightUse) override {
+    return loaded_.matrices.find(name)->second;
+  }
+  Result<const float*> vector(const std::string& name, int64_t) override {
+    return loaded_.vectors.find(name)->second;
+  }
 
-Result<MoeWeights> load_moe(WeightLoader& in, const Config& config, const std::string& at) {
-  MoeWeights moe;
-  FATHOM_ASSIGN(moe.gate,
-                in.matrix(at + "gate.weight", config.n_routed_experts, config.hidden_size));
-  if (config.gate_kind == FATHOM_GATE_NOAUX_TC) {
-    FATHOM_ASSIGN(moe.bias,
-                  in.vector(at + "gate.e_score_correction_bias", config.n_routed_experts));
-  }
-  for (int64_t expert = 0; expert < config.n_routed_experts; ++expert) {
-    FATHOM_ASSIGN(const MlpWeights mlp,
-                  load_mlp(in, config.hidden_size, config.moe_intermediate_size,
-                           fmt::format("{}experts.{}.", at, expert)));
-    moe.w1.push_back(mlp.w1);
-    moe.w2.push_back(mlp.w2);
-    moe.w3.push_back(mlp.w3);
-  }
-  if (config.n_shared_experts > 0) {
-    FATHOM_ASSIGN(moe.shared, load_mlp(in, config.hidden_size,
-                                       config.n_shared_experts * config.moe_intermediate_size,
-                                       at + "shared_experts."));
-  }
-  return moe;
-}
-
-Result<BlockWeights> load_block(WeightLoader& in, const Config& config, int64_t layer) {
-  const std::string at = fmt::format("model.layers.{}.", layer);
-  BlockWeights block;
-  FATHOM_ASSIGN(block.attn_norm, in.vector(at + "input_layernorm.weight", config.hidden_size));
-  FATHOM_ASSIGN(block.attn, load_attention(in, config, at + "self_attn."));
-  FATHOM_ASSIGN(block.ffn_norm,
-                in.vector(at + "post_attention_layernorm.weight", config.hidden_size));
-  if (config.is_moe_layer(layer)) {
-    FATHOM_ASSIGN(block.moe, load_moe(in, config, at + "mlp."));
-  } else {
-    FATHOM_ASSIGN(block.mlp,
-                  load_mlp(in, config.hidden_size, config.intermediate_size, at + "mlp."));
-  }
-  return block;
-}
-
-// The MTP layer follows the last one. Its embedding and head are stored again in the release; where
-// a checkpoint leaves them out they are the model's own.
-Result<MtpWeights> load_mtp(WeightLoader& in, const Config& config, const Weights& model) {
-  const std::string at = fmt::format("model.layers.{}.", config.num_hidden_layers);
-  const int64_t hidden = config.hidden_size;
-  MtpWeights mtp;
-  mtp.embed = model.embed;
-  mtp.head = model.head;
-  if (in.contains(at + "embed_tokens.weight")) {
-    FATHOM_ASSIGN(mtp.embed, in.matrix(at + "embed_tokens.weight", config.vocab_size, hidden));
-  }
-  if (in.contains(at + "shared_head.head.weight")) {
-    FATHOM_ASSIGN(mtp.head, in.matrix(at + "shared_head.head.weight", config.vocab_size, hidden));
-  }
-  FATHOM_ASSIGN(mtp.enorm, in.vector(at + "enorm.weight", hidden));
-  FATHOM_ASSIGN(mtp.hnorm, in.vector(at + "hnorm.weight", hidden));
-  FATHOM_ASSIGN(mtp.eh_proj, in.matrix(at + "eh_proj.weight", hidden, 2 * hidden));
-  FATHOM_ASSIGN(mtp.block, load_block(in, config, config.num_hidden_layers));
-  FATHOM_ASSIGN(mtp.norm, in.vector(at + "shared_head.norm.weight", hidden));
-  return mtp;
-}
+ private:
+  const LoadedTensors& loaded_;
+};
 
 }  // namespace
 
-Result<Weights> Weights::load(std::unique_ptr<Checkpoint> checkpoint, const Config& config,
-                              device::Device& device, const LoadProgress& progress) {
-  Weights weights;
-  weights.checkpoint = std::move(checkpoint);
-  FATHOM_ASSIGN(weights.arena,
-                device.alloc_arena(WeightLoader::plan_bytes(*weights.checkpoint, device)));
-  WeightLoader in(*weights.checkpoint, config, device, weights.arena, progress);
-  const int64_t hidden = config.hidden_size;
-  FATHOM_ASSIGN(weights.embed, in.matrix("model.embed_tokens.weight", config.vocab_size, hidden));
-  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    FATHOM_ASSIGN(BlockWeights block, load_block(in, config, layer));
-    weights.blocks.push_back(std::move(block));
-  }
-  FATHOM_ASSIGN(weights.norm, in.vector("model.norm.weight", hidden));
-  weights.head = weights.embed;
-  if (!config.tie_word_embeddings) {
-    FATHOM_ASSIGN(weights.head, in.matrix("lm_head.weight", config.vocab_size, hidden));
-  }
-  if (config.num_nextn_predict_layers > 0) {
-    FATHOM_ASSIGN(weights.mtp, load_mtp(in, config, weights));
-  }
-  FATHOM_TRY(device.synchronize());
+Result<Weights> Weights::load(std::shared_ptr<const TensorSource> source, const Config& config,
+                              device::Device& device, const LoadOptions& options) {
+  FATHOM_ASSIGN(LoadedTensors loaded,
+                load_tensors(*source, list_tensors(config, *source), device, options));
+  Assembler assembler(loaded);
+  FATHOM_ASSIGN(Weights weights, walk_weights(config, assembler));
+  weights.source = std::move(source);
+  weights.arena = std::move(loaded.arena);
   return weights;
 }
 

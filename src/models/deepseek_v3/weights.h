@@ -1,6 +1,6 @@
 // The weights of a DeepSeek-V3 model on one device, under the names of the published reference
-// (wq_a, kv_norm, wkv_b, w1, ...). Matrices are used where the mapped file holds them if the chip
-// can read host memory, and copied to the device if not; vectors are widened to F32.
+// (wq_a, kv_norm, wkv_b, w1, ...). A matrix is used where a mapped file holds it if the chip can
+// read host memory in rows; it is packed, requantised or copied if not. Vectors are widened to F32.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,8 @@
 #include "base/result.h"
 #include "device/device.h"
 #include "models/deepseek_v3/config.h"
-#include "models/safetensors.h"
+#include "models/tensor_source.h"
+#include "models/weight_report.h"
 
 namespace fathom::models::deepseek_v3 {
 
@@ -64,6 +65,13 @@ struct MtpWeights {
 // Bytes read so far, of how many. Called now and then while loading, on the caller's thread.
 using LoadProgress = std::function<void(size_t done, size_t total)>;
 
+struct LoadOptions {
+  WeightFormat format = WeightFormat::kAsStored;
+  int threads = 0;                 // 0: one a core
+  WeightReport* report = nullptr;  // hears of each requantised tensor
+  LoadProgress progress = {};
+};
+
 struct Weights {
   Weight embed = {};  // [vocab, H]
   std::vector<BlockWeights> blocks;
@@ -72,12 +80,12 @@ struct Weights {
   std::optional<MtpWeights> mtp;
 
   // Owners of what the above points into.
-  std::unique_ptr<Checkpoint> checkpoint;
+  std::shared_ptr<const TensorSource> source;
   device::Arena arena;
 
   // Errors name the file or tensor, what was expected and what is there.
-  static Result<Weights> load(std::unique_ptr<Checkpoint> checkpoint, const Config& config,
-                              device::Device& device, const LoadProgress& progress);
+  static Result<Weights> load(std::shared_ptr<const TensorSource> source, const Config& config,
+                              device::Device& device, const LoadOptions& options);
 };
 
 }  // namespace fathom::models::deepseek_v3
