@@ -56,7 +56,7 @@ TEST(DecodeStep, AllocatesNothing) {
   AllocationCounter allocations;
   bool good = true;
   for (int64_t position = 1; position < 40; ++position) {
-    good = good && model->forward(step(position)).ok() && model->forward_mtp(step(position)).ok();
+    good = good && model->forward(step(position)).ok() && model->draft(step(position), rows).ok();
   }
   const int64_t counted = allocations.stop();
   EXPECT_TRUE(good);

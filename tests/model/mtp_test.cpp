@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <vector>
 
 #include "backends/cpu/cpu_backend.h"
@@ -80,7 +81,9 @@ class GreedySequence {
   int32_t draft(const std::vector<int32_t>& tokens, int64_t context, int32_t next) {
     std::vector<int32_t> following(tokens.begin() + 1, tokens.end());
     following.push_back(next);
-    return best(model_.forward_mtp(batch(following, context)));
+    std::vector<int32_t> rows(tokens.size());
+    std::iota(rows.begin(), rows.end(), 0);
+    return best(model_.draft(batch(following, context), rows));
   }
 
   static int32_t best(const Result<std::span<const float>>& logits) {
@@ -123,7 +126,7 @@ TEST(Mtp, FollowsTheEmbeddedModel) {
                                     .kv_block_size = kBlockSize};
   auto checkpoint = dsv3::CheckpointSource::open(directory, config).value();
   auto model = dsv3::Model::load(checkpoint, config, *device, limits, {}).value();
-  ASSERT_TRUE(model->has_mtp());
+  ASSERT_TRUE(model->can_draft());
 
   GreedySequence sequence(*model, config.eos_token_ids.front());
   GreedySequence::Count all;

@@ -7,6 +7,21 @@
 #include "models/deepseek_v3/plan.h"
 
 namespace fathom::models::deepseek_v3 {
+namespace {
+
+// Picking rows is an embedding lookup in the table of hidden states.
+Weight as_table(const Tensor& hidden) {
+  return {.data = hidden.data,
+          .scale = nullptr,
+          .dtype = hidden.dtype,
+          .block_n = 0,
+          .block_k = 0,
+          .layout = FATHOM_LAYOUT_ROWS,
+          .n = hidden.shape[0],
+          .k = hidden.shape[1]};
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const TensorSource> source,
                                            const Config& config, device::Device& device,
@@ -72,22 +87,25 @@ Result<std::span<const float>> Model::forward(const StepBatch& batch) {
   return head(step, step.at.hidden, weights_.head);                     // [L, vocab]
 }
 
-Result<std::span<const float>> Model::forward_mtp(const StepBatch& batch) {
-  FATHOM_CHECK(has_mtp(), "forward_mtp: the model has no MTP layer");
+Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<const int32_t> rows) {
+  FATHOM_CHECK(can_draft(), "draft: the model has no MTP layer");
+  FATHOM_CHECK(rows.size() == batch.tokens.size(), "draft: expected a hidden state for each token");
   const MtpWeights& mtp = *weights_.mtp;
   const float eps = config_.rms_norm_eps;
   Step step = begin_step(batch);
   auto& at = step.at;
   FATHOM_TRY(upload(batch, step));
-  FATHOM_TRY(ops::embed(step.ops, at.tokens, mtp.embed, at.normed));  // [T, H]
+  FATHOM_TRY(device_.copy_to_device(at.sources, rows.data(), rows.size_bytes()));
+  FATHOM_TRY(ops::embed(step.ops, at.sources, as_table(buffers_.hidden), at.x));  // [T, H]
+  FATHOM_TRY(ops::embed(step.ops, at.tokens, mtp.embed, at.normed));              // [T, H]
   FATHOM_TRY(ops::rms_norm(step.ops, at.normed, mtp.enorm, eps,
                            device::columns(at.joined, 0, config_.hidden_size)));
-  FATHOM_TRY(ops::rms_norm(step.ops, at.hidden, mtp.hnorm, eps,
+  FATHOM_TRY(ops::rms_norm(step.ops, at.x, mtp.hnorm, eps,
                            device::columns(at.joined, config_.hidden_size, config_.hidden_size)));
   FATHOM_TRY(ops::linear(step.ops, at.joined, mtp.eh_proj, at.residual));  // [T, H]
   FATHOM_TRY(block(step, mtp.block, caches_.back(), StreamInput::kResidualOnly));
-  FATHOM_TRY(ops::add_rms_norm(step.ops, at.x, at.residual, mtp.norm, eps, at.normed));  // [T, H]
-  return head(step, at.normed, mtp.head);  // [L, vocab]
+  FATHOM_TRY(ops::add_rms_norm(step.ops, at.x, at.residual, mtp.norm, eps, at.hidden));  // [T, H]
+  return head(step, at.hidden, mtp.head);  // [L, vocab]
 }
 
 Result<std::span<const float>> Model::head(Step& step, const Tensor& hidden, const Weight& weight) {
@@ -96,17 +114,8 @@ Result<std::span<const float>> Model::head(Step& step, const Tensor& hidden, con
     FATHOM_TRY(device_.synchronize());
     return std::span<const float>();
   }
-  // Picking rows is an embedding lookup in the table of hidden states.
-  const Weight table = {.data = hidden.data,
-                        .scale = nullptr,
-                        .dtype = hidden.dtype,
-                        .block_n = 0,
-                        .block_k = 0,
-                        .layout = FATHOM_LAYOUT_ROWS,
-                        .n = hidden.shape[0],
-                        .k = hidden.shape[1]};
-  FATHOM_TRY(ops::embed(step.ops, at.logit_rows, table, at.logit_hidden));  // [L, H]
-  FATHOM_TRY(ops::linear(step.ops, at.logit_hidden, weight, at.logits));    // [L, vocab]
+  FATHOM_TRY(ops::embed(step.ops, at.logit_rows, as_table(hidden), at.logit_hidden));  // [L, H]
+  FATHOM_TRY(ops::linear(step.ops, at.logit_hidden, weight, at.logits));               // [L, vocab]
   const auto count = static_cast<size_t>(at.logits.shape[0] * config_.vocab_size);
   const auto* logits = static_cast<const float*>(at.logits.data);
   if (!device_.host_memory()) {

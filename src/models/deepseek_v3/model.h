@@ -31,11 +31,10 @@ class Model final : public CausalLm {
 
   CostModel cost() const { return CostModel(config_, weights_, device_); }
 
-  bool has_mtp() const { return weights_.mtp.has_value(); }
-  // What the MTP layer makes of the rows of the last forward(): `batch` is that batch with each
-  // row's token replaced by the one that follows it. Returns logits F32 [L, vocab_size] of the
-  // token after that. The layer has its own cache, written at the same slots.
-  Result<std::span<const float>> forward_mtp(const StepBatch& batch);
+  // By the MTP layer; behind its own output, too, where more than one token is drafted.
+  bool can_draft() const override { return weights_.mtp.has_value(); }
+  Result<std::span<const float>> draft(const StepBatch& batch,
+                                       std::span<const int32_t> rows) override;
 
  private:
   Model(const Config& config, device::Device& device, const RunLimits& limits, Weights weights)

@@ -123,13 +123,15 @@ StepBuffers WorkspacePlan::lay_out(Allocate&& allocate) const {
   at.slots = static_cast<int64_t*>(allocate(bytes_of(rows, sizeof(int64_t))));
   at.logit_rows =
       static_cast<int32_t*>(allocate(bytes_of(limits_.max_logit_rows, sizeof(int32_t))));
+  const int64_t mtp_rows = c.num_nextn_predict_layers > 0 ? rows : 0;
+  at.sources = static_cast<int32_t*>(allocate(bytes_of(mtp_rows, sizeof(int32_t))));
   at.cos_sin = static_cast<float*>(
       allocate(bytes_of(limits_.max_context * c.qk_rope_head_dim, sizeof(float))));
   at.x = matrix(rows, c.hidden_size, act);
   at.residual = matrix(rows, c.hidden_size, act);
   at.normed = matrix(rows, c.hidden_size, act);
   at.hidden = matrix(rows, c.hidden_size, act);
-  at.joined = matrix(c.num_nextn_predict_layers > 0 ? rows : 0, 2 * c.hidden_size, act);
+  at.joined = matrix(mtp_rows, 2 * c.hidden_size, act);
   at.q_a = matrix(rows, c.q_lora_rank, act);
   at.q = matrix(rows, c.num_attention_heads * c.q_head_dim(), act);
   at.kv_a = matrix(rows, c.latent_dim(), act);

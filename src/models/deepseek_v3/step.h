@@ -19,12 +19,13 @@ struct StepBuffers {
   int32_t* positions;   // [T]
   int64_t* slots;       // [T]
   int32_t* logit_rows;  // [L]
+  int32_t* sources;     // [T] rows of `hidden` that the MTP layer goes on from
   float* cos_sin;       // [max_context, rope]
 
   Tensor x;         // [T, H] output of the sub-layer before
   Tensor residual;  // [T, H] the stream the sub-layers add to
   Tensor normed;    // [T, H]
-  Tensor hidden;    // [T, H] after the final norm; kept for the MTP layer
+  Tensor hidden;    // [T, H] after the final norm; kept for the MTP layer, and so is its own
   Tensor joined;    // [T, 2 H] the MTP layer's input
 
   Tensor q_a;     // [T, q_lora]
