@@ -58,6 +58,12 @@ struct Metrics::Impl {
       counter("fathom_prefix_cache_queries_total", "Prompt tokens looked for in the prefix cache.");
   prometheus::Counter& prefix_hits =
       counter("fathom_prefix_cache_hits_total", "Prompt tokens found in the prefix cache.");
+  prometheus::Counter& drafts =
+      counter("fathom_spec_decode_num_drafts_total", "Steps of a request with draft tokens.");
+  prometheus::Counter& draft_tokens =
+      counter("fathom_spec_decode_num_draft_tokens_total", "Tokens drafted and checked.");
+  prometheus::Counter& accepted_tokens =
+      counter("fathom_spec_decode_num_accepted_tokens_total", "Drafted tokens that were right.");
   prometheus::Counter& preemptions =
       counter("fathom_num_preemptions_total", "Requests set back because KV blocks ran out.");
   Histogram& first_token = histogram("fathom_time_to_first_token_seconds",
@@ -135,6 +141,9 @@ std::string Metrics::page(const engine::EngineStats& stats) {
   catch_up(impl_->generation_tokens, stats.generated_tokens);
   catch_up(impl_->prefix_queries, stats.prefix_cache_queries);
   catch_up(impl_->prefix_hits, stats.prefix_cache_hits);
+  catch_up(impl_->drafts, stats.drafts);
+  catch_up(impl_->draft_tokens, stats.draft_tokens);
+  catch_up(impl_->accepted_tokens, stats.accepted_draft_tokens);
   catch_up(impl_->preemptions, stats.preemptions);
   std::ostringstream text;
   prometheus::TextSerializer().Serialize(text, impl_->registry.Collect());

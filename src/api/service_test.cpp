@@ -193,6 +193,9 @@ TEST(Service, MetricsCountWhatHappened) {
                            .prefix_cache_queries = 6,
                            .prefix_cache_hits = 5,
                            .generated_tokens = 8,
+                           .drafts = 11,
+                           .draft_tokens = 22,
+                           .accepted_draft_tokens = 21,
                            .preemptions = 1};
   harness.chat_answer("abc");
   harness.request(Method::kGet, "/nowhere");
@@ -207,6 +210,9 @@ TEST(Service, MetricsCountWhatHappened) {
         "fathom_generation_tokens_total{model_name=\"tiny\"} 8",
         "fathom_prefix_cache_queries_total{model_name=\"tiny\"} 6",
         "fathom_prefix_cache_hits_total{model_name=\"tiny\"} 5",
+        "fathom_spec_decode_num_drafts_total{model_name=\"tiny\"} 11",
+        "fathom_spec_decode_num_draft_tokens_total{model_name=\"tiny\"} 22",
+        "fathom_spec_decode_num_accepted_tokens_total{model_name=\"tiny\"} 21",
         "fathom_num_preemptions_total{model_name=\"tiny\"} 1",
         "fathom_time_to_first_token_seconds_count{model_name=\"tiny\"} 1",
         "fathom_inter_token_latency_seconds_count{model_name=\"tiny\"} 2",

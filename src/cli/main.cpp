@@ -80,6 +80,11 @@ void add_stack_options(CLI::App& app, StackOptions& stack, bool model_required) 
       ->envname("FATHOM_PREFILL_CHUNK")
       ->check(CLI::Range(1, 1 << 16))
       ->capture_default_str();
+  app.add_option("--speculate", stack.speculate,
+                 "tokens drafted a step by the model's MTP layer, if it has one; 0: off")
+      ->envname("FATHOM_SPECULATE")
+      ->check(CLI::Range(0, 8))
+      ->capture_default_str();
   app.add_option("--chat-template", stack.chat_template,
                  "Jinja file to use in place of the model's own template")
       ->envname("FATHOM_CHAT_TEMPLATE");

@@ -141,8 +141,10 @@ Result<models::RunLimits> choose_limits(const StackOptions& options, const dsv3:
   }
   limits.max_context = std::min(context, held);
   limits.max_step_sequences = options.max_running;
-  limits.max_step_tokens = options.prefill_chunk + options.max_running;
-  limits.max_logit_rows = options.max_running + kPromptLogitRows;
+  const int64_t drafts = config.num_nextn_predict_layers > 0 ? options.speculate : 0;
+  const int64_t decoded_rows = options.max_running * (1 + drafts);
+  limits.max_step_tokens = options.prefill_chunk + decoded_rows;
+  limits.max_logit_rows = decoded_rows + kPromptLogitRows;
   return limits;
 }
 
@@ -231,7 +233,8 @@ Result<Stack> build_stack(const StackOptions& options) {
                                                        .max_waiting = options.max_waiting,
                                                        .prefill_chunk = options.prefill_chunk,
                                                        .prefix_cache = options.prefix_cache,
-                                                       .exact = options.exact}));
+                                                       .exact = options.exact,
+                                                       .speculate = options.speculate}));
   return Stack{std::move(registry),
                std::move(device),
                std::move(config),

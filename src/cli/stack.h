@@ -34,6 +34,7 @@ struct StackOptions {
   int64_t prefill_chunk = 512;          // prompt tokens a step
   bool prefix_cache = true;             // share the KV blocks of equal beginnings
   bool exact = false;                   // but only where that changes no bit
+  int64_t speculate = 1;                // tokens drafted a step, where the model has an MTP layer
   std::filesystem::path chat_template;  // replaces the model's own
   bool progress = true;                 // draw a loading bar on stderr, if that is a terminal
 };

@@ -235,6 +235,10 @@ Status check_options(const models::CausalLm& model, const EngineOptions& options
       return invalid_argument(fmt::format("{}: expected at least 1, got {}", name, size), name);
     }
   }
+  if (options.speculate < 0) {
+    return invalid_argument(
+        fmt::format("speculate: expected at least 0, got {}", options.speculate), "speculate");
+  }
   for (const TokenId token : options.eos_token_ids) {
     if (token < 0 || token >= model.vocab_size()) {
       return invalid_argument(fmt::format("eos_token_ids: expected token ids in [0, {}), got {}",

@@ -109,6 +109,11 @@ struct EngineOptions {
   // Share only blocks that change no bit of an answer: those of given tokens, or of tokens that
   // the other request has generated too. Otherwise a later prompt also finds what an answer wrote.
   bool exact = false;
+  // Tokens a step that the model's own drafting layer guesses ahead of each sequence, where it has
+  // one; 0: none. Never changes a token. Where measured not to pay, nothing is drafted, unless
+  // `speculate_always`.
+  int64_t speculate = 0;
+  bool speculate_always = false;
 };
 
 // Snapshot for metrics and /health. Totals count since the start.
@@ -121,6 +126,9 @@ struct EngineStats {
   uint64_t prefix_cache_queries = 0;  // of these tokens, looked for in the prefix cache
   uint64_t prefix_cache_hits = 0;     // and found
   uint64_t generated_tokens = 0;      // stop tokens too
+  uint64_t drafts = 0;                // times that a sequence ran with draft tokens
+  uint64_t draft_tokens = 0;          // how many they were
+  uint64_t accepted_draft_tokens = 0;
   uint64_t preemptions = 0;
   uint64_t steps = 0;
   uint64_t finished_stop = 0;

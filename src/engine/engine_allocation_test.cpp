@@ -15,10 +15,11 @@ TEST(EngineAllocation, TheCountingWorks) {
   EXPECT_EQ(allocations.stop(), 1);
 }
 
-TEST(EngineAllocation, ADecodeStepAllocatesNothing) {
-  constexpr int64_t kFirst = 20;  // all eight are decoding by then
+// Of eight requests of all kinds, from a time when all of them are decoding.
+int64_t allocations_while_decoding(EngineOptions options) {
+  constexpr int64_t kFirst = 20;
   constexpr int64_t kLast = 150;
-  const auto engine = start(roomy_limits());
+  const auto engine = start(roomy_limits(), std::move(options), {}, 80);
   Client done;
   int64_t counted = -1;
   std::optional<AllocationCounter> allocations;
@@ -32,7 +33,7 @@ TEST(EngineAllocation, ADecodeStepAllocatesNothing) {
     if (i == 4) request.sampling.temperature = 0.0f;
     if (i == 5) request.sampling.stop_token_ids = {3};
     if (i == 5) request.sampling.min_tokens = 300;
-    ASSERT_TRUE(engine->submit(request, [](const Event&) {}).ok());  // collecting would allocate
+    EXPECT_TRUE(engine->submit(request, [](const Event&) {}).ok());  // collecting would allocate
   }
   auto id =
       engine->submit(some_request(5, 400, 99), [&, listener = done.listener()](const Event& event) {
@@ -44,9 +45,18 @@ TEST(EngineAllocation, ADecodeStepAllocatesNothing) {
         }
         if (event.finish) listener(event);
       });
-  ASSERT_TRUE(id.ok());
+  EXPECT_TRUE(id.ok());
   done.wait();
-  EXPECT_EQ(counted, 0);
+  return counted;
+}
+
+TEST(EngineAllocation, ADecodeStepAllocatesNothing) {
+  EXPECT_EQ(allocations_while_decoding({}), 0);
+}
+
+TEST(EngineAllocation, NeitherDoesSpeculation) {
+  EXPECT_EQ(allocations_while_decoding({.speculate = 2, .speculate_always = true}), 0);
+  EXPECT_EQ(allocations_while_decoding({.speculate = 1}), 0);
 }
 
 }  // namespace

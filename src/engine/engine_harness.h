@@ -123,8 +123,9 @@ inline models::RunLimits roomy_limits() {
 }
 
 inline std::unique_ptr<Engine> start(const models::RunLimits& limits, EngineOptions options = {},
-                                     FakeModel::BeforeStep before_step = {}) {
-  auto model = std::make_unique<FakeModel>(kVocab, limits, std::move(before_step));
+                                     FakeModel::BeforeStep before_step = {},
+                                     std::optional<uint64_t> right_drafts = {}) {
+  auto model = std::make_unique<FakeModel>(kVocab, limits, std::move(before_step), right_drafts);
   auto engine = make_engine(std::move(model), std::move(options));
   EXPECT_TRUE(engine.ok()) << engine.error().message;
   return std::move(engine).value();

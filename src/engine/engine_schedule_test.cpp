@@ -104,15 +104,21 @@ TEST(EngineSchedules, AnswersDoNotDependOnTheSchedule) {
   uint64_t preemptions = 0;
   uint64_t cancelled = 0;
   uint64_t cached = 0;
+  uint64_t accepted = 0;
+  uint64_t rejected = 0;
   for (uint64_t seed = 1; seed <= 300; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Dice dice(seed);
     const models::RunLimits limits = random_limits(dice);
-    const auto engine = start(limits, {.eos_token_ids = {0},
-                                       .max_running = dice.up_to(10),
-                                       .prefill_chunk = dice.up_to(40),
-                                       .prefix_cache = !dice.one_in(4),
-                                       .exact = true});
+    const auto engine = start(limits,
+                              {.eos_token_ids = {0},
+                               .max_running = dice.up_to(10),
+                               .prefill_chunk = dice.up_to(40),
+                               .prefix_cache = !dice.one_in(4),
+                               .exact = true,
+                               .speculate = dice.up_to(4) - 1,
+                               .speculate_always = dice.one_in(2)},
+                              {}, static_cast<uint64_t>(dice.up_to(4) * 25));
     const auto count = static_cast<size_t>(4 + dice.up_to(12));
     std::vector<Request> requests;
     std::vector<Client> clients(count);
@@ -140,10 +146,14 @@ TEST(EngineSchedules, AnswersDoNotDependOnTheSchedule) {
     preemptions += stats.preemptions;
     cancelled += stats.cancelled;
     cached += stats.prefix_cache_hits;
+    accepted += stats.accepted_draft_tokens;
+    rejected += stats.draft_tokens - stats.accepted_draft_tokens;
   }
   EXPECT_GT(preemptions, 50u);
   EXPECT_GT(cancelled, 50u);
   EXPECT_GT(cached, 1000u);
+  EXPECT_GT(accepted, 1000u);
+  EXPECT_GT(rejected, 1000u);
 }
 
 TEST(EngineSchedules, AThousandRequestsFromTwoThreadsLeaveNothingBehind) {

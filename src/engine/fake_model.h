@@ -2,11 +2,15 @@
 // tables. It keeps token, position and path (given or generated) of each row in a paged cache, so
 // that a wrong slot, table, position, path or a block shared by mistake changes the answer or is
 // reported. fake_logits() says what it must answer, from the tokens alone.
+//
+// It can also draft: what it will answer itself, as far as a cache of its own holds the prefix, for
+// as many in a hundred prefixes as it is told, and something else for the others.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -53,11 +57,14 @@ class FakeModel final : public models::CausalLm {
   // Called before each step on the engine's thread; an error fails the step.
   using BeforeStep = std::function<Status(const models::StepBatch&)>;
 
-  FakeModel(int64_t vocab_size, const models::RunLimits& limits, BeforeStep before_step = {})
+  FakeModel(int64_t vocab_size, const models::RunLimits& limits, BeforeStep before_step = {},
+            std::optional<uint64_t> right_drafts = {})
       : vocab_size_(vocab_size),
         limits_(limits),
         before_step_(std::move(before_step)),
+        right_drafts_(right_drafts),
         cache_(static_cast<size_t>(limits.num_kv_blocks * limits.kv_block_size)),
+        following_(cache_.size()),
         owners_(static_cast<size_t>(limits.max_step_tokens)),
         logits_(static_cast<size_t>(limits.max_logit_rows * vocab_size)) {}
 
@@ -67,17 +74,40 @@ class FakeModel final : public models::CausalLm {
   Result<std::span<const float>> forward(const models::StepBatch& batch) override {
     check_sizes(batch);
     if (before_step_) FATHOM_TRY(before_step_(batch));
-    std::fill(owners_.begin(), owners_.end(), nullptr);
-    for (const fathom_sequence& sequence : batch.given) store(batch, sequence, false);
-    for (const fathom_sequence& sequence : batch.generated) store(batch, sequence, true);
-    for (size_t row = 0; row < batch.tokens.size(); ++row) {
-      FATHOM_CHECK(owners_[row] != nullptr, "every row belongs to a sequence");
-    }
+    store_all(batch, cache_);
+    last_positions_.assign(batch.positions.begin(), batch.positions.end());
+    behind_draft_ = 0;
     const auto vocab = static_cast<size_t>(vocab_size_);
     const std::span<float> logits(logits_.data(), batch.logit_rows.size() * vocab);
     for (size_t i = 0; i < batch.logit_rows.size(); ++i) {
       const auto row = static_cast<size_t>(batch.logit_rows[i]);
       fake_row(hash_before(*owners_[row], batch.positions[row]), logits.subspan(i * vocab, vocab));
+    }
+    return std::span<const float>(logits);
+  }
+
+  bool can_draft() const override { return right_drafts_.has_value(); }
+
+  Result<std::span<const float>> draft(const models::StepBatch& batch,
+                                       std::span<const int32_t> rows) override {
+    check_sizes(batch);
+    FATHOM_CHECK(rows.size() == batch.tokens.size(), "a hidden state a row");
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const auto source = static_cast<size_t>(rows[i]);
+      FATHOM_CHECK(source < last_positions_.size() &&
+                       last_positions_[source] + behind_draft_ == batch.positions[i],
+                   "a row goes on from its own hidden state");
+    }
+    store_all(batch, following_);
+    last_positions_.assign(batch.positions.begin(), batch.positions.end());
+    behind_draft_ = 1;
+    const auto vocab = static_cast<size_t>(vocab_size_);
+    const std::span<float> logits(logits_.data(), batch.logit_rows.size() * vocab);
+    for (size_t i = 0; i < batch.logit_rows.size(); ++i) {
+      const auto row = static_cast<size_t>(batch.logit_rows[i]);
+      const uint64_t hash = hash_behind(*owners_[row], batch.positions[row]);
+      const bool right = fake_mix(hash + 1) % 100 < *right_drafts_;
+      fake_row(right ? hash : fake_mix(hash), logits.subspan(i * vocab, vocab));
     }
     return std::span<const float>(logits);
   }
@@ -114,7 +144,17 @@ class FakeModel final : public models::CausalLm {
     return static_cast<size_t>(block * limits_.kv_block_size + position % limits_.kv_block_size);
   }
 
-  void store(const models::StepBatch& batch, const fathom_sequence& sequence, bool generated) {
+  void store_all(const models::StepBatch& batch, std::vector<Entry>& cache) {
+    std::fill(owners_.begin(), owners_.end(), nullptr);
+    for (const fathom_sequence& sequence : batch.given) store(batch, sequence, false, cache);
+    for (const fathom_sequence& sequence : batch.generated) store(batch, sequence, true, cache);
+    for (size_t row = 0; row < batch.tokens.size(); ++row) {
+      FATHOM_CHECK(owners_[row] != nullptr, "every row belongs to a sequence");
+    }
+  }
+
+  void store(const models::StepBatch& batch, const fathom_sequence& sequence, bool generated,
+             std::vector<Entry>& cache) {
     FATHOM_CHECK(sequence.query_count >= 1, "an entry has rows");
     for (int64_t i = 0; i < sequence.query_count; ++i) {
       const auto row = static_cast<size_t>(sequence.query_begin + i);
@@ -126,7 +166,7 @@ class FakeModel final : public models::CausalLm {
                    "positions follow the context");
       const size_t slot = slot_of(sequence, position);
       FATHOM_CHECK(batch.slots[row] == static_cast<int64_t>(slot), "slots follow the block table");
-      cache_[slot] = {batch.tokens[row], static_cast<int32_t>(position), generated};
+      cache[slot] = {batch.tokens[row], static_cast<int32_t>(position), generated};
     }
   }
 
@@ -140,10 +180,28 @@ class FakeModel final : public models::CausalLm {
     return hash;
   }
 
+  // Of the prefix that ends with the token after position `last`: all but its first token as the
+  // drafting layer was shown them.
+  uint64_t hash_behind(const fathom_sequence& sequence, int64_t last) const {
+    const Entry& first = cache_[slot_of(sequence, 0)];
+    uint64_t hash = fake_extend(0, first.token, first.generated);
+    for (int64_t position = 0; position <= last; ++position) {
+      const bool ran =
+          position < last && cache_[slot_of(sequence, position + 1)].position == position + 1;
+      const bool generated = !ran || cache_[slot_of(sequence, position + 1)].generated;
+      hash = fake_extend(hash, following_[slot_of(sequence, position)].token, generated);
+    }
+    return hash;
+  }
+
   int64_t vocab_size_;
   models::RunLimits limits_;
   BeforeStep before_step_;
+  std::optional<uint64_t> right_drafts_;  // in a hundred
   std::vector<Entry> cache_;
+  std::vector<Entry> following_;         // the drafting layer's: at each position the next token
+  std::vector<int32_t> last_positions_;  // of the rows of the last call
+  int32_t behind_draft_ = 0;             // 1: that was draft()
   std::vector<const fathom_sequence*> owners_;  // of each row
   std::vector<float> logits_;
 };

@@ -26,47 +26,74 @@ ModelRunner::ModelRunner(std::unique_ptr<models::CausalLm> model) : model_(std::
   given_.reserve(static_cast<size_t>(limits.max_step_sequences));
   generated_.reserve(static_cast<size_t>(limits.max_step_sequences));
   logit_rows_.reserve(static_cast<size_t>(limits.max_logit_rows));
+  sources_.reserve(static_cast<size_t>(limits.max_step_tokens));
 }
 
 Result<std::span<const float>> ModelRunner::run(std::span<const Chunk> step) {
+  clear();
+  for (const Chunk& chunk : step) {
+    const Sequence& sequence = *chunk.sequence;
+    const int64_t end = sequence.computed + chunk.rows;
+    for (int64_t row = sequence.computed; row < end; ++row) {
+      const auto at = static_cast<int64_t>(tokens_.size()) + row - sequence.computed;
+      if (sequence.wants_logits(row)) logit_rows_.push_back(static_cast<int32_t>(at));
+    }
+    lay_out(sequence, sequence.computed, end, 0);
+  }
+  return checked(model_->forward(batch()));
+}
+
+Result<std::span<const float>> ModelRunner::draft(std::span<const DraftRows> rows) {
+  clear();
+  for (const DraftRows& part : rows) {
+    for (int64_t i = 0; i < part.end - part.begin; ++i) {
+      sources_.push_back(static_cast<int32_t>(part.source + i));
+    }
+    lay_out(*part.sequence, part.begin, part.end, 1);
+    if (part.wants_logits) logit_rows_.push_back(static_cast<int32_t>(tokens_.size()) - 1);
+  }
+  return checked(model_->draft(batch(), sources_));
+}
+
+void ModelRunner::clear() {
   tokens_.clear();
   positions_.clear();
   slots_.clear();
   given_.clear();
   generated_.clear();
   logit_rows_.clear();
-  for (const Chunk& chunk : step) lay_out(chunk);
-
-  auto logits = model_->forward({.tokens = tokens_,
-                                 .positions = positions_,
-                                 .slots = slots_,
-                                 .given = given_,
-                                 .generated = generated_,
-                                 .logit_rows = logit_rows_});
-  FATHOM_CHECK(!logits.ok() || static_cast<int64_t>(logits->size()) ==
-                                   static_cast<int64_t>(logit_rows_.size()) * model_->vocab_size(),
-               "forward: expected logits for every row that was asked for");
-  return logits;
+  sources_.clear();
 }
 
-void ModelRunner::lay_out(const Chunk& chunk) {
-  const Sequence& sequence = *chunk.sequence;
+// Rows [begin, end), each with the token that stands `ahead` tokens further.
+void ModelRunner::lay_out(const Sequence& sequence, int64_t begin, int64_t end, int64_t ahead) {
   const int64_t block_size = model_->limits().kv_block_size;
-  const int64_t first = static_cast<int64_t>(tokens_.size());
-  const int64_t begin = sequence.computed;
-  const int64_t end = begin + chunk.rows;
-
+  const auto first = static_cast<int64_t>(tokens_.size());
   for (int64_t row = begin; row < end; ++row) {
-    if (sequence.wants_logits(row)) logit_rows_.push_back(static_cast<int32_t>(tokens_.size()));
     const int64_t block = sequence.blocks[static_cast<size_t>(row / block_size)];
-    tokens_.push_back(sequence.tokens[static_cast<size_t>(row)]);
+    tokens_.push_back(sequence.tokens[static_cast<size_t>(row + ahead)]);
     positions_.push_back(static_cast<int32_t>(row));
     slots_.push_back(block * block_size + row % block_size);
   }
-
   const int64_t border = std::clamp(sequence.given_size, begin, end);
   if (begin < border) given_.push_back(part_of(sequence, first, begin, border));
   if (border < end) generated_.push_back(part_of(sequence, first + border - begin, border, end));
+}
+
+models::StepBatch ModelRunner::batch() const {
+  return {.tokens = tokens_,
+          .positions = positions_,
+          .slots = slots_,
+          .given = given_,
+          .generated = generated_,
+          .logit_rows = logit_rows_};
+}
+
+Result<std::span<const float>> ModelRunner::checked(Result<std::span<const float>> logits) const {
+  FATHOM_CHECK(!logits.ok() || static_cast<int64_t>(logits->size()) ==
+                                   static_cast<int64_t>(logit_rows_.size()) * model_->vocab_size(),
+               "model: expected logits for every row that was asked for");
+  return logits;
 }
 
 }  // namespace fathom::engine

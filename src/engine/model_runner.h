@@ -1,5 +1,6 @@
-// Lays a scheduled step out as the model's StepBatch and runs it. Rows stand chunk by chunk in the
-// scheduler's order; all arrays are made once, for the largest step.
+// Lays a scheduled step out as the model's StepBatch and runs it, and likewise what is drafted
+// behind it. Rows stand chunk by chunk in the scheduler's order; all arrays are made once, for the
+// largest step.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,16 @@
 
 namespace fathom::engine {
 
+// Rows [begin, end) of a sequence for the drafting layer. They stand from `source` on among the
+// rows of the last run() or draft().
+struct DraftRows {
+  Sequence* sequence = nullptr;
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t source = 0;
+  bool wants_logits = false;  // of the last row
+};
+
 class ModelRunner {
  public:
   explicit ModelRunner(std::unique_ptr<models::CausalLm> model);
@@ -22,9 +33,15 @@ class ModelRunner {
   // Logits F32 [L, vocab], L the sum of the chunks' logit_rows, in the order of chunks and rows;
   // valid until the next call.
   Result<std::span<const float>> run(std::span<const Chunk> step);
+  // Logits of the token after the one that follows each row that wants them, as a guess; valid
+  // until the next call.
+  Result<std::span<const float>> draft(std::span<const DraftRows> rows);
 
  private:
-  void lay_out(const Chunk& chunk);
+  void clear();
+  void lay_out(const Sequence& sequence, int64_t begin, int64_t end, int64_t ahead);
+  models::StepBatch batch() const;
+  Result<std::span<const float>> checked(Result<std::span<const float>> logits) const;
 
   std::unique_ptr<models::CausalLm> model_;
   std::vector<int32_t> tokens_;
@@ -33,6 +50,7 @@ class ModelRunner {
   std::vector<fathom_sequence> given_;
   std::vector<fathom_sequence> generated_;
   std::vector<int32_t> logit_rows_;
+  std::vector<int32_t> sources_;
 };
 
 }  // namespace fathom::engine

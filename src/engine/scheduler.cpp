@@ -67,14 +67,18 @@ void Scheduler::admit() {
 }
 
 void Scheduler::decode() {
+  int64_t room_for_drafts = std::min(tokens_left_, logits_left_) - num_running();
   for (int64_t i = 0; i < num_running(); ++i) {
     Sequence& sequence = *running_[static_cast<size_t>(i)];
     if (sequence.remaining() != 1) continue;
+    sequence.keep_drafts(std::min(sequence.drafts, room_for_drafts));
+    if (!grow(sequence)) sequence.keep_drafts(0);
     while (!grow(sequence)) {
       preempt_last();  // never one of this step: those come before i
       if (i == num_running()) return;
     }
-    schedule(sequence, 1);
+    room_for_drafts -= sequence.drafts;
+    schedule(sequence, 1 + sequence.drafts);
   }
 }
 
@@ -99,10 +103,11 @@ int64_t Scheduler::unread_before(const Sequence& waiting) const {
 }
 
 int64_t Scheduler::blocks_for(const Sequence& sequence) const {
-  return (sequence.length() + limits_.block_size - 1) / limits_.block_size;
+  const auto tokens = static_cast<int64_t>(sequence.tokens.size());
+  return (tokens + limits_.block_size - 1) / limits_.block_size;
 }
 
-// Extends the block table to all of the sequence's tokens, or changes nothing.
+// Extends the block table to all of the sequence's tokens and drafts, or changes nothing.
 bool Scheduler::grow(Sequence& sequence) {
   const int64_t missing = blocks_for(sequence) - static_cast<int64_t>(sequence.blocks.size());
   if (missing > pool_.available()) return false;
@@ -115,13 +120,14 @@ void Scheduler::preempt_last() {
   running_.pop_back();
   pool_.release(sequence.blocks);
   sequence.computed = 0;
+  sequence.keep_drafts(0);
   insert_in_order(waiting_, sequence);
   ++preemptions_;
 }
 
 // Adds up to `max_rows` of the sequence's next rows to the step, fewer where the step is full.
 int64_t Scheduler::schedule(Sequence& sequence, int64_t max_rows) {
-  const int64_t limit = std::min({max_rows, sequence.remaining(), tokens_left_});
+  const int64_t limit = std::min({max_rows, sequence.remaining() + sequence.drafts, tokens_left_});
   Chunk chunk{&sequence, 0, 0};
   for (; chunk.rows < limit; ++chunk.rows) {
     if (!sequence.wants_logits(sequence.computed + chunk.rows)) continue;

@@ -1,15 +1,15 @@
 // Decides what each step runs, from the queues and the free KV blocks alone: no model, no thread,
 // no clock, so a planner can drive it on a virtual one.
 //
-// A step is: one row of every running sequence that is decoding, then prompts in order (priority,
-// then arrival) until the prefill budget is spent. A waiting sequence is admitted when it would
-// get rows in this step and the pool holds blocks for all its tokens and one more for each running
-// sequence (cached blocks that nobody holds count as free, those that others hold need none); so a
-// prompt never stops half-read for want of blocks, and a sequence preempted for them does not come
-// back at once. When a decoding sequence finds no block, the last in order is preempted: it gives
-// its blocks back and waits, first of its priority, to be computed anew. Nobody overtakes the head
-// of the queue, so nobody starves; the first in order is never preempted, so there is always
-// progress.
+// A step is: one row of every running sequence that is decoding, and its drafts where there is room
+// (nobody is preempted for them), then prompts in order (priority, then arrival) until the prefill
+// budget is spent. A waiting sequence is admitted when it would get rows in this step and the pool
+// holds blocks for all its tokens and one more for each running sequence (cached blocks that nobody
+// holds count as free, those that others hold need none); so a prompt never stops half-read for
+// want of blocks, and a sequence preempted for them does not come back at once. When a decoding
+// sequence finds no block, the last in order is preempted: it gives its blocks back and waits,
+// first of its priority, to be computed anew. Nobody overtakes the head of the queue, so nobody
+// starves; the first in order is never preempted, so there is always progress.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ struct SchedulerLimits {
   int64_t block_size = 0;       // tokens a KV block
 };
 
-// Rows [computed, computed + rows) of one sequence in a step.
+// Rows [computed, computed + rows) of one sequence in a step, its drafts last.
 struct Chunk {
   Sequence* sequence = nullptr;
   int64_t rows = 0;
@@ -51,10 +51,12 @@ class Scheduler {
   // The next step, valid until the next call; never empty while has_work(). Once it has run, the
   // caller advances each chunk's sequence.
   std::span<const Chunk> next_step();
-  // `rows` more of the sequence's rows are computed; others may share its full blocks from now on.
+  // `rows` more of the sequence's rows are computed and known to be right; others may share its
+  // full blocks from now on.
   void advance(Sequence& sequence, int64_t rows);
 
   bool has_work() const { return !running_.empty() || !waiting_.empty(); }
+  int64_t max_running() const { return limits_.max_running; }
   int64_t num_running() const { return static_cast<int64_t>(running_.size()); }
   int64_t num_waiting() const { return static_cast<int64_t>(waiting_.size()); }
   uint64_t preemptions() const { return preemptions_; }

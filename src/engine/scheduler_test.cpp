@@ -172,6 +172,40 @@ TEST(Scheduler, APreemptedSequenceFindsItsBlocksAgain) {
   EXPECT_GT(preempted.computed, 16);
 }
 
+TEST(Scheduler, DraftsRunBehindTheirSequenceWhereThereIsRoom) {
+  SchedulerLimits limits = roomy();
+  limits.max_running = 2;
+  limits.max_step_tokens = 5;
+  Bench bench(limits, 100);
+  Sequence& a = bench.add(2, 20);
+  Sequence& b = bench.add(2, 20);
+  bench.step();
+  for (Sequence* sequence : {&a, &b}) {
+    sequence->tokens.insert(sequence->tokens.end(), {8, 9});
+    sequence->drafts = 2;
+  }
+  const auto step = bench.scheduler.next_step();
+  ASSERT_EQ(step.size(), 2u);
+  EXPECT_EQ(step[0].rows, 3);
+  EXPECT_EQ(step[0].logit_rows, 3);
+  EXPECT_EQ(step[1].rows, 2);
+  EXPECT_EQ(b.drafts, 1);
+  EXPECT_EQ(b.length(), 3);
+}
+
+TEST(Scheduler, NobodyIsPreemptedForADraft) {
+  Bench bench(roomy(), 3);
+  Sequence& a = bench.add(3, 4);
+  const Sequence& b = bench.add(3, 4, 1);
+  bench.step();
+  bench.pool.take();
+  a.tokens.push_back(9);
+  a.drafts = 1;  // would need a second block
+  EXPECT_EQ(bench.step(), (Rows{{&a, 1}, {&b, 1}}));
+  EXPECT_EQ(a.drafts, 0);
+  EXPECT_EQ(bench.scheduler.preemptions(), 0u);
+}
+
 // Random loads: the limits hold, blocks cover the rows and are shared rightly, every decoding
 // sequence runs unless it was preempted, the most urgent always advances, and all end.
 TEST(Scheduler, RandomLoadsKeepTheInvariants) {

@@ -1,9 +1,12 @@
 // The state of one request between steps. What a step does to it follows from `tokens` and
-// `computed` alone: rows [computed, tokens.size()) are still to run, and the last row's logits
-// give the next token. A prompt being read, a decoding sequence (one row to run) and the replay of
-// a preempted one (computed back to 0) are all the same thing.
+// `computed` alone: rows [computed, length()) are still to run, and the last row's logits give the
+// next token. A prompt being read, a decoding sequence (one row to run) and the replay of a
+// preempted one (computed back to 0) are all the same thing. A decoding sequence may have drafts:
+// guesses of its next tokens, which run behind its one row so that their logits are there if they
+// turn out right.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -21,7 +24,9 @@ struct Sequence {
   std::vector<TokenId> stop_tokens;  // end of sequence (unless ignored) and the request's own
   int64_t max_new = 0;               // tokens to generate at most, by max_tokens and the context
 
-  std::vector<TokenId> tokens;  // the prompt, then what was generated; never reallocates
+  std::vector<TokenId> tokens;  // the prompt, what was generated, drafts; never reallocates
+  int64_t drafts = 0;           // the last so many tokens are guesses
+  double draft_success = 1.0;   // running share of drafts that were right
   int64_t prompt_size = 0;
   int64_t given_size = 0;     // rows from here on take the path of generated tokens
   int64_t prompt_scored = 0;  // prompt log-probabilities that were already sent
@@ -31,9 +36,14 @@ struct Sequence {
   std::string cache_salt;
   std::vector<Hash128> block_hashes;  // of the first full blocks; never reallocates
 
-  int64_t length() const { return static_cast<int64_t>(tokens.size()); }
+  int64_t length() const { return static_cast<int64_t>(tokens.size()) - drafts; }
   int64_t remaining() const { return length() - computed; }
   int64_t generated() const { return length() - prompt_size; }
+
+  void keep_drafts(int64_t count) {
+    tokens.resize(tokens.size() - static_cast<size_t>(drafts - count));
+    drafts = count;
+  }
 
   // Rows before it need not run where their latents are cached: nobody wants their logits.
   int64_t first_row_to_compute() const {
@@ -41,9 +51,25 @@ struct Sequence {
     return scoring ? prompt_scored : length() - 1;
   }
 
-  // Row r's logits tell of token r + 1: an unscored prompt token, or the next one to sample.
+  bool stops_at(TokenId token) const {
+    return std::find(stop_tokens.begin(), stop_tokens.end(), token) != stop_tokens.end();
+  }
+
+  // Adds a generated token. Whether the first draft had guessed it; if not, all drafts go.
+  bool append(TokenId token) {
+    if (drafts > 0 && tokens[static_cast<size_t>(length())] == token) {
+      --drafts;
+      return true;
+    }
+    keep_drafts(0);
+    tokens.push_back(token);
+    return false;
+  }
+
+  // Row r's logits tell of token r + 1: an unscored prompt token, the next one to sample, or one
+  // behind a draft.
   bool wants_logits(int64_t row) const {
-    if (row + 1 == length()) return max_new > 0;
+    if (row + 1 >= length()) return max_new > 0;
     return sampling.prompt_logprobs && row >= prompt_scored && row + 1 < prompt_size;
   }
 };

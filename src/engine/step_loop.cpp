@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "engine/logprobs.h"
+#include "engine/next_token.h"
 
 namespace fathom::engine {
 namespace {
@@ -18,6 +19,10 @@ SchedulerLimits scheduler_limits(const models::RunLimits& model, const EngineOpt
           .max_step_tokens = model.max_step_tokens,
           .max_logit_rows = model.max_logit_rows,
           .block_size = model.kv_block_size};
+}
+
+int64_t model_drafts(const models::CausalLm& model, const EngineOptions& options) {
+  return model.can_draft() ? options.speculate : 0;
 }
 
 Error not_finite() {
@@ -46,6 +51,10 @@ StepLoop::StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions&
       scheduler_(scheduler_limits(model->limits(), options), pool_, cache_),
       runner_(std::move(model)),
       scratch_(runner_.model().vocab_size()),
+      drafter_({.drafts = model_drafts(runner_.model(), options),
+                .always = options.speculate_always,
+                .max_sequences = scheduler_.max_running()},
+               runner_, scratch_),
       retire_(std::move(retire)) {}
 
 void StepLoop::schedule() {
@@ -65,20 +74,28 @@ void StepLoop::schedule() {
 }
 
 void StepLoop::run() {
+  drafter_.begin_step(chunks_);
+  const auto begin = std::chrono::steady_clock::now();
   auto logits = runner_.run(chunks_);
+  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
+  drafter_.model_took(spent.count());
   ++counts_.steps;
   const auto vocab = static_cast<size_t>(model().vocab_size());
-  size_t row = 0;
+  int64_t row = 0;
+  size_t logit_row = 0;
   for (const Chunk& chunk : chunks_) {
     Task& task = static_cast<Task&>(*chunk.sequence);
-    const auto rows = static_cast<size_t>(chunk.logit_rows);
-    if (logits.ok()) {
-      advance(task, chunk.rows, logits->subspan(row * vocab, rows * vocab));
-    } else {
+    const int64_t computed = task.computed;
+    const auto logit_rows = static_cast<size_t>(chunk.logit_rows);
+    if (!logits.ok()) {
       finish(task, FinishReason::kError, logits.error());
+    } else if (advance(task, chunk.rows, logits->subspan(logit_row * vocab, logit_rows * vocab))) {
+      drafter_.add(task, computed, row);
     }
-    row += rows;
+    row += chunk.rows;
+    logit_row += logit_rows;
   }
+  drafter_.draft();
 }
 
 EngineStats StepLoop::stats() const {
@@ -90,16 +107,37 @@ EngineStats StepLoop::stats() const {
   return stats;
 }
 
-// Takes in what a step computed: `rows` more of the task's rows, and the logits it wanted of them.
-void StepLoop::advance(Task& task, int64_t rows, std::span<const float> logits) {
-  const int64_t end = task.computed + rows;
-  if (task.sampling.prompt_logprobs && !score_prompt(task, end, logits)) {
+// Takes in what a step computed: `rows` more of the task's rows, drafts last, and the logits it
+// wanted of them.
+bool StepLoop::advance(Task& task, int64_t rows, std::span<const float> logits) {
+  const int64_t known = rows - task.drafts;
+  if (task.sampling.prompt_logprobs && !score_prompt(task, task.computed + known, logits)) {
     return finish(task, FinishReason::kError, not_finite());
   }
-  scheduler_.advance(task, rows);
-  if (task.remaining() > 0) return;
+  scheduler_.advance(task, known);
+  if (task.remaining() > 0) return true;
   if (task.max_new == 0) return finish(task, FinishReason::kLength);
-  sample_next(task, logits);
+  return generate(task, logits);
+}
+
+// Samples behind the last token that is known and then, as long as they turn out right, behind its
+// drafts: each of those makes one more row known.
+bool StepLoop::generate(Task& task, std::span<const float> logits) {
+  constexpr double kWeight = 1.0 / 16;  // of one step in the share of right drafts
+  const int64_t drafts = task.drafts;
+  const uint64_t accepted_before = counts_.accepted_draft_tokens;
+  if (drafts > 0) ++counts_.drafts;
+  counts_.draft_tokens += static_cast<uint64_t>(drafts);
+  while (task.remaining() == 0) {
+    if (!sample_next(task, logits)) return false;
+    logits = logits.subspan(static_cast<size_t>(model().vocab_size()));
+  }
+  if (drafts > 0) {
+    const auto accepted = static_cast<double>(counts_.accepted_draft_tokens - accepted_before);
+    const double share = accepted / static_cast<double>(drafts);
+    task.draft_success += kWeight * (share - task.draft_success);
+  }
+  return true;
 }
 
 // Sends the log-probabilities of the prompt tokens that rows [computed, end) tell of and takes
@@ -124,30 +162,27 @@ bool StepLoop::score_prompt(Task& task, int64_t end, std::span<const float>& log
   return true;
 }
 
-void StepLoop::sample_next(Task& task, std::span<const float> logits) {
-  const bool may_stop = task.generated() >= task.sampling.min_tokens;
-  const auto token = sample(logits,
-                            {.params = task.sampling,
-                             .tokens = task.tokens,
-                             .generated_from = task.given_size,
-                             .banned = may_stop ? std::span<const TokenId>() : task.stop_tokens,
-                             .seed = task.seed},
-                            scratch_);
+bool StepLoop::sample_next(Task& task, std::span<const float> logits) {
+  logits = logits.first(static_cast<size_t>(model().vocab_size()));
+  const auto token = next_token(task, task.length(), logits, scratch_);
   if (!token) return finish(task, FinishReason::kError, not_finite());
   ++counts_.generated_tokens;
 
-  const auto& stops = task.stop_tokens;
-  if (std::find(stops.begin(), stops.end(), *token) != stops.end()) {
+  if (task.stops_at(*token)) {
     event_.stop_token = token;
     return finish(task, FinishReason::kStop);
   }
   if (task.sampling.logprobs) {
     event_.logprob = token_logprob(logits, *token, *task.sampling.logprobs, scratch_.ranking);
   }
-  task.tokens.push_back(*token);
+  if (task.append(*token)) {
+    ++counts_.accepted_draft_tokens;
+    scheduler_.advance(task, 1);
+  }
   event_.token = token;
   if (task.generated() == task.max_new) return finish(task, FinishReason::kLength);
   send(task);
+  return true;
 }
 
 // Calls the listener with event_ and clears it for the next one.
@@ -160,8 +195,9 @@ void StepLoop::send(Task& task) {
   clear(event_);
 }
 
-// When the listener hears of it, the task's blocks are free and nothing counts it any more.
-void StepLoop::finish(Task& task, FinishReason reason, std::optional<Error> error) {
+// When the listener hears of it, the task's blocks are free and nothing counts it any more. Always
+// false: the task does not go on.
+bool StepLoop::finish(Task& task, FinishReason reason, std::optional<Error> error) {
   scheduler_.remove(task);
   switch (reason) {
     case FinishReason::kStop:
@@ -181,6 +217,7 @@ void StepLoop::finish(Task& task, FinishReason reason, std::optional<Error> erro
   event_.finish = reason;
   event_.error = std::move(error);
   send(*owned);
+  return false;
 }
 
 }  // namespace fathom::engine

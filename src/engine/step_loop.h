@@ -9,6 +9,7 @@
 #include <span>
 
 #include "engine/block_pool.h"
+#include "engine/drafter.h"
 #include "engine/model_runner.h"
 #include "engine/prefix_cache.h"
 #include "engine/sampler.h"
@@ -40,11 +41,14 @@ class StepLoop {
   EngineStats stats() const;
 
  private:
-  void advance(Task& task, int64_t rows, std::span<const float> logits);
+  // Each says whether the task goes on.
+  bool advance(Task& task, int64_t rows, std::span<const float> logits);
+  bool generate(Task& task, std::span<const float> logits);
+  bool sample_next(Task& task, std::span<const float> logits);
+
   bool score_prompt(Task& task, int64_t end, std::span<const float>& logits);
-  void sample_next(Task& task, std::span<const float> logits);
   void send(Task& task);
-  void finish(Task& task, FinishReason reason, std::optional<Error> error = {});
+  bool finish(Task& task, FinishReason reason, std::optional<Error> error = {});
 
   const bool prefix_cache_;
   BlockPool pool_;
@@ -52,6 +56,7 @@ class StepLoop {
   Scheduler scheduler_;
   ModelRunner runner_;
   SamplerScratch scratch_;
+  Drafter drafter_;
   Retire retire_;
   std::span<const Chunk> chunks_;  // of the step that schedule() decided
   EngineStats counts_;             // the totals; stats() adds what others know

@@ -1,0 +1,52 @@
+// When drafting pays, by what steps were measured to cost. It decides speed only, never a token.
+//
+// Of steps that only decode, two running averages are kept for each number of sequences: seconds of
+// a plain step, and what each draft adds to them (its row in the step that checks it, and the
+// drafting itself). A draft pays for a sequence whose share of right ones is at least what a draft
+// costs, in units of a plain step's seconds a token. Every kProbeEvery-th step at a number of
+// sequences is taken the other way, so that both averages stay true.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace fathom::engine {
+
+class DraftPolicy {
+ public:
+  // `always`: every draft is taken to pay, and no step is spent on measuring.
+  DraftPolicy(int64_t max_sequences, bool always);
+
+  // The share of right drafts from which on drafting pays; 0 until both sides were measured.
+  double break_even(int64_t sequences) const;
+  // Counts a step; whether to take it the other way than break_even() says.
+  bool probe(int64_t sequences);
+  // A step of `sequences` decoding ones with so many drafts took so long, drafting included.
+  void measured(int64_t sequences, int64_t drafts, double seconds);
+
+ private:
+  static constexpr int64_t kProbeEvery = 64;
+  static constexpr int64_t kFirstPlainSteps = 2;
+  static constexpr int64_t kAveraged = 8;
+
+  struct Average {
+    double value = 0;
+    int64_t count = 0;
+
+    void add(double sample);
+  };
+  struct Costs {
+    Average plain;  // seconds of a step
+    Average draft;  // seconds that one draft adds
+    int64_t steps = 0;
+  };
+
+  Costs& at(int64_t sequences) { return costs_[static_cast<size_t>(sequences)]; }
+  const Costs& at(int64_t sequences) const { return costs_[static_cast<size_t>(sequences)]; }
+
+  bool always_;
+  std::vector<Costs> costs_;  // by number of sequences
+};
+
+}  // namespace fathom::engine

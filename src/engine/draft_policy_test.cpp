@@ -1,0 +1,54 @@
+#include "engine/draft_policy.h"
+
+#include <gtest/gtest.h>
+
+namespace fathom::engine {
+namespace {
+
+void measure(DraftPolicy& policy, int64_t sequences, int64_t drafts, double seconds) {
+  for (int i = 0; i < 100; ++i) policy.measured(sequences, drafts, seconds);
+}
+
+TEST(DraftPolicy, ADraftMustEarnWhatItCosts) {
+  DraftPolicy policy(8, false);
+  EXPECT_EQ(policy.break_even(1), 0);
+  measure(policy, 1, 0, 1.0);
+  EXPECT_EQ(policy.break_even(1), 0);
+  measure(policy, 1, 1, 1.4);
+  EXPECT_NEAR(policy.break_even(1), 0.4, 1e-9);
+  measure(policy, 4, 0, 2.0);  // half a second a token
+  measure(policy, 4, 4, 4.4);  // 0.6 s a draft
+  EXPECT_NEAR(policy.break_even(4), 1.2, 1e-9);
+  measure(policy, 4, 0, 4.0);  // the averages follow
+  EXPECT_NEAR(policy.break_even(4), 0.6, 1e-3);
+}
+
+TEST(DraftPolicy, OneOutlierDoesNotDecide) {
+  DraftPolicy policy(8, false);
+  measure(policy, 1, 0, 1.0);
+  measure(policy, 1, 1, 1.4);
+  policy.measured(1, 1, 100.0);
+  EXPECT_LT(policy.break_even(1), 0.5);
+}
+
+TEST(DraftPolicy, MeasuresPlainStepsFirstAndTheOtherWayNowAndThen) {
+  DraftPolicy policy(8, false);
+  EXPECT_TRUE(policy.probe(2));
+  policy.measured(2, 0, 1.0);
+  EXPECT_TRUE(policy.probe(2));
+  policy.measured(2, 0, 1.0);
+  int probes = 0;
+  for (int i = 0; i < 640; ++i) probes += policy.probe(2) ? 1 : 0;
+  EXPECT_EQ(probes, 10);
+}
+
+TEST(DraftPolicy, AlwaysIsAlways) {
+  DraftPolicy policy(8, true);
+  measure(policy, 1, 0, 1.0);
+  measure(policy, 1, 1, 9.0);
+  EXPECT_EQ(policy.break_even(1), 0);
+  EXPECT_FALSE(policy.probe(1));
+}
+
+}  // namespace
+}  // namespace fathom::engine
