@@ -4,9 +4,7 @@
 
 namespace fathom::engine {
 
-// An outlier (the machine was busy elsewhere) counts as twice the average at most.
 void DraftPolicy::Average::add(double sample) {
-  if (count > 0) sample = std::min(sample, 2 * value);
   count = std::min(count + 1, kAveraged);
   value += (sample - value) / static_cast<double>(count);
 }
@@ -15,24 +13,27 @@ DraftPolicy::DraftPolicy(int64_t max_sequences, bool always)
     : always_(always), costs_(static_cast<size_t>(max_sequences) + 1) {}
 
 double DraftPolicy::break_even(int64_t sequences) const {
-  const Costs& costs = at(sequences);
-  if (always_ || costs.plain.count == 0 || costs.draft.count == 0) return 0;
-  return costs.draft.value * static_cast<double>(sequences) / costs.plain.value;
+  return always_ ? 0 : at(sequences).draft.value;
 }
 
 bool DraftPolicy::probe(int64_t sequences) {
-  Costs& costs = at(sequences);
   if (always_) return false;
-  return costs.plain.count < kFirstPlainSteps || ++costs.steps % kProbeEvery == 0;
+  Costs& costs = at(sequences);
+  const int64_t every = costs.plain.count < kAveraged ? kFirstProbesEvery : kProbesEvery;
+  return ++costs.steps % every == 0;
 }
 
+// The machine may have been busy elsewhere: an outlier counts as little more than what is usual.
 void DraftPolicy::measured(int64_t sequences, int64_t drafts, double seconds) {
+  constexpr double kOutlier = 2;     // times the average
+  constexpr double kMostTokens = 3;  // that a draft can seem to cost
   Costs& costs = at(sequences);
+  const double usual = costs.plain.value;
   if (drafts == 0) {
-    costs.plain.add(seconds);
+    costs.plain.add(costs.plain.count > 0 ? std::min(seconds, kOutlier * usual) : seconds);
   } else if (costs.plain.count > 0) {
-    const double added = std::max(seconds - costs.plain.value, 0.0);
-    costs.draft.add(added / static_cast<double>(drafts));
+    const double tokens = (seconds / usual - 1) * static_cast<double>(sequences);
+    costs.draft.add(std::clamp(tokens / static_cast<double>(drafts), -kMostTokens, kMostTokens));
   }
 }
 

@@ -1,10 +1,10 @@
 // When drafting pays, by what steps were measured to cost. It decides speed only, never a token.
 //
 // Of steps that only decode, two running averages are kept for each number of sequences: seconds of
-// a plain step, and what each draft adds to them (its row in the step that checks it, and the
-// drafting itself). A draft pays for a sequence whose share of right ones is at least what a draft
-// costs, in units of a plain step's seconds a token. Every kProbeEvery-th step at a number of
-// sequences is taken the other way, so that both averages stay true.
+// a plain step, and what a draft adds to them (its row in the step that checks it, and the drafting
+// itself) in units of a plain step's seconds a token. That many tokens a draft must bring, so it
+// pays for a sequence whose share of right ones is at least as large. Now and then a step is taken
+// the other way, so that both averages stay true.
 #pragma once
 
 #include <cstddef>
@@ -22,13 +22,13 @@ class DraftPolicy {
   double break_even(int64_t sequences) const;
   // Counts a step; whether to take it the other way than break_even() says.
   bool probe(int64_t sequences);
-  // A step of `sequences` decoding ones with so many drafts took so long, drafting included.
+  // A step of `sequences` decoding ones with so many drafts took so long, their drafting included.
   void measured(int64_t sequences, int64_t drafts, double seconds);
 
  private:
-  static constexpr int64_t kProbeEvery = 64;
-  static constexpr int64_t kFirstPlainSteps = 2;
-  static constexpr int64_t kAveraged = 8;
+  static constexpr int64_t kAveraged = 8;          // samples, about
+  static constexpr int64_t kFirstProbesEvery = 4;  // steps, until there are as many
+  static constexpr int64_t kProbesEvery = 32;      // steps, from then on
 
   struct Average {
     double value = 0;
@@ -38,7 +38,7 @@ class DraftPolicy {
   };
   struct Costs {
     Average plain;  // seconds of a step
-    Average draft;  // seconds that one draft adds
+    Average draft;  // in plain tokens
     int64_t steps = 0;
   };
 

@@ -32,6 +32,9 @@ void Drafter::add(Sequence& sequence, int64_t begin, int64_t source) {
 }
 
 void Drafter::draft() {
+  if (only_decodes_ && drafting_seconds_) {
+    policy_.measured(decoding_, drafts_, seconds_ + *drafting_seconds_);
+  }
   const auto begin = std::chrono::steady_clock::now();
   choose();
   while (!rows_.empty()) {
@@ -43,8 +46,8 @@ void Drafter::draft() {
     extend(*logits);
   }
   const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
-  if (only_decodes_)
-    policy_.measured(decoding_, drafts_, seconds_ + (drafts_ > 0 ? spent.count() : 0));
+  drafting_seconds_.reset();
+  if (only_decodes_) drafting_seconds_ = spent.count();
 }
 
 // How many more drafts the sequence has a use for: its answer ends, and so does its block table.

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -54,6 +55,8 @@ class Drafter {
   int64_t drafts_ = 0;
   bool only_decodes_ = false;
   double seconds_ = 0;
+  // Of the drafts that ran in it: what making them took, where nothing else was made with them.
+  std::optional<double> drafting_seconds_;
 };
 
 }  // namespace fathom::engine
