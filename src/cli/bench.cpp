@@ -199,8 +199,8 @@ nlohmann::json to_json(const Stack& stack, const fathom_limits& limits,
 }
 
 void print_heading(const BenchOptions& options, const Stack& stack, const fathom_limits& limits) {
-  fmt::print("{} ({}) on {}\n", options.stack.model.string(),
-             device::dtype_name(stack.cost.main_dtype()), stack.device->info().name);
+  fmt::print("{} ({}) on {}\n", options.stack.name(), device::dtype_name(stack.cost.main_dtype()),
+             stack.device->info().name);
   fmt::print("limits: read {:.1f} GB/s, int8 {:.0f} GOPS, bf16 {:.0f} GFLOPS\n\n",
              limits.read_bytes_per_s / 1e9, limits.int8_ops_per_s / 1e9,
              limits.bf16_flops_per_s / 1e9);
@@ -219,6 +219,10 @@ fathom_limits measure_limits(device::Device& device) {
 }  // namespace
 
 int run_bench(const BenchOptions& options) {
+  if (options.stack.model.empty() == options.stack.synthetic.empty()) {
+    log_error("bench: expected one of --model and --synthetic");
+    return 2;
+  }
   auto stack = build_stack(options.stack);
   if (!stack) {
     log_error("{}", stack.error().message);

@@ -6,10 +6,12 @@
 #include "base/log.h"
 #include "cli/bench.h"
 #include "cli/chat.h"
+#include "cli/convert.h"
 #include "cli/doctor.h"
 #include "cli/serve.h"
 #include "cli/suggest.h"
 #include "cli/version.h"
+#include "models/deepseek_v3/synthetic.h"
 
 namespace fathom::cli {
 namespace {
@@ -143,9 +145,15 @@ void add_chat(CLI::App& app, ChatOptions& options) {
       ->capture_default_str();
 }
 
+void add_synthetic_option(CLI::App& app, std::string& synthetic) {
+  app.add_option("--synthetic", synthetic, "random weights made in memory, in place of --model")
+      ->check(CLI::IsMember(models::deepseek_v3::synthetic_names()));
+}
+
 void add_bench(CLI::App& app, BenchOptions& options) {
   auto* bench = app.add_subcommand("bench", "measure prompt and decode speed");
-  add_stack_options(*bench, options.stack, true);
+  add_stack_options(*bench, options.stack, false);
+  add_synthetic_option(*bench, options.stack.synthetic);
   options.stack.prefix_cache = false;  // its prompts begin alike, and reading them is measured
   const auto lengths = [&](const char* name, std::vector<int64_t>& out, const char* help,
                            int64_t low, int64_t high) {
@@ -162,6 +170,22 @@ void add_bench(CLI::App& app, BenchOptions& options) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   bench->add_flag("--json", options.json, "print JSON");
+}
+
+void add_convert(CLI::App& app, ConvertOptions& options) {
+  auto* convert = app.add_subcommand("convert", "write a model in another format");
+  convert->add_option("--model", options.model, "directory to read");
+  add_synthetic_option(*convert, options.synthetic);
+  convert->add_option("--weights", options.weights, "as-stored (default), bf16, fp8, int8 or int4");
+  convert->add_option("--out", options.out, "directory to write; it must not exist")->required();
+  convert->add_option("--shard-size", options.shard_mib, "MiB a file may have")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
+      ->capture_default_str();
+  convert->add_option("--threads", options.threads, "threads that compute; 0: one a core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  convert->add_option("--weight-report", options.weight_report,
+                      "file for the error of each requantised tensor, as JSON lines");
 }
 
 void add_doctor(CLI::App& app, DoctorOptions& options) {
@@ -203,10 +227,12 @@ int run(int argc, char** argv) {
   ServeOptions serve;
   ChatOptions chat;
   BenchOptions bench;
+  ConvertOptions convert;
   DoctorOptions doctor;
   add_serve(app, serve);
   add_chat(app, chat);
   add_bench(app, bench);
+  add_convert(app, convert);
   add_doctor(app, doctor);
   try {
     app.parse(argc, argv);
@@ -216,6 +242,7 @@ int run(int argc, char** argv) {
   if (app.got_subcommand("serve")) return run_serve(serve);
   if (app.got_subcommand("chat")) return run_chat(chat);
   if (app.got_subcommand("bench")) return run_bench(bench);
+  if (app.got_subcommand("convert")) return run_convert(convert);
   return run_doctor(doctor);
 }
 

@@ -11,8 +11,8 @@
 #include "backends/cpu/cpu_backend.h"
 #include "base/json_file.h"
 #include "base/log.h"
+#include "cli/model_input.h"
 #include "cli/progress.h"
-#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
 #include "ops/ops.h"
 
@@ -168,11 +168,11 @@ Status tell(const models::WeightReport& report, const StackOptions& options) {
 }
 
 Result<std::unique_ptr<dsv3::Model>> load_model(const StackOptions& options,
+                                                std::shared_ptr<const models::TensorSource> source,
                                                 const dsv3::Config& config,
                                                 device::Device& device) {
   FATHOM_ASSIGN(const models::RunLimits limits, choose_limits(options, config, device));
-  FATHOM_ASSIGN(auto source, dsv3::CheckpointSource::open(options.model, config));
-  ProgressBar bar("loading " + options.model.string(), options.progress);
+  ProgressBar bar("loading " + options.name(), options.progress);
   models::WeightReport report;
   auto model = dsv3::Model::load(
       std::move(source), config, device, limits,
@@ -183,7 +183,7 @@ Result<std::unique_ptr<dsv3::Model>> load_model(const StackOptions& options,
   bar.finish();
   if (!model) return model.error();
   FATHOM_TRY(tell(report, options));
-  log_info("{}: {} layers on {}; cache of {} tokens in {} MiB, context {}", options.model.string(),
+  log_info("{}: {} layers on {}; cache of {} tokens in {} MiB, context {}", options.name(),
            config.num_hidden_layers, device.info().name,
            limits.num_kv_blocks * limits.kv_block_size,
            (static_cast<size_t>(limits.num_kv_blocks) *
@@ -209,23 +209,53 @@ std::unique_ptr<device::Registry> find_chips() {
   return registry;
 }
 
-Result<Stack> build_stack(const StackOptions& options) {
-  auto registry = find_chips();
-  FATHOM_ASSIGN(dsv3::Config config, dsv3::Config::load(options.model / "config.json"));
-  FATHOM_TRY(add_generation_eos(options.model, config));
+namespace {
+
+// The parts of a model that has text.
+struct Texts {
+  tokenizer::Tokenizer tokenizer;
+  std::optional<tokenizer::ChatTemplate> chat_template;
+  bool add_bos_token = false;
+};
+
+Result<Texts> load_texts(const StackOptions& options) {
   FATHOM_ASSIGN(auto tokenizer,
                 tokenizer::Tokenizer::load(options.model / "tokenizer.json",
                                            options.model / "tokenizer_config.json"));
-  if (tokenizer.vocab_size() > config.vocab_size) {
+  FATHOM_ASSIGN(auto chat_template, load_template(options));
+  FATHOM_ASSIGN(const bool add_bos_token, read_add_bos_token(options.model));
+  return Texts{std::move(tokenizer), std::move(chat_template), add_bos_token};
+}
+
+Result<Texts> synthetic_texts(const ModelInput& input) {
+  FATHOM_ASSIGN(auto tokenizer,
+                tokenizer::Tokenizer::parse(input.texts.at("tokenizer.json"),
+                                            input.texts.at("tokenizer_config.json")));
+  return Texts{std::move(tokenizer), std::nullopt, false};
+}
+
+Result<ModelInput> open_input(const StackOptions& options) {
+  if (!options.synthetic.empty()) return open_synthetic(options.synthetic);
+  return open_directory(options.model);
+}
+
+}  // namespace
+
+Result<Stack> build_stack(const StackOptions& options) {
+  auto registry = find_chips();
+  FATHOM_ASSIGN(ModelInput input, open_input(options));
+  dsv3::Config& config = input.config;
+  if (options.synthetic.empty()) FATHOM_TRY(add_generation_eos(options.model, config));
+  FATHOM_ASSIGN(Texts texts,
+                options.synthetic.empty() ? load_texts(options) : synthetic_texts(input));
+  if (texts.tokenizer.vocab_size() > config.vocab_size) {
     return Error{ErrorCode::kDataCorrupt,
                  fmt::format("{}: expected at most the model's {} tokens, got {}",
                              (options.model / "tokenizer.json").string(), config.vocab_size,
-                             tokenizer.vocab_size())};
+                             texts.tokenizer.vocab_size())};
   }
-  FATHOM_ASSIGN(auto chat_template, load_template(options));
-  FATHOM_ASSIGN(const bool add_bos_token, read_add_bos_token(options.model));
   FATHOM_ASSIGN(auto device, open_device(*registry, options));
-  FATHOM_ASSIGN(auto model, load_model(options, config, *device));
+  FATHOM_ASSIGN(auto model, load_model(options, std::move(input.source), config, *device));
   const auto cost = model->cost();
   FATHOM_ASSIGN(auto engine,
                 engine::make_engine(std::move(model), {.eos_token_ids = config.eos_token_ids,
@@ -238,9 +268,9 @@ Result<Stack> build_stack(const StackOptions& options) {
   return Stack{std::move(registry),
                std::move(device),
                std::move(config),
-               std::move(tokenizer),
-               std::move(chat_template),
-               add_bos_token,
+               std::move(texts.tokenizer),
+               std::move(texts.chat_template),
+               texts.add_bos_token,
                cost,
                std::move(engine)};
 }

@@ -22,6 +22,7 @@ namespace fathom::cli {
 
 struct StackOptions {
   std::filesystem::path model;  // directory of a released checkpoint
+  std::string synthetic;        // or the name of a model with random weights
   std::string chip = "cpu";     // by name; libfathom-NAME.so beside the binary otherwise
   std::string kernels;          // "native", "reference"; "": the chip's fastest
   int threads = 0;              // 0: one a core
@@ -37,6 +38,9 @@ struct StackOptions {
   int64_t speculate = 1;                // tokens drafted a step, where the model has an MTP layer
   std::filesystem::path chat_template;  // replaces the model's own
   bool progress = true;                 // draw a loading bar on stderr, if that is a terminal
+
+  // What messages call the model.
+  std::string name() const { return synthetic.empty() ? model.string() : synthetic; }
 };
 
 // Owners in the order they depend on each other; destroyed in reverse.

@@ -59,6 +59,16 @@ Weight weight_in_rows(fathom_dtype dtype, int64_t n, int64_t k) {
   return weight;
 }
 
+Weight choose_format(WeightFormat format, WeightUse use, const Weight& stored) {
+  const auto stored_as = static_cast<fathom_dtype>(stored.dtype);
+  const auto dtype = choose_dtype(format, use, stored_as, stored.k);
+  if (dtype != stored_as) return weight_in_rows(dtype, stored.n, stored.k);
+  Weight same = stored;
+  same.data = nullptr;
+  same.scale = nullptr;
+  return same;
+}
+
 size_t data_bytes(const Weight& weight) {
   return static_cast<size_t>(weight.n) *
          device::weight_row_bytes(static_cast<fathom_dtype>(weight.dtype), weight.k);

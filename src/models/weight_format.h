@@ -44,6 +44,9 @@ fathom_dtype choose_dtype(WeightFormat format, WeightUse use, fathom_dtype store
 // A weight [n, k] in rows, without data; with Fathom's own group sizes.
 Weight weight_in_rows(fathom_dtype dtype, int64_t n, int64_t k);
 
+// What choose_dtype() makes of a stored matrix, without data; with its own blocks if it stays.
+Weight choose_format(WeightFormat format, WeightUse use, const Weight& stored);
+
 // Its bytes, and those of its scales.
 size_t data_bytes(const Weight& weight);
 size_t scale_bytes(const Weight& weight);

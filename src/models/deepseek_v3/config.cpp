@@ -8,6 +8,7 @@
 
 #include "base/json_file.h"
 #include "models/deepseek_v3/rope.h"
+#include "models/weight_format.h"
 
 namespace fathom::models::deepseek_v3 {
 
@@ -220,6 +221,19 @@ Status read_experts(FieldReader& in, Config& config) {
   return check_groups(in, config);
 }
 
+// What `fathom convert` writes: the groups are those of the format, and said for other readers.
+Status check_fathom_weights(FieldReader& fields) {
+  const auto weights = fields.text("weights", "");
+  if (weights != "int8" && weights != "int4") {
+    fields.fail("weights", "\"int8\" or \"int4\"", weights);
+    return fields.status();
+  }
+  const int32_t expected = weights == "int8" ? kInt8Group : kInt4Group;
+  int32_t group_size = 0;
+  fields.integer("group_size", expected, expected, group_size, true);
+  return fields.status();
+}
+
 Status read_quantization(FieldReader& in, Config& config) {
   const json* quantization = in.get("quantization_config");
   if (quantization == nullptr) return {};
@@ -229,8 +243,10 @@ Status read_quantization(FieldReader& in, Config& config) {
   }
   FieldReader fields(*quantization, "quantization_config.");
   const auto method = fields.text("quant_method", "");
+  FATHOM_TRY(fields.status());
+  if (method == "fathom") return check_fathom_weights(fields);
   const auto format = fields.text("fmt", "e4m3");
-  if (method != "fp8") fields.fail("quant_method", "\"fp8\"", method);
+  if (method != "fp8") fields.fail("quant_method", "\"fp8\" or \"fathom\"", method);
   if (format != "e4m3") fields.fail("fmt", "\"e4m3\"", format);
   const json* block = fields.get("weight_block_size");
   const auto is_size = [](const json& v) { return is_integer_in(v, 1, 4096); };

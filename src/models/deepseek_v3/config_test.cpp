@@ -119,6 +119,22 @@ TEST(Config, NamesTheFieldItDoesNotSupport) {
   }
 }
 
+TEST(Config, ReadsFathomsOwnFormats) {
+  const auto parsed = [](json quantization) {
+    json config = released();
+    quantization["quant_method"] = "fathom";
+    config["quantization_config"] = std::move(quantization);
+    const auto result = Config::parse(config);
+    return result ? std::string() : result.error().message;
+  };
+  EXPECT_EQ(parsed({{"weights", "int8"}, {"group_size", 128}}), "");
+  EXPECT_EQ(parsed({{"weights", "int4"}, {"group_size", 32}}), "");
+  EXPECT_NE(parsed({{"weights", "int3"}}).find("quantization_config.weights"), std::string::npos);
+  EXPECT_NE(parsed({{"weights", "int4"}, {"group_size", 128}}).find("group_size"),
+            std::string::npos);
+  EXPECT_NE(parsed({{"weights", "int4"}}).find("group_size"), std::string::npos);
+}
+
 TEST(Rope, FrequenciesWithoutScalingFallGeometrically) {
   const auto config = Config::parse(without_scaling());
   const auto frequencies = rope_frequencies(*config);

@@ -1,7 +1,6 @@
 #include "models/deepseek_v3/weight_loader.h"
 
 #include <atomic>
-#include <memory>
 #include <mutex>
 #include <optional>
 
@@ -75,34 +74,14 @@ class Loader {
   size_t total_bytes_ = 0;
 };
 
-// Memory of one weight in rows, on the host.
-struct HostRows {
-  explicit HostRows(const Weight& format)
-      : data(std::make_unique_for_overwrite<std::byte[]>(data_bytes(format))),
-        scale(std::make_unique_for_overwrite<float[]>(scale_bytes(format) / sizeof(float))),
-        out{format, data.get(), scale.get()} {}
-
-  std::unique_ptr<std::byte[]> data;
-  std::unique_ptr<float[]> scale;
-  WeightOut out;
-};
-
-Weight as_weight(const WeightOut& out) {
-  Weight weight = out.format;
-  weight.data = out.data;
-  weight.scale = weight.block_n == 0 ? nullptr : out.scale;
-  return weight;
-}
-
 Result<Plan> Loader::plan(const TensorSpec& spec) {
   Plan plan;
   plan.spec = spec;
   if (spec.is_vector()) return plan;
   FATHOM_ASSIGN(plan.stored, source_.matrix(spec.name, spec.n, spec.k));
-  const auto stored_as = static_cast<fathom_dtype>(plan.stored.dtype);
-  const auto dtype = choose_dtype(options_.format, spec.use, stored_as, spec.k);
-  plan.format = dtype == stored_as ? plan.stored : weight_in_rows(dtype, spec.n, spec.k);
-  plan.keeps_bytes = dtype == stored_as && plan.stored.data != nullptr && is_aligned(plan.stored);
+  plan.format = choose_format(options_.format, spec.use, plan.stored);
+  plan.keeps_bytes = plan.format.dtype == plan.stored.dtype && plan.stored.data != nullptr &&
+                     is_aligned(plan.stored);
   if (const auto op = packing_op(spec.use)) {
     FATHOM_ASSIGN(plan.pack_bytes, device_.pack_bytes(*op, plan.format));
   }
@@ -138,15 +117,9 @@ Status Loader::copy(void* to, const void* from, size_t bytes) {
   return device_.synchronize();  // the caller's memory ends
 }
 
-// Writes the matrix in rows, and tells the report what that did to it.
+// Writes the matrix in rows.
 Status Loader::fill(const Plan& plan, const WeightOut& out) {
-  FATHOM_ASSIGN(const WeightError error, requantize(source_, plan.spec.name, plan.stored, out));
-  const bool copied = error.squares == 0;
-  if (options_.report != nullptr && !copied) {
-    options_.report->add(plan.spec.name, static_cast<fathom_dtype>(plan.stored.dtype),
-                         static_cast<fathom_dtype>(plan.format.dtype), error);
-  }
-  return {};
+  return requantize(source_, plan.spec.name, plan.stored, out, options_.report);
 }
 
 Status Loader::load_vector(const Plan& plan) {
@@ -172,12 +145,14 @@ Status Loader::load_packed(Plan& plan) {
   }
   const HostRows rows(plan.format);
   FATHOM_TRY(fill(plan, rows.out));
-  FATHOM_ASSIGN(plan.loaded, device_.pack(op, as_weight(rows.out), plan.memory));
+  FATHOM_ASSIGN(plan.loaded, device_.pack(op, rows.weight(), plan.memory));
   return {};
 }
 
 Status Loader::load_rows(Plan& plan) {
-  plan.loaded = as_weight(plan.rows);
+  plan.loaded = plan.format;
+  plan.loaded.data = plan.rows.data;
+  plan.loaded.scale = plan.format.block_n == 0 ? nullptr : plan.rows.scale;
   if (device_.host_memory()) return fill(plan, plan.rows);
   const HostRows rows(plan.format);
   FATHOM_TRY(fill(plan, rows.out));

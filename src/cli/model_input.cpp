@@ -1,0 +1,43 @@
+#include "cli/model_input.h"
+
+#include <fstream>
+#include <sstream>
+
+#include "base/json_file.h"
+#include "cli/synthetic_tokenizer.h"
+#include "models/deepseek_v3/checkpoint_source.h"
+#include "models/deepseek_v3/synthetic.h"
+
+namespace fathom::cli {
+
+namespace fs = std::filesystem;
+namespace dsv3 = models::deepseek_v3;
+
+Result<ModelInput> open_directory(const fs::path& directory) {
+  ModelInput input;
+  input.name = directory.string();
+  FATHOM_ASSIGN(input.config_json, read_json_file(directory / "config.json"));
+  FATHOM_ASSIGN(input.config, dsv3::Config::load(directory / "config.json"));
+  FATHOM_ASSIGN(input.source, dsv3::CheckpointSource::open(directory, input.config));
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+                           "generation_config.json"}) {
+    std::ifstream file(directory / name, std::ios::binary);
+    if (!file) continue;
+    std::ostringstream text;
+    text << file.rdbuf();
+    input.texts[name] = text.str();
+  }
+  return input;
+}
+
+Result<ModelInput> open_synthetic(const std::string& name) {
+  ModelInput input;
+  input.name = name;
+  FATHOM_ASSIGN(input.config_json, dsv3::synthetic_config(name));
+  FATHOM_ASSIGN(input.config, dsv3::Config::parse(input.config_json));
+  input.source = std::make_shared<const dsv3::SyntheticSource>();
+  input.texts = synthetic_tokenizer(input.config.vocab_size);
+  return input;
+}
+
+}  // namespace fathom::cli

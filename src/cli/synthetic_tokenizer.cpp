@@ -1,0 +1,49 @@
+#include "cli/synthetic_tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tokenizer/byte_alphabet.h"
+
+namespace fathom::cli {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr const char* kBos = "<｜begin▁of▁sentence｜>";
+constexpr const char* kEos = "<｜end▁of▁sentence｜>";
+
+json special(int id, const char* text) {
+  return {{"id", id},        {"content", text}, {"single_word", false}, {"lstrip", false},
+          {"rstrip", false}, {"special", true}, {"normalized", false}};
+}
+
+}  // namespace
+
+std::map<std::string, std::string> synthetic_tokenizer(int64_t vocab_size) {
+  json vocabulary = {{kBos, 0}, {kEos, 1}};
+  for (const auto& character : tokenizer::byte_alphabet()) {
+    vocabulary[character] = vocabulary.size();
+  }
+  vocabulary["Ġt"] = vocabulary.size();
+  while (static_cast<int64_t>(vocabulary.size()) < vocab_size) {
+    vocabulary[fmt::format("<filler{}>", vocabulary.size())] = vocabulary.size();
+  }
+  const json byte_level = {{"type", "ByteLevel"},
+                           {"add_prefix_space", false},
+                           {"trim_offsets", true},
+                           {"use_regex", false}};
+  const json tokenizer = {
+      {"version", "1.0"},
+      {"added_tokens", {special(0, kBos), special(1, kEos)}},
+      {"normalizer", nullptr},
+      {"pre_tokenizer", byte_level},
+      {"decoder", byte_level},
+      {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", json::array({"Ġ t"})}}}};
+  const json config = {{"add_bos_token", true}, {"bos_token", kBos}, {"eos_token", kEos}};
+  return {{"tokenizer.json", tokenizer.dump()}, {"tokenizer_config.json", config.dump(2)}};
+}
+
+}  // namespace fathom::cli
