@@ -4,36 +4,38 @@
 
 namespace fathom::engine {
 
-void DraftPolicy::Average::add(double sample) {
-  count = std::min(count + 1, kAveraged);
-  value += (sample - value) / static_cast<double>(count);
+// Where one sample in four is smaller, steps down and steps up, a third as long, cancel.
+void DraftPolicy::Quartile::add(double sample) {
+  if (count == 0) value = sample;
+  count = std::min(count + 1, 2 * kFirstSamples);
+  const double down = 1.0 / static_cast<double>(count);
+  value = sample < value ? std::max(sample, value * (1 - down))
+                         : std::min(sample, value * (1 + down / 3));
 }
 
 DraftPolicy::DraftPolicy(int64_t max_sequences, bool always)
     : always_(always), costs_(static_cast<size_t>(max_sequences) + 1) {}
 
 double DraftPolicy::break_even(int64_t sequences) const {
-  return always_ ? 0 : at(sequences).draft.value;
+  const Costs& costs = at(sequences);
+  if (always_ || costs.drafted.count == 0) return 0;
+  return costs.drafted.value / costs.plain.value - 1;
 }
 
 bool DraftPolicy::probe(int64_t sequences) {
   if (always_) return false;
   Costs& costs = at(sequences);
-  const int64_t every = costs.plain.count < kAveraged ? kFirstProbesEvery : kProbesEvery;
+  const int64_t every = costs.plain.count < kFirstSamples ? kFirstProbesEvery : kProbesEvery;
   return ++costs.steps % every == 0;
 }
 
-// The machine may have been busy elsewhere: an outlier counts as little more than what is usual.
 void DraftPolicy::measured(int64_t sequences, int64_t drafts, double seconds) {
-  constexpr double kOutlier = 2;     // times the average
-  constexpr double kMostTokens = 3;  // that a draft can seem to cost
   Costs& costs = at(sequences);
-  const double usual = costs.plain.value;
   if (drafts == 0) {
-    costs.plain.add(costs.plain.count > 0 ? std::min(seconds, kOutlier * usual) : seconds);
+    costs.plain.add(seconds);
   } else if (costs.plain.count > 0) {
-    const double tokens = (seconds / usual - 1) * static_cast<double>(sequences);
-    costs.draft.add(std::clamp(tokens / static_cast<double>(drafts), -kMostTokens, kMostTokens));
+    const double share = static_cast<double>(drafts) / static_cast<double>(sequences);
+    costs.drafted.add(costs.plain.value + (seconds - costs.plain.value) / share);
   }
 }
 

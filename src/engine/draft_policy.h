@@ -1,10 +1,10 @@
 // When drafting pays, by what steps were measured to cost. It decides speed only, never a token.
 //
-// Of steps that only decode, two running averages are kept for each number of sequences: seconds of
-// a plain step, and what a draft adds to them (its row in the step that checks it, and the drafting
-// itself) in units of a plain step's seconds a token. That many tokens a draft must bring, so it
-// pays for a sequence whose share of right ones is at least as large. Now and then a step is taken
-// the other way, so that both averages stay true.
+// Of steps that only decode, the seconds of a plain step and of one with a draft for each sequence
+// are followed for each number of sequences. What they differ by is what a draft costs: its row in
+// the step that checks it, and the drafting itself. In units of a plain step's seconds a token,
+// that many tokens a draft must bring, so it pays for a sequence whose share of right ones is at
+// least as large. Now and then a step is taken the other way, so that both stay true.
 #pragma once
 
 #include <cstddef>
@@ -26,19 +26,20 @@ class DraftPolicy {
   void measured(int64_t sequences, int64_t drafts, double seconds);
 
  private:
-  static constexpr int64_t kAveraged = 8;          // samples, about
-  static constexpr int64_t kFirstProbesEvery = 4;  // steps, until there are as many
+  static constexpr int64_t kFirstSamples = 8;
+  static constexpr int64_t kFirstProbesEvery = 4;  // steps, until there are as many plain ones
   static constexpr int64_t kProbesEvery = 32;      // steps, from then on
 
-  struct Average {
+  // A running lower quartile: a machine that is busy elsewhere makes many samples much larger.
+  struct Quartile {
     double value = 0;
     int64_t count = 0;
 
     void add(double sample);
   };
   struct Costs {
-    Average plain;  // seconds of a step
-    Average draft;  // in plain tokens
+    Quartile plain;    // seconds of a step
+    Quartile drafted;  // seconds of a step with a draft for each sequence
     int64_t steps = 0;
   };
 
