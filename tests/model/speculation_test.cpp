@@ -7,6 +7,7 @@
 #include "backends/cpu/cpu_backend.h"
 #include "device/device.h"
 #include "engine/engine_harness.h"
+#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
 
 namespace fathom {
@@ -43,7 +44,8 @@ Outcome run(device::Device& device, int64_t drafts) {
                                     .max_step_sequences = 8,
                                     .num_kv_blocks = 64,
                                     .kv_block_size = 32};
-  auto model = dsv3::Model::load(directory, config, device, limits, {}).value();
+  auto checkpoint = dsv3::CheckpointSource::open(directory, config).value();
+  auto model = dsv3::Model::load(checkpoint, config, device, limits, {}).value();
   const auto made = engine::make_engine(std::move(model), {.max_running = 8,
                                                            .prefill_chunk = 64,
                                                            .exact = true,
