@@ -7,9 +7,11 @@
 #include <vector>
 
 #include "base/log.h"
+#include "cli/gguf_tokenizer.h"
 #include "cli/model_input.h"
 #include "cli/progress.h"
 #include "models/deepseek_v3/checkpoint_writer.h"
+#include "models/deepseek_v3/gguf_writer.h"
 
 namespace fathom::cli {
 namespace {
@@ -29,8 +31,10 @@ Result<ModelInput> open_input(const ConvertOptions& options) {
   if (options.model.empty() == options.synthetic.empty()) {
     return invalid_argument("expected one of --model and --synthetic");
   }
-  return options.synthetic.empty() ? open_directory(options.model)
-                                   : open_synthetic(options.synthetic);
+  if (!options.synthetic.empty()) return open_synthetic(options.synthetic);
+  std::error_code ignored;
+  return fs::is_directory(options.model, ignored) ? open_directory(options.model)
+                                                  : open_gguf(options.model);
 }
 
 // A model directory at `directory`, which does not exist yet.
@@ -60,6 +64,24 @@ Result<models::WeightFormat> weight_format(const std::string& name) {
       fmt::format("--weights: expected as-stored, bf16, fp8, int8 or int4, got {}", name));
 }
 
+Result<models::GgmlType> gguf_type(const std::string& name) {
+  if (name.empty() || name == "bf16") return models::GgmlType::kBF16;
+  if (name == "f16") return models::GgmlType::kF16;
+  if (name == "q8_0") return models::GgmlType::kQ8_0;
+  if (name == "q4_0") return models::GgmlType::kQ4_0;
+  return invalid_argument(
+      fmt::format("--weights: expected bf16, f16, q8_0 or q4_0 with --to gguf, got {}", name));
+}
+
+Status write_file(const ModelInput& input, models::GgmlType type, const dsv3::LoadOptions& load,
+                  const fs::path& file) {
+  models::GgufHeader header;
+  header.add("general.name", std::string_view(fs::path(input.name).filename().string()));
+  FATHOM_TRY(add_gguf_tokenizer(input.texts, input.config.vocab_size, header));
+  if (input.config.num_nextn_predict_layers > 0) log_info("GGUF has no MTP layer: it is left out");
+  return dsv3::write_gguf(*input.source, input.config, type, std::move(header), file, load);
+}
+
 // Writes beside the place that is wanted, and moves there what is complete.
 Status convert(const ConvertOptions& options, dsv3::LoadOptions load) {
   std::error_code ignored;
@@ -70,8 +92,14 @@ Status convert(const ConvertOptions& options, dsv3::LoadOptions load) {
   FATHOM_ASSIGN(const ModelInput input, open_input(options));
   const fs::path out = options.out.has_filename() ? options.out : options.out.parent_path();
   const fs::path partial = out.string() + fmt::format(".partial-{}", getpid());
-  FATHOM_ASSIGN(load.format, weight_format(options.weights));
-  auto status = write_directory(input, options, load, partial);
+  Status status;
+  if (options.to == "gguf") {
+    FATHOM_ASSIGN(const models::GgmlType type, gguf_type(options.weights));
+    status = write_file(input, type, load, partial);
+  } else {
+    FATHOM_ASSIGN(load.format, weight_format(options.weights));
+    status = write_directory(input, options, load, partial);
+  }
   if (status) {
     std::error_code failed;
     fs::rename(partial, out, failed);

@@ -174,10 +174,17 @@ void add_bench(CLI::App& app, BenchOptions& options) {
 
 void add_convert(CLI::App& app, ConvertOptions& options) {
   auto* convert = app.add_subcommand("convert", "write a model in another format");
-  convert->add_option("--model", options.model, "directory to read");
+  convert->add_option("--model", options.model, "directory or GGUF file to read");
   add_synthetic_option(*convert, options.synthetic);
-  convert->add_option("--weights", options.weights, "as-stored (default), bf16, fp8, int8 or int4");
-  convert->add_option("--out", options.out, "directory to write; it must not exist")->required();
+  convert
+      ->add_option("--to", options.to,
+                   "fathom: a model directory; gguf: one file, which llama.cpp runs")
+      ->check(CLI::IsMember({"fathom", "gguf"}))
+      ->capture_default_str();
+  convert->add_option("--weights", options.weights,
+                      "as-stored (default), bf16, fp8, int8 or int4; to gguf bf16 (default), f16, "
+                      "q8_0 or q4_0");
+  convert->add_option("--out", options.out, "what to write; it must not exist")->required();
   convert->add_option("--shard-size", options.shard_mib, "MiB a file may have")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
       ->capture_default_str();

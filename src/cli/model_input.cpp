@@ -4,8 +4,11 @@
 #include <sstream>
 
 #include "base/json_file.h"
+#include "cli/gguf_tokenizer.h"
 #include "cli/synthetic_tokenizer.h"
 #include "models/deepseek_v3/checkpoint_source.h"
+#include "models/deepseek_v3/gguf_config.h"
+#include "models/deepseek_v3/gguf_source.h"
 #include "models/deepseek_v3/synthetic.h"
 
 namespace fathom::cli {
@@ -27,6 +30,19 @@ Result<ModelInput> open_directory(const fs::path& directory) {
     text << file.rdbuf();
     input.texts[name] = text.str();
   }
+  return input;
+}
+
+Result<ModelInput> open_gguf(const fs::path& path) {
+  ModelInput input;
+  input.name = path.string();
+  FATHOM_ASSIGN(auto file, models::GgufFile::open(path));
+  FATHOM_ASSIGN(input.config_json, dsv3::config_of_gguf(*file));
+  auto config = dsv3::Config::parse(input.config_json);
+  if (!config) return config.error().with_context(path.string());
+  input.config = *config;
+  FATHOM_ASSIGN(input.texts, texts_of_gguf(*file));
+  input.source = std::make_shared<const dsv3::GgufSource>(std::move(file), input.config);
   return input;
 }
 

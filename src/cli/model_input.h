@@ -23,6 +23,7 @@ struct ModelInput {
 };
 
 Result<ModelInput> open_directory(const std::filesystem::path& directory);
+Result<ModelInput> open_gguf(const std::filesystem::path& file);
 Result<ModelInput> open_synthetic(const std::string& name);
 
 }  // namespace fathom::cli

@@ -2,20 +2,20 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <span>
 
+#include "models/mapped_pages.h"
 #include "models/number_formats.h"
 #include "models/quantize.h"
 
 namespace fathom::models::deepseek_v3 {
 namespace {
 
-constexpr uintptr_t kPageBytes = 4096;
+constexpr size_t kPageBytes = 4096;
 
 Error wrong(const StoredTensor& tensor, const std::string& what) {
   return {ErrorCode::kDataCorrupt, fmt::format("{}: tensor {}: {}", tensor.file, tensor.name, what),
@@ -45,13 +45,6 @@ bool is_weight_type(fathom_dtype dtype) {
 void touch(const void* data, size_t bytes) {
   const auto* at = static_cast<const volatile std::byte*>(data);
   for (size_t i = 0; i < bytes; i += kPageBytes) static_cast<void>(at[i]);
-}
-
-// Neighbours that share the first or the last page read it from the file again.
-void drop_pages(const StoredTensor& tensor) {
-  const uintptr_t begin = reinterpret_cast<uintptr_t>(tensor.data) & ~(kPageBytes - 1);
-  const uintptr_t end = reinterpret_cast<uintptr_t>(tensor.data) + tensor.bytes;
-  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 bool in_half_precision(float value) {
@@ -166,9 +159,9 @@ Result<std::vector<float>> CheckpointSource::vector(const std::string& name, int
 void CheckpointSource::release(const std::string& name) const {
   const auto matrix = checkpoint_.find(name);
   if (!matrix) return;
-  drop_pages(**matrix);
+  drop_pages((*matrix)->data, (*matrix)->bytes);
   const auto scales = checkpoint_.find(scale_name(name, (*matrix)->dtype));
-  if (scales) drop_pages(**scales);
+  if (scales) drop_pages((*scales)->data, (*scales)->bytes);
 }
 
 }  // namespace fathom::models::deepseek_v3
