@@ -25,11 +25,15 @@ inline void keep(T& value) {
 // `rounds` rounds of sum = step(sum) on each of kSums sums.
 template <typename Register, typename Step>
 inline void repeat(int64_t rounds, Register zero, const Step& step) {
+  // Unrolled, or the compiler would keep the sums in memory.
   Register sums[kSums];
-  for (auto& sum : sums) sum = zero;
+#pragma GCC unroll 16
+  for (int s = 0; s < kSums; ++s) sums[s] = zero;
   for (int64_t i = 0; i < rounds; ++i) {
-    for (auto& sum : sums) sum = step(sum);
-    for (auto& sum : sums) keep(sum);
+#pragma GCC unroll 16
+    for (int s = 0; s < kSums; ++s) sums[s] = step(sums[s]);
+#pragma GCC unroll 16
+    for (int s = 0; s < kSums; ++s) keep(sums[s]);
   }
 }
 
