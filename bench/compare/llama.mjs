@@ -1,5 +1,5 @@
 // Measurements of llama.cpp, through node-llama-cpp, printed as one line of JSON:
-//   node llama.mjs '{"file": "x.gguf", "threads": 2, "prompts": [512], "decode": 32, "depths": [0]}'
+//   node llama.mjs '{"file": "x.gguf", "threads": 2, "prompts": [512], "decode": 8, "depths": [0]}'
 // A process of its own, so that nothing is left of one run in the next.
 import { getLlama } from "node-llama-cpp";
 
