@@ -203,6 +203,7 @@ inline Floats as_floats(const Ints& a) {
 #define FATHOM_EMULATE(name) ::fathom::cpu::avx512_emulation::name
 #define __m512 FATHOM_EMULATE(Floats)
 #define __m512i FATHOM_EMULATE(Ints)
+#define __v16si FATHOM_EMULATE(Ints)
 #define __mmask16 FATHOM_EMULATE(Mask)
 #define _mm512_loadu_ps FATHOM_EMULATE(load)
 #define _mm512_maskz_loadu_ps FATHOM_EMULATE(load_masked)

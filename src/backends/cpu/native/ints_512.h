@@ -6,61 +6,69 @@
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 
+// As lanes, not as __m512i: GCC 12 copies sums twice a step where an instruction's own type of
+// vector differs from that of its variable.
 struct Ints {
-  __m512i v;
+  __v16si v;
 };
+static inline Ints lanes(__m512i bits) {
+  return {(__v16si)bits};
+}
+static inline __m512i bits(Ints a) {
+  return (__m512i)a.v;
+}
 
 static inline Ints load_ints(const void* p) {
-  return {_mm512_loadu_si512(p)};
+  return lanes(_mm512_loadu_si512(p));
 }
 static inline void store_ints(int32_t* p, Ints a) {
-  _mm512_storeu_si512(p, a.v);
+  _mm512_storeu_si512(p, bits(a));
 }
 static inline Ints broadcast_int(int32_t a) {
-  return {_mm512_set1_epi32(a)};
+  return lanes(_mm512_set1_epi32(a));
 }
 static inline Ints sum_of(Ints a, Ints b) {
-  return {_mm512_add_epi32(a.v, b.v)};
+  return lanes(_mm512_add_epi32(bits(a), bits(b)));
 }
 static inline Vec to_floats(Ints a) {
-  return {_mm512_cvtepi32_ps(a.v)};
+  return {_mm512_cvtepi32_ps(bits(a))};
 }
 // Of whole numbers.
 static inline Ints to_ints(Vec a) {
-  return {_mm512_cvtps_epi32(a.v)};
+  return lanes(_mm512_cvtps_epi32(a.v));
 }
 
 // Of the 4 unsigned bytes of each lane: the first and third, and the second and fourth, in 16 bits.
 static inline Ints even_bytes(Ints a) {
-  return {_mm512_and_si512(a.v, _mm512_set1_epi32(0x00ff00ff))};
+  return lanes(_mm512_and_si512(bits(a), _mm512_set1_epi32(0x00ff00ff)));
 }
 static inline Ints odd_bytes(Ints a) {
-  return {_mm512_srli_epi16(a.v, 8)};
+  return lanes(_mm512_srli_epi16(bits(a), 8));
 }
 // Of 8 unsigned values of 4 bits: the first of each byte, in bytes, and the second.
 static inline Ints low_halves(Ints a) {
-  return {_mm512_and_si512(a.v, _mm512_set1_epi32(0x0f0f0f0f))};
+  return lanes(_mm512_and_si512(bits(a), _mm512_set1_epi32(0x0f0f0f0f)));
 }
 static inline Ints high_halves(Ints a) {
-  return low_halves({_mm512_srli_epi16(a.v, 4)});
+  return low_halves(lanes(_mm512_srli_epi16(bits(a), 4)));
 }
 
 // Each lane: the sum of its two products of 16-bit numbers.
 static inline Ints multiply_pairs(Ints a, Ints b) {
-  return {_mm512_madd_epi16(a.v, b.v)};
+  return lanes(_mm512_madd_epi16(bits(a), bits(b)));
 }
 // In each half of a lane: the sum of its two products of an unsigned byte of a and a signed one of
 // b, which must fit 16 bits.
 static inline Ints multiply_bytes(Ints a, Ints b) {
-  return {_mm512_maddubs_epi16(a.v, b.v)};
+  return lanes(_mm512_maddubs_epi16(bits(a), bits(b)));
 }
 static inline Ints add_halves(Ints a, Ints b) {
-  return {_mm512_add_epi16(a.v, b.v)};
+  return lanes(_mm512_add_epi16(bits(a), bits(b)));
 }
 #if FATHOM_CPU_VNNI
 // Each lane: sum plus its four products of an unsigned byte of a and a signed one of b.
 static inline Ints add_products(Ints sum, Ints a, Ints b) {
-  return {_mm512_dpbusd_epi32(sum.v, a.v, b.v)};
+  return lanes(_mm512_dpbusd_epi32(bits(sum), bits(a), bits(b)));
 }
 #endif
 

@@ -10,7 +10,7 @@
 namespace fathom::cpu::FATHOM_CPU_ISA {
 
 // Rows of one call: their values of a group and their sums stay in a first-level cache.
-constexpr int64_t kPackedRows = 64;
+constexpr int64_t kPackedRows = 128;
 constexpr int kStripVectors = kStripOutputs / kWidth;
 // Tiles of rows by vectors of outputs whose sums stay in registers.
 constexpr int kPackedTileRows = FATHOM_CPU_BITS == 512 ? 8 : 4;
@@ -45,56 +45,92 @@ static inline RowsGroup<Format, R> rows_group(const QuantisedRows& x, const Pack
   return rows;
 }
 
+// What to bring into the first-level cache while a tile computes: its share of a later chunk. The
+// processor's own prefetching ends at each page.
+constexpr int64_t kLineBytes = 64;
+struct Ahead {
+  const uint8_t* begin;
+  int64_t a_tile;  // bytes
+  int64_t a_step;
+};
+
+static inline Ahead ahead_of(const uint8_t* chunk, const PackedShape& shape, int64_t rows) {
+  constexpr int64_t kDistance = 4096;  // bytes, about what comes from memory in its latency
+  const int64_t chunks = ceil_div(kDistance, shape.chunk_bytes);
+  const int64_t a_tile = shape.chunk_bytes / ceil_div(rows, kPackedTileRows);
+  return {chunk + chunks * shape.chunk_bytes, a_tile, a_tile / shape.group_steps};
+}
+
+// Steps [begin, end) of a group, at least one, added to the sums of R rows with V vectors of
+// outputs. GCC 12 copies every sum twice a step in a loop that tests before its first.
+template <typename Format, int R, int V>
+[[gnu::always_inline]] static inline void add_steps(const RowsGroup<Format, R>& x,
+                                                    const uint8_t* weights, int64_t begin,
+                                                    int64_t end, Ahead ahead, Ints (&sums)[R][V]) {
+  int64_t step = begin;
+  do {
+    __builtin_prefetch(ahead.begin + step * ahead.a_step);
+    __builtin_prefetch(ahead.begin + step * ahead.a_step + kLineBytes);
+    decltype(Format::step_weights(weights)) w[V];
+    unrolled<V>([&](auto v) __attribute__((always_inline)) {
+      w[v.value] = Format::step_weights(weights + step * kStepBytes + v.value * kWidth * 4);
+    });
+    unrolled<R>([&](auto r) __attribute__((always_inline)) {
+      const auto values = Format::step_values(x.values[r.value] + step * Format::kStep);
+      unrolled<V>([&](auto v) __attribute__((always_inline)) {
+        sums[r.value][v.value] = Format::add_step(sums[r.value][v.value], w[v.value], values);
+      });
+    });
+  } while (++step < end);
+}
+
 // Adds a group's products of R rows with V vectors of outputs, from the strip's `vector`th on.
 template <typename Format, int R, int V>
-static inline void packed_tile(const RowsGroup<Format, R>& x, const uint8_t* chunk, int64_t steps,
-                               int vector, float (*totals)[kStripOutputs]) {
+[[gnu::noinline]] static void packed_tile(const RowsGroup<Format, R>& x, const uint8_t* chunk,
+                                          int64_t steps, int vector, Ahead ahead,
+                                          float (*totals)[kStripOutputs]) {
   Ints sums[R][V];
-  for (int r = 0; r < R; ++r) {
-    for (int v = 0; v < V; ++v) sums[r][v] = broadcast_int(x.biases[r]);
-  }
+  unrolled<R * V>([&](auto i) __attribute__((always_inline)) {
+    sums[i.value / V][i.value % V] = broadcast_int(x.biases[i.value / V]);
+  });
   const uint8_t* weights = chunk + vector * kWidth * 4;
-  for (int64_t begin = 0; begin < steps; begin += Format::kMostSteps) {
-    const int64_t end = min_of(steps, begin + Format::kMostSteps);
-    Ints part[R][V];
-    for (int r = 0; r < R; ++r) {
-      for (int v = 0; v < V; ++v) part[r][v] = broadcast_int(0);
-    }
-    for (int64_t step = begin; step < end; ++step) {
-      decltype(Format::step_weights(weights)) w[V];
-      for (int v = 0; v < V; ++v) {
-        w[v] = Format::step_weights(weights + step * kStepBytes + v * kWidth * 4);
-      }
-      for (int r = 0; r < R; ++r) {
-        const auto values = Format::step_values(x.values[r] + step * Format::kStep);
-        for (int v = 0; v < V; ++v) part[r][v] = Format::add_step(part[r][v], w[v], values);
-      }
-    }
-    for (int r = 0; r < R; ++r) {
-      for (int v = 0; v < V; ++v) sums[r][v] = Format::flush(sums[r][v], part[r][v]);
+  if constexpr (Format::kMostSteps * Format::kStep >= kMostGroupColumns) {
+    add_steps<Format, R, V>(x, weights, 0, steps, ahead, sums);
+  } else {
+    for (int64_t begin = 0; begin < steps; begin += Format::kMostSteps) {
+      Ints part[R][V];
+      unrolled<R * V>([&](auto i) __attribute__((always_inline)) {
+        part[i.value / V][i.value % V] = broadcast_int(0);
+      });
+      const int64_t end = min_of(steps, begin + Format::kMostSteps);
+      add_steps<Format, R, V>(x, weights, begin, end, ahead, part);
+      unrolled<R * V>([&](auto i) __attribute__((always_inline)) {
+        Ints& sum = sums[i.value / V][i.value % V];
+        sum = Format::flush(sum, part[i.value / V][i.value % V]);
+      });
     }
   }
   const uint8_t* scales = chunk + steps * kStepBytes + vector * kWidth * Format::kScaleBytes;
-  for (int v = 0; v < V; ++v) {
-    const Vec scale = Format::scales(scales + v * kWidth * Format::kScaleBytes);
-    for (int r = 0; r < R; ++r) {
-      float* total = totals[r] + (vector + v) * kWidth;
+  unrolled<V>([&](auto v) __attribute__((always_inline)) {
+    const Vec scale = Format::scales(scales + v.value * kWidth * Format::kScaleBytes);
+    unrolled<R>([&](auto r) __attribute__((always_inline)) {
+      float* total = totals[r.value] + (vector + v.value) * kWidth;
       // Scales first: the sum times one of them alone may be too large for a float.
-      const Vec both = mul(scale, broadcast(x.scales[r]));
-      store(total, fma(to_floats(sums[r][v]), both, load(total)));
-    }
-  }
+      const Vec both = mul(scale, broadcast(x.scales[r.value]));
+      store(total, fma(to_floats(sums[r.value][v.value]), both, load(total)));
+    });
+  });
 }
 
 template <typename Format, int R>
 static inline void packed_rows(const QuantisedRows& x, const PackedShape& shape,
                                const QuantisedShape& parts, int64_t group, const uint8_t* chunk,
-                               float (*totals)[kStripOutputs]) {
+                               float (*totals)[kStripOutputs], Ahead ahead) {
   constexpr int V = R == 1 ? kSingleRowVectors : kPackedTileVectors;
   const auto rows = rows_group<Format, R>(x, shape, parts, group);
   const int64_t steps = steps_of(shape, group);
   for (int vector = 0; vector < kStripVectors; vector += V) {
-    packed_tile<Format, R, V>(rows, chunk, steps, vector, totals);
+    packed_tile<Format, R, V>(rows, chunk, steps, vector, ahead, totals);
   }
 }
 
@@ -106,11 +142,13 @@ static void packed_strip(const QuantisedRows& x, const PackedShape& shape, const
   const QuantisedShape parts = quantised_shape<Format>(shape);
   for (int64_t group = 0; group < shape.groups; ++group) {
     const uint8_t* chunk = strip + group * shape.chunk_bytes;
+    Ahead ahead = ahead_of(chunk, shape, x.count);
     for (int64_t r = 0; r < x.count;) {
       const int64_t rest = x.count - r;
       const auto run = [&](auto rows) {
         constexpr int R = decltype(rows)::value;
-        packed_rows<Format, R>(x.from(r, R), shape, parts, group, chunk, sums.at + r);
+        packed_rows<Format, R>(x.from(r, R), shape, parts, group, chunk, sums.at + r, ahead);
+        ahead.begin += ahead.a_tile;
         r += R;
       };
       if (kPackedTileRows == 8 && rest >= 8) {

@@ -8,6 +8,8 @@
 // load_i8, load_i4, round_to_int, power_of_two, zero_where_less.
 #pragma once
 
+#include <utility>
+
 #if FATHOM_CPU_BITS == 512
 #include "backends/cpu/native/vec_512.h"
 #elif FATHOM_CPU_BITS == 256
@@ -27,6 +29,15 @@ static inline int64_t max_of(int64_t a, int64_t b) {
 static inline int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
+// body(I) for each I in [0, N), each a constant: arrays that are only used so stay in registers.
+template <int N, typename Body>
+[[gnu::always_inline]] static inline void unrolled(const Body& body) {
+  [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) {
+    (body(std::integral_constant<int, I>{}), ...);
+  }
+  (std::make_integer_sequence<int, N>{});
+}
+
 // `count` floats, padded to whole vectors.
 static inline int64_t padded(int64_t count) {
   return ceil_div(count, kWidth) * kWidth;
