@@ -1,5 +1,9 @@
 #include "backends/cpu/kernel_sets.h"
 
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
 #include <string_view>
 
 #include "backends/cpu/native/kernel_sets.h"
@@ -21,6 +25,15 @@ bool has_avx512() {
 bool has_vnni() {
   return __builtin_cpu_supports("avx512vnni");
 }
+#elif defined(__aarch64__)
+bool has_dot_products() {
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+}
+
+bool has_i8mm_and_bf16() {
+  constexpr unsigned long kBoth = HWCAP2_I8MM | HWCAP2_BF16;
+  return (getauxval(AT_HWCAP2) & kBoth) == kBoth;
+}
 #endif
 
 }  // namespace
@@ -31,6 +44,9 @@ std::vector<const KernelSet*> native_kernels() {
   if (has_avx2()) sets.push_back(&avx2::kernels());
   if (has_avx2() && has_avx512()) sets.push_back(&avx512::kernels());
   if (has_avx2() && has_avx512() && has_vnni()) sets.push_back(&avx512_vnni::kernels());
+#elif defined(__aarch64__)
+  if (has_dot_products()) sets.push_back(&neon_dot::kernels());
+  if (has_dot_products() && has_i8mm_and_bf16()) sets.push_back(&neon_i8mm::kernels());
 #endif
   return sets;
 }

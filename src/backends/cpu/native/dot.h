@@ -37,6 +37,13 @@ struct Sums {
   Vec at[R][C];
 };
 
+// For aarch64 GCC only keeps a tile's sums in registers if it is told to unroll the loops over it.
+#if defined(__aarch64__)
+#define FATHOM_UNROLL_TILE _Pragma("GCC unroll 16")
+#else
+#define FATHOM_UNROLL_TILE
+#endif
+
 // sums += x[r] . w[c] over `count` columns: w rows lie `stride` elements apart, and each is
 // multiplied by its own of `scales` where the format has any.
 template <typename Format, int R, int C>
@@ -45,19 +52,24 @@ static inline void dot_run(const float* const* x, typename Format::Pointer w, in
   int64_t k = 0;
   for (; k + kWidth <= count; k += kWidth) {
     Vec weights[C];
+    FATHOM_UNROLL_TILE
     for (int c = 0; c < C; ++c) {
       weights[c] = Format::read(w + c * stride + k);
       if constexpr (Format::kScaled) weights[c] = mul(weights[c], scales[c]);
     }
+    FATHOM_UNROLL_TILE
     for (int r = 0; r < R; ++r) {
       const Vec value = load(x[r] + k);
+      FATHOM_UNROLL_TILE
       for (int c = 0; c < C; ++c) sums.at[r][c] = fma(value, weights[c], sums.at[r][c]);
     }
   }
   if (k == count) return;
+  FATHOM_UNROLL_TILE
   for (int c = 0; c < C; ++c) {
     Vec weight = Format::read_first(w + c * stride + k, count - k);
     if constexpr (Format::kScaled) weight = mul(weight, scales[c]);
+    FATHOM_UNROLL_TILE
     for (int r = 0; r < R; ++r) {
       sums.at[r][c] = fma(load_first(x[r] + k, count - k), weight, sums.at[r][c]);
     }

@@ -1,9 +1,12 @@
-// Integer vectors for packed weights; x86-64 always has SSE2's multiplication of pairs.
+// Integer vectors for packed weights; x86-64 always has SSE2's multiplication of pairs, and aarch64
+// NEON.
 #pragma once
 
 #include "backends/cpu/native/vec.h"
 #if defined(__SSE2__)
 #include <emmintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
@@ -53,12 +56,20 @@ static inline Ints multiply_pairs(Ints a, Ints b) {
   memcpy(&y, &b, sizeof(y));
   const __m128i sums = _mm_madd_epi16(x, y);
   return load_ints(&sums);
+#elif defined(__aarch64__)
+  const int16x8_t x = vreinterpretq_s16_s32(int32x4_t(a));
+  const int16x8_t y = vreinterpretq_s16_s32(int32x4_t(b));
+  const int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(y));
+  return Ints(vpaddq_s32(low, vmull_high_s16(x, y)));
 #else
   return (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
 #endif
 }
 
 static inline Vec load_f16(const uint8_t* p) {
+#if defined(__aarch64__)
+  return {vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p)))};
+#else
   uint16_t halves[kWidth];
   memcpy(halves, p, sizeof(halves));
   Ints magnitudes, signs;
@@ -71,6 +82,7 @@ static inline Vec load_f16(const uint8_t* p) {
   Ints bits;
   memcpy(&bits, &value.v, sizeof(bits));
   return as_floats(bits | signs);
+#endif
 }
 
 }  // namespace fathom::cpu::FATHOM_CPU_ISA

@@ -20,6 +20,14 @@ namespace avx512_vnni {
 const KernelSet& kernels();
 }
 
+// aarch64 with products of signed bytes, and with those of unsigned by signed ones and of bf16.
+namespace neon_dot {
+const KernelSet& kernels();
+}
+namespace neon_i8mm {
+const KernelSet& kernels();
+}
+
 // AVX-512 in plain loops: linked into the tests only (avx512_emulation.h).
 namespace avx512_emulated {
 const KernelSet& kernels();

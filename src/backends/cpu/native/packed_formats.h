@@ -6,6 +6,8 @@
 #include "backends/cpu/native/ints_512.h"
 #elif FATHOM_CPU_BITS == 256
 #include "backends/cpu/native/ints_256.h"
+#elif defined(__ARM_FEATURE_DOTPROD)
+#include "backends/cpu/native/ints_neon.h"
 #else
 #include "backends/cpu/native/ints_128.h"
 #endif
@@ -16,12 +18,14 @@ namespace fathom::cpu::FATHOM_CPU_ISA {
 // A Dot multiplies each lane's 4 unsigned bytes with the same 4 values of x:
 //   Value    how x is stored, its 4 values a step at places kPlace
 //   Sums     grow by add() at most kMostAdds times before flush() takes them into 32-bit sums
+//   kTaken   what weights() takes off each weight
 
 // By 16-bit pairs.
 struct PairDot {
   using Value = int16_t;
   static constexpr int kPlace[4] = {0, 2, 1, 3};
   static constexpr int64_t kMostAdds = kMostGroupColumns;
+  static constexpr int32_t kTaken = 0;
   struct Weights {
     Ints even, odd;
   };
@@ -57,6 +61,7 @@ struct HalvesDot {
   using Values = Ints;
   static constexpr int kPlace[4] = {0, 1, 2, 3};
   static constexpr int64_t kMostAdds = 8;
+  static constexpr int32_t kTaken = 0;
   static Weights weights(Ints bytes) { return bytes; }
   static Values values(const Value* x) { return broadcast_bytes(x); }
   static Ints add(Ints sums, Weights w, Values x) { return add_halves(sums, multiply_bytes(w, x)); }
@@ -66,20 +71,33 @@ struct HalvesDot {
 };
 #endif
 
-#if FATHOM_CPU_VNNI
-struct VnniDot {
+#if FATHOM_CPU_VNNI || defined(__ARM_FEATURE_DOTPROD)
+// By four bytes at once.
+struct BytesDot {
   using Value = int8_t;
   using Weights = Ints;
   using Values = Ints;
   static constexpr int kPlace[4] = {0, 1, 2, 3};
   static constexpr int64_t kMostAdds = kMostGroupColumns;
+  static constexpr int32_t kTaken = 0;
   static Weights weights(Ints bytes) { return bytes; }
   static Values values(const Value* x) { return broadcast_bytes(x); }
   static Ints add(Ints sums, Weights w, Values x) { return add_products(sums, w, x); }
   static Ints flush(Ints total, Ints sums) { return sum_of(total, sums); }
 };
-using I8Dot = VnniDot;
-using I4Dot = VnniDot;
+#endif
+
+#if FATHOM_CPU_VNNI || defined(__ARM_FEATURE_MATMUL_INT8)
+using I8Dot = BytesDot;
+using I4Dot = BytesDot;
+#elif defined(__ARM_FEATURE_DOTPROD)
+// Where both bytes of a product are signed; weights of 4 bits are alike as either.
+struct SignedBytesDot : BytesDot {
+  static constexpr int32_t kTaken = 128;
+  static Weights weights(Ints bytes) { return to_signed_bytes(bytes); }
+};
+using I8Dot = SignedBytesDot;
+using I4Dot = BytesDot;
 #elif FATHOM_CPU_BITS > 128
 using I8Dot = PairDot;
 using I4Dot = HalvesDot;
@@ -90,7 +108,7 @@ using I4Dot = PairDot;
 
 struct PackedI8 : I8Dot {
   static constexpr int64_t kStep = 4;  // columns
-  static constexpr int32_t kBias = 128;
+  static constexpr int32_t kBias = 128 - kTaken;
   static constexpr int64_t kMostSteps = kMostAdds;
   static constexpr int64_t kScaleBytes = sizeof(float);
   static Weights step_weights(const uint8_t* p) { return weights(load_ints(p)); }
@@ -101,7 +119,7 @@ struct PackedI8 : I8Dot {
 
 struct PackedI4 : I4Dot {
   static constexpr int64_t kStep = 8;
-  static constexpr int32_t kBias = 8;
+  static constexpr int32_t kBias = 8 - kTaken;
   static constexpr int64_t kMostSteps = kMostAdds / 2;
   static constexpr int64_t kScaleBytes = sizeof(uint16_t);
   struct StepWeights {

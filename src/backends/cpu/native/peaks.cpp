@@ -2,6 +2,9 @@
 // independent sums to hide an instruction's latency.
 #include "backends/cpu/native/kernels.h"
 #include "backends/cpu/native/vec.h"
+#if defined(__ARM_FEATURE_DOTPROD)
+#include <arm_neon.h>
+#endif
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 namespace {
@@ -79,6 +82,29 @@ int64_t multiply_int8(int64_t rounds) {
   return rounds * kSums * 32 * 2;
 }
 
+#elif defined(__ARM_FEATURE_MATMUL_INT8)
+
+// Each instruction multiplies a matrix of 2 x 8 bytes with one of 8 x 2.
+int64_t multiply_int8(int64_t rounds) {
+  uint8x16_t a = vdupq_n_u8(3);
+  int8x16_t b = vdupq_n_s8(5);
+  keep(a);
+  keep(b);
+  repeat(rounds, vdupq_n_s32(0), [&](int32x4_t sum) { return vusmmlaq_s32(sum, a, b); });
+  return rounds * kSums * 32 * 2;
+}
+
+#elif defined(__ARM_FEATURE_DOTPROD)
+
+int64_t multiply_int8(int64_t rounds) {
+  int8x16_t a = vdupq_n_s8(3);
+  int8x16_t b = vdupq_n_s8(5);
+  keep(a);
+  keep(b);
+  repeat(rounds, vdupq_n_s32(0), [&](int32x4_t sum) { return vdotq_s32(sum, a, b); });
+  return rounds * kSums * 16 * 2;
+}
+
 #else
 
 int64_t multiply_int8(int64_t) {
@@ -96,6 +122,17 @@ int64_t multiply_bf16(int64_t rounds) {
   repeat(rounds, _mm512_setzero_ps(),
          [&](__m512 sum) { return _mm512_dpbf16_ps(sum, ones, ones); });
   return rounds * kSums * 32 * 2;
+}
+
+#elif defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+
+// Each instruction multiplies a matrix of 2 x 4 numbers with one of 4 x 2.
+int64_t multiply_bf16(int64_t rounds) {
+  uint16x8_t bits = vdupq_n_u16(0x3f80);
+  keep(bits);
+  const bfloat16x8_t ones = vreinterpretq_bf16_u16(bits);
+  repeat(rounds, vdupq_n_f32(0), [&](float32x4_t sum) { return vbfmmlaq_f32(sum, ones, ones); });
+  return rounds * kSums * 16 * 2;
 }
 
 #else

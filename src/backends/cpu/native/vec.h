@@ -3,9 +3,9 @@
 // vectors. Nothing here or in the kernels may use an inline function of a shared namespace: the
 // linker would keep one copy of it, maybe one with instructions this processor lacks.
 //
-// Each vec_*.h gives the same names: Vec, kWidth, load, load_first, store, store_first, broadcast,
-// add, sub, mul, div, fma, maximum, reduce_add, reduce_max, load_bf16, load_fp8, kFp8Factor,
-// load_i8, load_i4, round_to_int, power_of_two, zero_where_less.
+// Each vec_*.h, vec_128.h with a loads_*.h, gives the same names: Vec, kWidth, load, load_first,
+// store, store_first, broadcast, add, sub, mul, div, fma, maximum, reduce_add, reduce_max,
+// load_bf16, load_fp8, kFp8Factor, load_i8, load_i4, round_to_int, power_of_two, zero_where_less.
 #pragma once
 
 #include <utility>
@@ -14,8 +14,10 @@
 #include "backends/cpu/native/vec_512.h"
 #elif FATHOM_CPU_BITS == 256
 #include "backends/cpu/native/vec_256.h"
+#elif defined(__aarch64__)
+#include "backends/cpu/native/loads_neon.h"
 #else
-#include "backends/cpu/native/vec_128.h"
+#include "backends/cpu/native/loads_128.h"
 #endif
 
 namespace fathom::cpu::FATHOM_CPU_ISA {

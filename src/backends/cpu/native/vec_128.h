@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <cstring>
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 
@@ -13,8 +16,12 @@ struct Vec {
   Floats v;
 };
 constexpr int kWidth = 4;
-// Largest tile of dot products whose sums stay in 16 registers.
+// Largest tile of dot products whose sums stay in the registers: 32 or at least 16.
+#if defined(__aarch64__)
+constexpr int kTileColumns = 6;
+#else
 constexpr int kTileColumns = 3;
+#endif
 
 static inline Vec load(const float* p) {
   Vec a;
@@ -56,7 +63,9 @@ static inline Vec div(Vec a, Vec b) {
 }
 // a * b + c: rounded once where the processor does that in one instruction.
 static inline Vec fma(Vec a, Vec b, Vec c) {
-#ifdef __FP_FAST_FMAF
+#if defined(__aarch64__)
+  return {vfmaq_f32(c.v, a.v, b.v)};
+#elif defined(__FP_FAST_FMAF)
   Vec result;
   for (int i = 0; i < kWidth; ++i) result.v[i] = __builtin_fmaf(a.v[i], b.v[i], c.v[i]);
   return result;
@@ -86,40 +95,6 @@ static inline Vec as_floats(Ints bits) {
   Vec a;
   memcpy(&a.v, &bits, sizeof(bits));
   return a;
-}
-
-static inline Vec load_bf16(const uint16_t* p) {
-  Ints bits;
-  for (int i = 0; i < kWidth; ++i) bits[i] = static_cast<int32_t>(uint32_t{p[i]} << 16);
-  return as_floats(bits);
-}
-
-static inline Vec load_i8(const int8_t* p) {
-  Vec a;
-  for (int i = 0; i < kWidth; ++i) a.v[i] = p[i];
-  return a;
-}
-// Two a byte, the even one in the low half, each less 8.
-static inline Vec load_i4(const uint8_t* p) {
-  Vec a;
-  for (int i = 0; i < kWidth; ++i) {
-    a.v[i] = static_cast<float>(((p[i / 2] >> (i % 2 * 4)) & 15) - 8);
-  }
-  return a;
-}
-
-// E4M3 shifted into the fields of a float reads as its value / 2^120, subnormal numbers too.
-constexpr float kFp8Factor = 1.0f;
-static inline Vec load_fp8(const uint8_t* p) {
-  Ints codes;
-  for (int i = 0; i < kWidth; ++i) codes[i] = static_cast<int8_t>(p[i]);
-  const Ints magnitude = (codes & 0x7f) << 20;
-  const Vec value = mul(as_floats(magnitude), broadcast(0x1p120f));
-  const Ints nan = ((codes & 0x7f) == 0x7f) & 0x7fc00000;
-  const Ints sign = codes & static_cast<int32_t>(0x80000000);
-  Ints bits;
-  memcpy(&bits, &value.v, sizeof(bits));
-  return as_floats(bits | nan | sign);
 }
 
 // Exact for |a| < 2^22, where adding this leaves no bits for a fraction.
