@@ -22,7 +22,7 @@ json base_config() {
           {"eos_token_id", 1},
           {"first_k_dense_replace", 1},
           {"hidden_act", "silu"},
-          {"max_position_embeddings", 8192},
+          {"max_position_embeddings", 20480},
           {"moe_layer_freq", 1},
           {"n_shared_experts", 1},
           {"norm_topk_prob", true},

@@ -11,21 +11,31 @@ static inline void combine_tile(const Rows& p, Panel panel, int64_t begin, int64
                                 int64_t stride) {
   Sums<R, C> tile;
   const float* factors[R];
-  for (int r = 0; r < R; ++r) {
-    factors[r] = p[r];
-    for (int c = 0; c < C; ++c) tile.at[r][c] = load(sums + r * stride + c * kWidth);
-  }
+  unrolled<R>([&](auto r) __attribute__((always_inline)) {
+    factors[r.value] = p[r.value];
+    unrolled<C>([&](auto c) __attribute__((always_inline)) {
+      tile.at[r.value][c.value] = load(sums + r.value * stride + c.value * kWidth);
+    });
+  });
   for (int64_t i = begin; i < end; ++i) {
     Vec values[C];
-    for (int c = 0; c < C; ++c) values[c] = load(panel.data + i * panel.stride + c * kWidth);
-    for (int r = 0; r < R; ++r) {
-      const Vec factor = broadcast(factors[r][i]);
-      for (int c = 0; c < C; ++c) tile.at[r][c] = fma(factor, values[c], tile.at[r][c]);
-    }
+    unrolled<C>([&](auto c) __attribute__((always_inline)) {
+      values[c.value] = load(panel.data + i * panel.stride + c.value * kWidth);
+      hold(values[c.value]);
+    });
+    unrolled<R>([&](auto r) __attribute__((always_inline)) {
+      Vec factor = broadcast(factors[r.value][i]);
+      hold(factor);
+      unrolled<C>([&](auto c) __attribute__((always_inline)) {
+        Vec& sum = tile.at[r.value][c.value];
+        sum = fma(factor, values[c.value], sum);
+      });
+    });
   }
-  for (int r = 0; r < R; ++r) {
-    for (int c = 0; c < C; ++c) store(sums + r * stride + c * kWidth, tile.at[r][c]);
-  }
+  unrolled<R * C>([&](auto i) {
+    constexpr int r = i.value / C, c = i.value % C;
+    store(sums + r * stride + c * kWidth, tile.at[r][c]);
+  });
 }
 
 // Columns are whole vectors: `columns` of sums and panel, a multiple of kWidth.

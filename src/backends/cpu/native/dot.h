@@ -30,71 +30,70 @@ struct Output {
   Output from(int64_t row, int64_t column) const { return {data + row * stride + column, stride}; }
 };
 
-constexpr int kTileRows = 4;
+constexpr int kTileRows = FATHOM_CPU_BITS == 512 ? 8 : 4;
 
 template <int R, int C>
 struct Sums {
   Vec at[R][C];
 };
 
-// For aarch64 GCC only keeps a tile's sums in registers if it is told to unroll the loops over it.
-#if defined(__aarch64__)
-#define FATHOM_UNROLL_TILE _Pragma("GCC unroll 16")
-#else
-#define FATHOM_UNROLL_TILE
-#endif
-
 // sums += x[r] . w[c] over `count` columns: w rows lie `stride` elements apart, and each is
 // multiplied by its own of `scales` where the format has any.
 template <typename Format, int R, int C>
-static inline void dot_run(const float* const* x, typename Format::Pointer w, int64_t stride,
-                           const Vec* scales, int64_t count, Sums<R, C>& sums) {
+[[gnu::always_inline]] static inline void dot_run(const float* const* x, typename Format::Pointer w,
+                                                  int64_t stride, const Vec* scales, int64_t count,
+                                                  Sums<R, C>& sums) {
+  const auto add = [&](auto row, auto weight) __attribute__((always_inline)) {
+    Vec weights[C];
+    unrolled<C>([&](auto c) __attribute__((always_inline)) {
+      weights[c.value] = weight(w + c.value * stride);
+      if constexpr (Format::kScaled) weights[c.value] = mul(weights[c.value], scales[c.value]);
+    });
+    unrolled<R>([&](auto r) __attribute__((always_inline)) {
+      Vec value = row(x[r.value]);
+      hold(value);
+      unrolled<C>([&](auto c) __attribute__((always_inline)) {
+        Vec& sum = sums.at[r.value][c.value];
+        sum = fma(value, weights[c.value], sum);
+      });
+    });
+  };
   int64_t k = 0;
   for (; k + kWidth <= count; k += kWidth) {
-    Vec weights[C];
-    FATHOM_UNROLL_TILE
-    for (int c = 0; c < C; ++c) {
-      weights[c] = Format::read(w + c * stride + k);
-      if constexpr (Format::kScaled) weights[c] = mul(weights[c], scales[c]);
-    }
-    FATHOM_UNROLL_TILE
-    for (int r = 0; r < R; ++r) {
-      const Vec value = load(x[r] + k);
-      FATHOM_UNROLL_TILE
-      for (int c = 0; c < C; ++c) sums.at[r][c] = fma(value, weights[c], sums.at[r][c]);
-    }
+    add([&](const float* row) { return load(row + k); },
+        [&](auto weights) { return Format::read(weights + k); });
   }
   if (k == count) return;
-  FATHOM_UNROLL_TILE
-  for (int c = 0; c < C; ++c) {
-    Vec weight = Format::read_first(w + c * stride + k, count - k);
-    if constexpr (Format::kScaled) weight = mul(weight, scales[c]);
-    FATHOM_UNROLL_TILE
-    for (int r = 0; r < R; ++r) {
-      sums.at[r][c] = fma(load_first(x[r] + k, count - k), weight, sums.at[r][c]);
-    }
-  }
+  add([&](const float* row) { return load_first(row + k, count - k); },
+      [&](auto weights) { return Format::read_first(weights + k, count - k); });
 }
 
 // Dots of R rows with C weight rows from `column` on, read where they lie.
 template <typename Format, int R, int C>
 static inline void dot_tile(const Rows& x, const fathom_weight& w, int64_t column, Output out) {
   Sums<R, C> sums;
-  for (int r = 0; r < R; ++r) {
-    for (int c = 0; c < C; ++c) sums.at[r][c] = broadcast(0.0f);
-  }
+  unrolled<R * C>([&](auto i) { sums.at[i.value / C][i.value % C] = broadcast(0.0f); });
   const auto data = weight_row<Format>(w, column);
+  const float* scale_rows[C];
+  for (int c = 0; c < C; ++c) scale_rows[c] = scale_row<Format>(w, column + c);
   const int64_t run = scale_run<Format>(w);
   for (int64_t from = 0; from < w.k; from += run) {
     const float* values[R];
     Vec scales[C];
     for (int r = 0; r < R; ++r) values[r] = x[r] + from;
-    for (int c = 0; c < C; ++c) scales[c] = scales_at<Format>(w, column + c, from);
-    dot_run<Format, R, C>(values, data + from, w.k, scales, min_of(run, w.k - from), sums);
+    unrolled<C>([&](auto c) __attribute__((always_inline)) {
+      scales[c.value] = scales_at<Format>(w, scale_rows[c.value], from);
+    });
+    const int64_t count = min_of(run, w.k - from);
+    // The next tile's rows, most likely: too many streams for the processor to follow by itself.
+    for (int c = 0; c < C; ++c) prefetch(data + ((C + c) * w.k + from), count);
+    spread_nan<Format>(data + from, C, w.k, count, scales);
+    dot_run<Format, R, C>(values, data + from, w.k, scales, count, sums);
   }
-  for (int r = 0; r < R; ++r) {
-    for (int c = 0; c < C; ++c) out.data[r * out.stride + c] = reduce_add(sums.at[r][c]);
-  }
+  unrolled<R * C>([&](auto i) {
+    constexpr int r = i.value / C, c = i.value % C;
+    out.data[r * out.stride + c] = reduce_add(sums.at[r][c]);
+  });
 }
 
 // A panel: F32 rows `stride` apart, each padded with zeros to whole vectors.
@@ -120,22 +119,20 @@ template <int R, int C>
 static inline void panel_tile(const Rows& x, Panel panel, int64_t count, Part part, Output out) {
   Sums<R, C> sums;
   const float* values[R];
-  for (int r = 0; r < R; ++r) {
-    values[r] = x[r];
-    for (int c = 0; c < C; ++c) {
-      sums.at[r][c] = part.first ? broadcast(0.0f) : load(part.sums + r * part.stride + c * kWidth);
-    }
-  }
+  for (int r = 0; r < R; ++r) values[r] = x[r];
+  unrolled<R * C>([&](auto i) {
+    constexpr int r = i.value / C, c = i.value % C;
+    sums.at[r][c] = part.first ? broadcast(0.0f) : load(part.sums + r * part.stride + c * kWidth);
+  });
   dot_run<F32Format, R, C>(values, panel.data, panel.stride, nullptr, count, sums);
-  for (int r = 0; r < R; ++r) {
-    for (int c = 0; c < C; ++c) {
-      if (part.last) {
-        out.data[r * out.stride + c] = reduce_add(sums.at[r][c]);
-      } else {
-        store(part.sums + r * part.stride + c * kWidth, sums.at[r][c]);
-      }
+  unrolled<R * C>([&](auto i) {
+    constexpr int r = i.value / C, c = i.value % C;
+    if (part.last) {
+      out.data[r * out.stride + c] = reduce_add(sums.at[r][c]);
+    } else {
+      store(part.sums + r * part.stride + c * kWidth, sums.at[r][c]);
     }
-  }
+  });
 }
 
 template <int R>
@@ -159,19 +156,9 @@ static void dot_panel(const Rows& x, Panel panel, int64_t outputs, int64_t count
     const Rows rows = x.from(r, min_of(kTileRows, x.count - r));
     const Part at = part.from(r, 0);
     const Output to = out.from(r, 0);
-    switch (rows.count) {
-      case 1:
-        panel_rows<1>(rows, panel, outputs, count, at, to);
-        break;
-      case 2:
-        panel_rows<2>(rows, panel, outputs, count, at, to);
-        break;
-      case 3:
-        panel_rows<3>(rows, panel, outputs, count, at, to);
-        break;
-      default:
-        panel_rows<kTileRows>(rows, panel, outputs, count, at, to);
-    }
+    with_count<kTileRows>(rows.count, [&](auto count_of_rows) {
+      panel_rows<count_of_rows.value>(rows, panel, outputs, count, at, to);
+    });
   }
 }
 

@@ -41,19 +41,10 @@ static void gemm_direct(const Rows& x, const fathom_weight& w, int64_t begin, in
   for (int64_t r = 0; r < x.count; r += kTileRows) {
     const Rows rows = x.from(r, min_of(kTileRows, x.count - r));
     const Output to = out.from(r, 0);
-    switch (rows.count) {
-      case 1:
-        direct_rows<Format, 1, 8>(rows, w, begin, end, to);
-        break;
-      case 2:
-        direct_rows<Format, 2, 4>(rows, w, begin, end, to);
-        break;
-      case 3:
-        direct_rows<Format, 3, 4>(rows, w, begin, end, to);
-        break;
-      default:
-        direct_rows<Format, kTileRows, kTileColumns>(rows, w, begin, end, to);
-    }
+    with_count<kTileRows>(rows.count, [&](auto count) {
+      constexpr int R = decltype(count)::value;
+      direct_rows<Format, R, (R == 1 ? 8 : R < 4 ? 4 : kTileColumns)>(rows, w, begin, end, to);
+    });
   }
 }
 

@@ -25,18 +25,18 @@ static inline Vec load_i4(const uint8_t* p) {
   return a;
 }
 
-// E4M3 shifted into the fields of a float reads as its value / 2^120, subnormal numbers too.
+// E4M3 shifted into the fields of a float reads as its value / 2^120, subnormal numbers too. The
+// codes of NaN read as 480.
 constexpr float kFp8Factor = 1.0f;
 static inline Vec load_fp8(const uint8_t* p) {
   Ints codes;
   for (int i = 0; i < kWidth; ++i) codes[i] = static_cast<int8_t>(p[i]);
   const Ints magnitude = (codes & 0x7f) << 20;
   const Vec value = mul(as_floats(magnitude), broadcast(0x1p120f));
-  const Ints nan = ((codes & 0x7f) == 0x7f) & 0x7fc00000;
   const Ints sign = codes & static_cast<int32_t>(0x80000000);
   Ints bits;
   memcpy(&bits, &value.v, sizeof(bits));
-  return as_floats(bits | nan | sign);
+  return as_floats(bits | sign);
 }
 
 }  // namespace fathom::cpu::FATHOM_CPU_ISA

@@ -31,15 +31,13 @@ static inline Vec load_i4(const uint8_t* p) {
   return {vcvtq_f32_s32(vsubl_s16(vreinterpret_s16_u16(biased), vdup_n_s16(8)))};
 }
 
-// E4M3 shifted into the fields of a half float reads as its value / 2^8, subnormal numbers too.
+// E4M3 shifted into the fields of a half float reads as its value / 2^8, subnormal numbers too. The
+// codes of NaN read as 480.
 constexpr float kFp8Factor = 256.0f;
 static inline Vec load_fp8(const uint8_t* p) {
   // The sign is extended over bits 14 and 15; bit 14 is the half's top exponent bit.
   const int16x4_t codes = vget_low_s16(vshll_n_s8(load_four_bytes(p), 7));
-  const int16x4_t half = vbic_s16(codes, vdup_n_s16(0x4000));
-  // 0x7f carries into bit 14 when one is added, and no other code does: with that bit it is NaN.
-  const int16x4_t nan = vand_s16(vadd_s16(half, vdup_n_s16(0x80)), vdup_n_s16(0x4000));
-  return {vcvt_f32_f16(vreinterpret_f16_s16(vorr_s16(half, nan)))};
+  return {vcvt_f32_f16(vreinterpret_f16_s16(vbic_s16(codes, vdup_n_s16(0x4000))))};
 }
 
 }  // namespace fathom::cpu::FATHOM_CPU_ISA

@@ -144,22 +144,12 @@ static void packed_strip(const QuantisedRows& x, const PackedShape& shape, const
     const uint8_t* chunk = strip + group * shape.chunk_bytes;
     Ahead ahead = ahead_of(chunk, shape, x.count);
     for (int64_t r = 0; r < x.count;) {
-      const int64_t rest = x.count - r;
-      const auto run = [&](auto rows) {
+      with_count<kPackedTileRows>(min_of(kPackedTileRows, x.count - r), [&](auto rows) {
         constexpr int R = decltype(rows)::value;
         packed_rows<Format, R>(x.from(r, R), shape, parts, group, chunk, sums.at + r, ahead);
         ahead.begin += ahead.a_tile;
         r += R;
-      };
-      if (kPackedTileRows == 8 && rest >= 8) {
-        run(std::integral_constant<int, kPackedTileRows>{});
-      } else if (rest >= 4) {
-        run(std::integral_constant<int, 4>{});
-      } else if (rest >= 2) {
-        run(std::integral_constant<int, 2>{});
-      } else {
-        run(std::integral_constant<int, 1>{});
-      }
+      });
     }
   }
 }

@@ -40,6 +40,24 @@ template <int N, typename Body>
   (std::make_integer_sequence<int, N>{});
 }
 
+// Makes the compiler keep a loaded vector in a register: GCC would load it again for each use, and
+// tiles then wait for loads.
+[[gnu::always_inline]] static inline void hold(Vec& a) {
+#if FATHOM_CPU_BITS == 512
+  if constexpr (!__is_class(decltype(a.v))) asm("" : "+v"(a.v));  // unless it is emulated
+#else
+  (void)a;
+#endif
+}
+
+// Calls body(I) with I = count as a constant; `count` is in [1, N].
+template <int N, typename Body>
+static inline void with_count(int64_t count, const Body& body) {
+  unrolled<N>([&](auto i) {
+    if (count == i.value + 1) body(std::integral_constant<int, i.value + 1>{});
+  });
+}
+
 // `count` floats, padded to whole vectors.
 static inline int64_t padded(int64_t count) {
   return ceil_div(count, kWidth) * kWidth;

@@ -94,17 +94,14 @@ static inline Vec load_i4(const uint8_t* p) {
   return {_mm256_cvtepi32_ps(_mm256_sub_epi32(biased, _mm256_set1_epi32(8)))};
 }
 
-// E4M3 shifted into the fields of a half float reads as its value / 2^8, subnormal numbers too.
+// E4M3 shifted into the fields of a half float reads as its value / 2^8, subnormal numbers too. The
+// codes of NaN read as 480.
 constexpr float kFp8Factor = 256.0f;
 static inline Vec load_fp8(const uint8_t* p) {
   const __m128i codes = _mm_cvtepi8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
   // The sign was extended over bits 14 and 15; bit 14 is the half's top exponent bit.
-  const __m128i half =
-      _mm_and_si128(_mm_slli_epi16(codes, 7), _mm_set1_epi16(static_cast<int16_t>(0xbfff)));
-  // 0x7f carries into bit 14 when one is added, and no other code does: with that bit it is NaN.
-  const __m128i nan =
-      _mm_and_si128(_mm_add_epi16(half, _mm_set1_epi16(0x80)), _mm_set1_epi16(0x4000));
-  return {_mm256_cvtph_ps(_mm_or_si128(half, nan))};
+  return {_mm256_cvtph_ps(
+      _mm_and_si128(_mm_slli_epi16(codes, 7), _mm_set1_epi16(static_cast<int16_t>(0xbfff))))};
 }
 
 static inline Vec round_to_int(Vec a) {

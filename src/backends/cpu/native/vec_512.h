@@ -13,7 +13,7 @@ struct Vec {
 };
 constexpr int kWidth = 16;
 // Largest tile of dot products whose sums stay in the 32 registers.
-constexpr int kTileColumns = 6;
+constexpr int kTileColumns = 3;
 
 static inline __mmask16 first_lanes(int64_t count) {
   return static_cast<__mmask16>((1u << count) - 1);
@@ -95,17 +95,14 @@ static inline Vec load_i4(const uint8_t* p) {
   return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_sub_epi8(biased, _mm_set1_epi8(8))))};
 }
 
-// E4M3 shifted into the fields of a half float reads as its value / 2^8, subnormal numbers too.
+// E4M3 shifted into the fields of a half float reads as its value / 2^8, subnormal numbers too. The
+// codes of NaN read as 480.
 constexpr float kFp8Factor = 256.0f;
 static inline Vec load_fp8(const uint8_t* p) {
   const __m256i codes = _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   // The sign was extended over bits 14 and 15; bit 14 is the half's top exponent bit.
-  const __m256i half = _mm256_and_si256(_mm256_slli_epi16(codes, 7),
-                                        _mm256_set1_epi16(static_cast<int16_t>(0xbfff)));
-  // 0x7f carries into bit 14 when one is added, and no other code does: with that bit it is NaN.
-  const __m256i nan =
-      _mm256_and_si256(_mm256_add_epi16(half, _mm256_set1_epi16(0x80)), _mm256_set1_epi16(0x4000));
-  return {_mm512_cvtph_ps(_mm256_or_si256(half, nan))};
+  return {_mm512_cvtph_ps(_mm256_and_si256(_mm256_slli_epi16(codes, 7),
+                                           _mm256_set1_epi16(static_cast<int16_t>(0xbfff))))};
 }
 
 static inline Vec round_to_int(Vec a) {

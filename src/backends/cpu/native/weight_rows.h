@@ -37,6 +37,28 @@ struct Fp8Format {
   using Pointer = const uint8_t*;
   static constexpr bool kScaled = true;
   static constexpr float kFactor = kFp8Factor;
+  // Whether any of `count` elements of each of `rows` rows, `stride` apart, is NaN.
+  static bool has_nan(Pointer p, int64_t rows, int64_t stride, int64_t count) {
+    // Of the codes without their sign, those of NaN alone carry into the top bit with one more.
+    constexpr int kAtOnce = 64;
+    typedef uint8_t Codes __attribute__((vector_size(kAtOnce)));
+    Codes carries = {};
+    uint8_t rest = 0;
+    for (int64_t r = 0; r < rows; ++r) {
+      const Pointer row = p + r * stride;
+      int64_t i = 0;
+      for (; i + kAtOnce <= count; i += kAtOnce) {
+        Codes codes;
+        memcpy(&codes, row + i, sizeof(codes));
+        carries |= (codes & 0x7f) + 1;
+      }
+      for (; i < count; ++i) rest |= static_cast<uint8_t>((row[i] & 0x7f) + 1);
+    }
+    uint64_t words[kAtOnce / sizeof(uint64_t)];
+    memcpy(words, &carries, sizeof(words));
+    for (const uint64_t word : words) rest |= (word & 0x8080808080808080) != 0 ? 0x80 : 0;
+    return (rest & 0x80) != 0;
+  }
   static Vec read(Pointer p) { return load_fp8(p); }
   static Vec read_first(Pointer p, int64_t count) { return read_padded<Fp8Format>(p, count); }
 };
@@ -101,25 +123,61 @@ static inline typename Format::Pointer weight_row(const fathom_weight& w, int64_
   return static_cast<typename Format::Pointer>(w.data) + row * w.k;
 }
 
-// Columns that share their scales in whole vectors: those of a scale block, or one vector where
-// blocks and vectors do not line up.
+// Columns taken at once, which share their scales in whole vectors: those of a scale block, or one
+// vector where blocks and vectors do not line up.
 template <typename Format>
 static inline int64_t scale_run(const fathom_weight& w) {
-  if (!Format::kScaled) return w.k;
+  constexpr int64_t kUnscaled = 128;
+  if (!Format::kScaled) return kUnscaled;
   return w.block_k % kWidth == 0 ? w.block_k : kWidth;
+}
+
+static inline const void* address(const void* p) {
+  return p;
+}
+static inline const void* address(I4Pointer p) {
+  return p.bytes();
+}
+
+// Brings `count` elements of a row into the first-level cache.
+template <typename Pointer>
+static inline void prefetch(Pointer p, int64_t count) {
+  constexpr int64_t kLineBytes = 64;
+  const auto* end = static_cast<const char*>(address(p + count));
+  for (auto* line = static_cast<const char*>(address(p)); line < end; line += kLineBytes) {
+    __builtin_prefetch(line);
+  }
+}
+
+// The scales of a row's blocks.
+template <typename Format>
+static inline const float* scale_row(const fathom_weight& w, int64_t row) {
+  return Format::kScaled ? w.scale + row / w.block_n * ceil_div(w.k, w.block_k) : nullptr;
 }
 
 // Scales of the vectors in the run of columns that begins at `column`.
 template <typename Format>
-static inline Vec scales_at(const fathom_weight& w, int64_t row, int64_t column) {
+static inline Vec scales_at(const fathom_weight& w, const float* scales, int64_t column) {
   if (!Format::kScaled) return broadcast(1.0f);
-  const float* scales = w.scale + row / w.block_n * ceil_div(w.k, w.block_k);
   if (w.block_k % kWidth == 0) return broadcast(scales[column / w.block_k] * Format::kFactor);
   float each[kWidth];
   for (int64_t i = 0; i < kWidth; ++i) {
     each[i] = scales[min_of(column + i, w.k - 1) / w.block_k] * Format::kFactor;
   }
   return load(each);
+}
+
+// Makes the scales of those of `rows` rows NaN that have a NaN among `count` elements from `p` on:
+// a row's result is then NaN, as it is with one such weight.
+template <typename Format>
+static inline void spread_nan(typename Format::Pointer p, int64_t rows, int64_t stride,
+                              int64_t count, Vec* scales) {
+  if constexpr (std::is_same_v<Format, Fp8Format>) {
+    if (__builtin_expect(!Format::has_nan(p, rows, stride, count), 1)) return;
+    for (int64_t r = 0; r < rows; ++r) {
+      if (Format::has_nan(p + r * stride, 1, 0, count)) scales[r] = broadcast(__builtin_nanf(""));
+    }
+  }
 }
 
 template <typename Format>
@@ -132,10 +190,12 @@ static inline Vec scaled(Vec value, Vec scale) {
 template <typename Format>
 static void read_row(const fathom_weight& w, int64_t row, int64_t begin, int64_t end, float* out) {
   const auto data = weight_row<Format>(w, row);
+  const float* scales = scale_row<Format>(w, row);
   const int64_t run = scale_run<Format>(w);
   for (int64_t from = begin; from < end;) {
     const int64_t to = min_of(end, (from / run + 1) * run);
-    const Vec scale = scales_at<Format>(w, row, from);
+    Vec scale = scales_at<Format>(w, scales, from);
+    spread_nan<Format>(data + from, 1, 0, to - from, &scale);
     int64_t i = from;
     for (; i + kWidth <= to; i += kWidth) {
       store(out + i - begin, scaled<Format>(Format::read(data + i), scale));
