@@ -197,6 +197,32 @@ inline Floats as_floats(const Ints& a) {
   return result;
 }
 
+inline Ints or_ints(const Ints& a, const Ints& b) {
+  return ints([&](int i) { return a.lane[i] | b.lane[i]; });
+}
+inline __m256i to_bf16(const Floats& a) {
+  alignas(32) uint16_t halves[kLanes];
+  for (int i = 0; i < kLanes; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, &a.lane[i], sizeof(bits));
+    halves[i] = static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+  }
+  return _mm256_load_si256(reinterpret_cast<const __m256i*>(halves));
+}
+// sum plus the two products of bf16 numbers, the second ones first.
+inline Floats add_bf16_products(const Floats& sum, const Ints& a, const Ints& b) {
+  const auto number = [](uint32_t bits) {
+    float value;
+    std::memcpy(&value, &bits, sizeof(value));
+    return value;
+  };
+  return floats([&](int i) {
+    const float second =
+        sum.lane[i] + number(a.lane[i] & 0xffff0000) * number(b.lane[i] & 0xffff0000);
+    return second + number(a.lane[i] << 16) * number(b.lane[i] << 16);
+  });
+}
+
 }  // namespace fathom::cpu::avx512_emulation
 
 // The compiler's own names, from here on.
@@ -204,6 +230,7 @@ inline Floats as_floats(const Ints& a) {
 #define __m512 FATHOM_EMULATE(Floats)
 #define __m512i FATHOM_EMULATE(Ints)
 #define __v16si FATHOM_EMULATE(Ints)
+#define __m512bh FATHOM_EMULATE(Ints)
 #define __mmask16 FATHOM_EMULATE(Mask)
 #define _mm512_loadu_ps FATHOM_EMULATE(load)
 #define _mm512_maskz_loadu_ps FATHOM_EMULATE(load_masked)
@@ -244,3 +271,6 @@ inline Floats as_floats(const Ints& a) {
 #define _mm512_maddubs_epi16 FATHOM_EMULATE(multiply_bytes)
 #define _mm512_dpbusd_epi32 FATHOM_EMULATE(add_products)
 #define _mm512_castsi512_ps FATHOM_EMULATE(as_floats)
+#define _mm512_or_si512 FATHOM_EMULATE(or_ints)
+#define _mm512_cvtneps_pbh FATHOM_EMULATE(to_bf16)
+#define _mm512_dpbf16_ps FATHOM_EMULATE(add_bf16_products)

@@ -43,7 +43,10 @@ std::vector<const KernelSet*> native_kernels() {
 #if defined(__x86_64__)
   if (has_avx2()) sets.push_back(&avx2::kernels());
   if (has_avx2() && has_avx512()) sets.push_back(&avx512::kernels());
-  if (has_avx2() && has_avx512() && has_vnni()) sets.push_back(&avx512_vnni::kernels());
+  if (has_avx2() && has_avx512() && has_vnni()) {
+    sets.push_back(&avx512_vnni::kernels());
+    if (__builtin_cpu_supports("avx512bf16")) sets.push_back(&avx512_bf16::kernels());
+  }
 #elif defined(__aarch64__)
   if (has_dot_products()) sets.push_back(&neon_dot::kernels());
   if (has_dot_products() && has_i8mm_and_bf16()) sets.push_back(&neon_i8mm::kernels());

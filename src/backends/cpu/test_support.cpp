@@ -18,6 +18,7 @@ std::vector<const KernelSet*> native_sets() {
 #ifdef FATHOM_CPU_TESTS_EMULATE_AVX512
   sets.push_back(&avx512_emulated::kernels());
   sets.push_back(&avx512_vnni_emulated::kernels());
+  sets.push_back(&avx512_bf16_emulated::kernels());
 #endif
   return sets;
 }

@@ -72,6 +72,25 @@ static inline Ints add_products(Ints sum, Ints a, Ints b) {
 }
 #endif
 
+#if FATHOM_CPU_BF16
+// To nearest, ties to even.
+static inline __m256i narrow_bf16(Vec a) {
+  return (__m256i)_mm512_cvtneps_pbh(a.v);
+}
+static inline void store_bf16(uint16_t* p, Vec a) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrow_bf16(a));
+}
+// Each lane: the two numbers, the first in its low half.
+static inline Ints pairs_of(Vec low, Vec high) {
+  const __m512i second = _mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow_bf16(high)), 16);
+  return lanes(_mm512_or_si512(_mm512_cvtepu16_epi32(narrow_bf16(low)), second));
+}
+// Each lane: sum plus its two products of bf16 numbers.
+static inline Vec add_bf16(Vec sum, Ints a, Ints b) {
+  return {_mm512_dpbf16_ps(sum.v, (__m512bh)a.v, (__m512bh)b.v)};
+}
+#endif
+
 static inline Vec load_f16(const uint8_t* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }

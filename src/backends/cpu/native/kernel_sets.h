@@ -20,6 +20,11 @@ namespace avx512_vnni {
 const KernelSet& kernels();
 }
 
+// The same with products of bf16 numbers, for attention.
+namespace avx512_bf16 {
+const KernelSet& kernels();
+}
+
 // aarch64 with products of signed bytes, and with those of unsigned by signed ones and of bf16.
 namespace neon_dot {
 const KernelSet& kernels();
@@ -33,6 +38,9 @@ namespace avx512_emulated {
 const KernelSet& kernels();
 }
 namespace avx512_vnni_emulated {
+const KernelSet& kernels();
+}
+namespace avx512_bf16_emulated {
 const KernelSet& kernels();
 }
 

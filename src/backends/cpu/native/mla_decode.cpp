@@ -3,7 +3,7 @@
 // go through in batches of a bounded size, so that the weights are read once a batch.
 #include "backends/cpu/native/gemm.h"
 #include "backends/cpu/native/kernels.h"
-#include "backends/cpu/native/mla_tiles.h"
+#include "backends/cpu/native/mla_bf16.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 namespace {
@@ -154,6 +154,24 @@ class Decode {
       for (int64_t j = 0; j < heads * layout_.latent_stride; ++j) to[j] = 0;
     }
     float* tile = queries_ + layout_.tiles + thread * layout_.tile_floats;
+    if (in_bf16(args_)) {
+      attend_in_bf16(run, begin, heads, tile, states);
+    } else {
+      attend_in_f32(run, begin, heads, tile, states);
+    }
+    for (int64_t i = 0; i < run.count; ++i) {
+      for (int64_t h = 0; h < heads; ++h) {
+        float* to = sum(run.place + i, begin + h);
+        const Vec total = broadcast(states[i][h].sum);
+        map(to, to, to, layout_.latent_stride, [&](Vec v, Vec) { return div(v, total); });
+      }
+    }
+  }
+
+  using States = Softmax (&)[kBatchQueries][kMostHeadsAtOnce];
+
+  void attend_in_f32(const Run& run, int64_t begin, int64_t heads, float* tile,
+                     States states) const {
     const int64_t width = int64_t{shape_.kv_lora_rank} + shape_.rope_dim;
     const int64_t end = run.sequence->context + run.first + run.count;
     for (int64_t from = 0; from < end; from += kTilePositions) {
@@ -163,13 +181,6 @@ class Decode {
         const int64_t visible = run.sequence->context + run.first + i + 1 - from;
         if (visible <= 0) continue;
         attend_tile(run.place + i, begin, heads, tile, min_of(visible, kTilePositions), states[i]);
-      }
-    }
-    for (int64_t i = 0; i < run.count; ++i) {
-      for (int64_t h = 0; h < heads; ++h) {
-        float* to = sum(run.place + i, begin + h);
-        const Vec total = broadcast(states[i][h].sum);
-        map(to, to, to, layout_.latent_stride, [&](Vec v, Vec) { return div(v, total); });
       }
     }
   }
@@ -189,6 +200,58 @@ class Decode {
     combine({scores, kTilePositions, nullptr, heads}, {tile, layout_.entry_stride}, counts,
             layout_.latent_stride, sum(place, begin), layout_.latent_stride);
   }
+
+#if FATHOM_CPU_BF16
+  void attend_in_bf16(const Run& run, int64_t begin, int64_t heads, float* memory,
+                      States states) const {
+    const int64_t width = int64_t{shape_.kv_lora_rank} + shape_.rope_dim;
+    for (int64_t i = 0; i < run.count; ++i) {
+      for (int64_t h = 0; h < heads; ++h) {
+        float* q = query(run.place + i, begin + h);
+        to_bf16(q, width, reinterpret_cast<uint16_t*>(q));
+      }
+    }
+    auto* latents = reinterpret_cast<uint16_t*>(memory);
+    auto* pairs = reinterpret_cast<uint32_t*>(memory + kTilePositions / 2 * width);
+    const int64_t end = run.sequence->context + run.first + run.count;
+    for (int64_t from = 0; from < end; from += kTilePositions) {
+      LatentTile tile;
+      read_latents(args_.cache, *run.sequence, from, min_of(end, from + kTilePositions), width,
+                   latents, tile);
+      for (int64_t p = 0; p < kTilePositions; p += 2) {
+        pair_rows(tile.rows[p], tile.rows[p + 1], shape_.kv_lora_rank,
+                  pairs + p / 2 * shape_.kv_lora_rank);
+      }
+      for (int64_t i = 0; i < run.count; ++i) {
+        const int64_t visible = run.sequence->context + run.first + i + 1 - from;
+        if (visible <= 0) continue;
+        attend_tile(run.place + i, begin, heads, tile, pairs, min_of(visible, kTilePositions),
+                    states[i]);
+      }
+    }
+  }
+
+  void attend_tile(int64_t place, int64_t begin, int64_t heads, const LatentTile& tile,
+                   const uint32_t* pairs, int64_t visible, Softmax* states) const {
+    float scores[kMostHeadsAtOnce * kTilePositions];
+    uint16_t weights[kMostHeadsAtOnce * kTilePositions];
+    const Bf16Rows q = {reinterpret_cast<const uint16_t*>(query(place, begin)),
+                        2 * layout_.entry_stride};
+    const int64_t width = int64_t{shape_.kv_lora_rank} + shape_.rope_dim;
+    bf16_dots(q, heads, tile.rows, visible, width, {scores, kTilePositions});
+    for (int64_t h = 0; h < heads; ++h) {
+      float* row = scores + h * kTilePositions;
+      soften(states[h], row, visible, shape_.softmax_scale, sum(place, begin + h),
+             layout_.latent_stride);
+      narrow_weights(row, visible, weights + h * kTilePositions);
+    }
+    add_pair_products({weights, kTilePositions}, heads, {pairs, shape_.kv_lora_rank},
+                      shape_.kv_lora_rank, kTilePositions / 2,
+                      {sum(place, begin), layout_.latent_stride});
+  }
+#else
+  void attend_in_bf16(const Run&, int64_t, int64_t, float*, States) const {}
+#endif
 
   // out = W_UV times what the head gathered.
   void expand(const Batch& batch, int64_t head, int thread) const {

@@ -2,7 +2,7 @@
 // the queries of the sequence.
 #include "backends/cpu/native/gemm.h"
 #include "backends/cpu/native/kernels.h"
-#include "backends/cpu/native/mla_tiles.h"
+#include "backends/cpu/native/mla_prefill_bf16.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 namespace {
@@ -127,12 +127,22 @@ class Head {
 }  // namespace
 
 size_t mla_prefill_workspace(int threads, const fathom_mla_attention_args& args) {
-  return static_cast<size_t>(Layout(args).floats * threads) * sizeof(float);
+  // Either form may be used: the weights of each layer may be of another type.
+  const int64_t bytes = max_of(Layout(args).floats * int64_t{sizeof(float)}, bf16_head_bytes(args));
+  return static_cast<size_t>(bytes * threads);
 }
 
 void mla_prefill(ThreadPool& pool, const fathom_mla_attention_args& args) {
   const int64_t heads = args.shape.num_heads;
   const int64_t floats = Layout(args).floats;
+  if (in_bf16(args)) {
+    const int64_t bytes = bf16_head_bytes(args);
+    parallel_for(pool, args.num_sequences * heads, [&](int64_t task, int thread) {
+      attend_in_bf16(args, args.sequences[task / heads], task % heads,
+                     static_cast<std::byte*>(args.workspace) + bytes * thread);
+    });
+    return;
+  }
   parallel_for(pool, args.num_sequences * heads, [&](int64_t task, int thread) {
     float* workspace = static_cast<float*>(args.workspace) + floats * thread;
     Head(args, args.sequences[task / heads], task % heads, workspace, gemm_scratch(pool, thread))

@@ -1,0 +1,64 @@
+// Attention in bf16 products: about twice as fast where the processor has them. Used where the
+// model's weights were rounded to 8 bits or fewer, which costs more than bf16 does; with finer
+// weights attention stays in F32.
+#pragma once
+
+#include "backends/cpu/native/mla_tiles.h"
+
+#if FATHOM_CPU_BF16
+#include "backends/cpu/native/bf16_tiles.h"
+#endif
+
+namespace fathom::cpu::FATHOM_CPU_ISA {
+
+#if FATHOM_CPU_BF16
+
+static inline bool in_bf16(const fathom_mla_attention_args& args) {
+  const auto& shape = args.shape;
+  const bool rounded = args.wkv_b.dtype == FATHOM_I8 || args.wkv_b.dtype == FATHOM_I4;
+  return rounded && shape.kv_lora_rank % kBf16Width == 0 && shape.rope_dim % kBf16Width == 0 &&
+         shape.nope_dim % kWidth == 0 && shape.v_dim % kWidth == 0;
+}
+
+// The latents of a tile's positions, where they lie in a cache of bf16, or copied out of another.
+struct LatentTile {
+  const uint16_t* rows[kTilePositions];
+};
+
+// Positions [begin, end); those up to a whole tile are rows of zeros. `memory` has room for
+// kTilePositions rows of `width` numbers.
+static inline void read_latents(const fathom_kv_cache& cache, const fathom_sequence& sequence,
+                                int64_t begin, int64_t end, int64_t width, uint16_t* memory,
+                                LatentTile& tile) {
+  for (int64_t i = 0; i < end - begin; ++i) {
+    const int64_t at = cache_row(sequence, cache.block_size, begin + i) * width;
+    if (cache.dtype == FATHOM_BF16) {
+      tile.rows[i] = static_cast<const uint16_t*>(cache.data) + at;
+    } else {
+      uint16_t* row = memory + i * width;
+      to_bf16(static_cast<const float*>(cache.data) + at, width, row);
+      tile.rows[i] = row;
+    }
+  }
+  if (end - begin == kTilePositions) return;
+  uint16_t* zeros = memory + (end - begin) * width;
+  memset(zeros, 0, static_cast<size_t>(width) * sizeof(*zeros));
+  for (int64_t i = end - begin; i < kTilePositions; ++i) tile.rows[i] = zeros;
+}
+
+// Weights of a tile's positions, of which `visible` >= 1 count, in bf16: zeros behind them.
+static inline void narrow_weights(const float* weights, int64_t visible, uint16_t* out) {
+  const int64_t whole = padded(visible);
+  to_bf16(weights, whole, out);
+  memset(out + whole, 0, static_cast<size_t>(kTilePositions - whole) * sizeof(*out));
+}
+
+#else
+
+static inline bool in_bf16(const fathom_mla_attention_args&) {
+  return false;
+}
+
+#endif
+
+}  // namespace fathom::cpu::FATHOM_CPU_ISA

@@ -1,0 +1,209 @@
+// The expanded form in bf16 products. Keys lie in pairs of their dimensions, a lane a position;
+// values in pairs of positions, a lane a dimension: so neither product needs sums across lanes.
+#pragma once
+
+#include <cstddef>
+
+#include "backends/cpu/native/elementwise.h"
+#include "backends/cpu/native/mla_bf16.h"
+
+namespace fathom::cpu::FATHOM_CPU_ISA {
+
+#if FATHOM_CPU_BF16
+
+// Where the parts of one thread's workspace begin, in bytes.
+struct Bf16HeadLayout {
+  explicit Bf16HeadLayout(const fathom_mla_attention_args& args) {
+    const auto& shape = args.shape;
+    const int64_t expanded_rows = int64_t{shape.nope_dim} + shape.v_dim;
+    const int64_t key_dim = int64_t{shape.nope_dim} + shape.rope_dim;
+    const int64_t width = int64_t{shape.kv_lora_rank} + shape.rope_dim;
+    const int64_t queries = args.q.shape[0];
+    take(weights, expanded_rows * shape.kv_lora_rank * 2);
+    take(latents, kTilePositions * width * 2);
+    take(latent_pairs, shape.kv_lora_rank / 2 * kTilePositions * 4);
+    take(expanded, expanded_rows * kTilePositions * 4);
+    take(keys, key_dim / 2 * kTilePositions * 4);
+    take(values, kTilePositions / 2 * shape.v_dim * 4);
+    take(queries_at, queries * key_dim * 2);
+    take(sums, queries * shape.v_dim * 4);
+    take(states, queries * int64_t{sizeof(Softmax)});
+  }
+
+  int64_t weights = 0;       // bf16 [nope + v, kv_lora]: the head's part of W_KVb
+  int64_t latents = 0;       // bf16 [tile, kv_lora + rope]
+  int64_t latent_pairs = 0;  // [kv_lora / 2, tile]
+  int64_t expanded = 0;      // F32 [nope + v, tile]
+  int64_t keys = 0;          // pairs [(nope + rope) / 2, tile]
+  int64_t values = 0;        // pairs [tile / 2, v]
+  int64_t queries_at = 0;    // bf16 [queries, nope + rope]
+  int64_t sums = 0;          // F32 [queries, v]
+  int64_t states = 0;        // Softmax [queries]
+  int64_t bytes = 0;
+
+ private:
+  void take(int64_t& part, int64_t wanted) {
+    part = bytes;
+    bytes += ceil_div(wanted, 64) * 64;
+  }
+};
+
+static inline int64_t bf16_head_bytes(const fathom_mla_attention_args& args) {
+  return Bf16HeadLayout(args).bytes;
+}
+
+// One head of one sequence.
+class Bf16Head {
+ public:
+  Bf16Head(const fathom_mla_attention_args& args, const fathom_sequence& sequence, int64_t head,
+           std::byte* workspace)
+      : args_(args),
+        shape_(args.shape),
+        sequence_(sequence),
+        head_(head),
+        layout_(args),
+        workspace_(workspace),
+        sums_(at<float>(layout_.sums)),
+        states_(at<Softmax>(layout_.states)) {}
+
+  void attend() {
+    read_weights();
+    read_queries();
+    memset(sums_, 0, static_cast<size_t>(sequence_.query_count * shape_.v_dim) * sizeof(*sums_));
+    for (int64_t i = 0; i < sequence_.query_count; ++i) states_[i] = Softmax{};
+    const int64_t end = sequence_.context + sequence_.query_count;
+    for (int64_t begin = 0; begin < end; begin += kTilePositions) {
+      expand(begin, min_of(end, begin + kTilePositions));
+      // Queries before the tile's first position do not see it.
+      for (int64_t i = max_of(0, begin - sequence_.context); i < sequence_.query_count;
+           i += kQueries) {
+        attend_queries(i, min_of(kQueries, sequence_.query_count - i), begin);
+      }
+    }
+    write_out();
+  }
+
+ private:
+  static constexpr int64_t kQueries = 4 * kPairTileRows;  // at once
+
+  template <typename T>
+  T* at(int64_t offset) const {
+    return reinterpret_cast<T*>(workspace_ + offset);
+  }
+  int64_t key_dim() const { return int64_t{shape_.nope_dim} + shape_.rope_dim; }
+  int64_t expanded_rows() const { return int64_t{shape_.nope_dim} + shape_.v_dim; }
+
+  void read_weights() {
+    auto* out = at<uint16_t>(layout_.weights);
+    auto* row = at<float>(layout_.expanded);  // free until the first tile
+    with_format(args_.wkv_b.dtype, [&](auto format) {
+      for (int64_t r = 0; r < expanded_rows(); ++r) {
+        read_row<decltype(format)>(args_.wkv_b, head_ * expanded_rows() + r, 0, shape_.kv_lora_rank,
+                                   row);
+        to_bf16(row, shape_.kv_lora_rank, out + r * shape_.kv_lora_rank);
+      }
+    });
+  }
+
+  void read_queries() {
+    auto* out = at<uint16_t>(layout_.queries_at);
+    for (int64_t i = 0; i < sequence_.query_count; ++i) {
+      to_bf16(row_of(args_.q, sequence_.query_begin + i) + head_ * key_dim(), key_dim(),
+              out + i * key_dim());
+    }
+  }
+
+  // Keys and values of positions [begin, end), zeros up to a whole tile.
+  void expand(int64_t begin, int64_t end) {
+    LatentTile tile;
+    read_latents(args_.cache, sequence_, begin, end, int64_t{shape_.kv_lora_rank} + shape_.rope_dim,
+                 at<uint16_t>(layout_.latents), tile);
+    auto* latent_pairs = at<uint32_t>(layout_.latent_pairs);
+    pair_columns(tile.rows, kTilePositions, shape_.kv_lora_rank / 2, latent_pairs, kTilePositions);
+    auto* expanded = at<float>(layout_.expanded);
+    memset(expanded, 0, static_cast<size_t>(expanded_rows() * kTilePositions) * sizeof(*expanded));
+    add_pair_products({at<uint16_t>(layout_.weights), shape_.kv_lora_rank}, expanded_rows(),
+                      {latent_pairs, kTilePositions}, kTilePositions, shape_.kv_lora_rank / 2,
+                      {expanded, kTilePositions});
+    pair_keys(tile, expanded);
+    pair_values(expanded + shape_.nope_dim * kTilePositions);
+  }
+
+  void pair_keys(LatentTile& tile, const float* expanded) {
+    auto* keys = at<uint32_t>(layout_.keys);
+    for (int64_t i = 0; i < shape_.nope_dim; i += 2) {
+      pair_rows(expanded + i * kTilePositions, expanded + (i + 1) * kTilePositions, kTilePositions,
+                keys + i / 2 * kTilePositions);
+    }
+    for (auto& row : tile.rows) row += shape_.kv_lora_rank;
+    pair_columns(tile.rows, kTilePositions, shape_.rope_dim / 2,
+                 keys + shape_.nope_dim / 2 * kTilePositions, kTilePositions);
+  }
+
+  void pair_values(const float* expanded) {
+    auto* values = at<uint32_t>(layout_.values);
+    uint16_t row[kTilePositions];
+    for (int64_t d = 0; d < shape_.v_dim; ++d) {
+      to_bf16(expanded + d * kTilePositions, kTilePositions, row);
+      for (int64_t p = 0; p < kTilePositions / 2; ++p) {
+        values[p * shape_.v_dim + d] = word_at(row + 2 * p);
+      }
+    }
+  }
+
+  // Queries [first, first + rows) of the sequence over the tile.
+  void attend_queries(int64_t first, int64_t rows, int64_t begin) {
+    alignas(64) float scores[kQueries * kTilePositions];
+    uint16_t weights[kQueries * kTilePositions];
+    memset(scores, 0, static_cast<size_t>(rows * kTilePositions) * sizeof(*scores));
+    add_pair_products({at<uint16_t>(layout_.queries_at) + first * key_dim(), key_dim()}, rows,
+                      {at<uint32_t>(layout_.keys), kTilePositions}, kTilePositions, key_dim() / 2,
+                      {scores, kTilePositions});
+    float* sums = sums_ + first * shape_.v_dim;
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t visible = min_of(kTilePositions, sequence_.context + first + r + 1 - begin);
+      float* row = scores + r * kTilePositions;
+      soften(states_[first + r], row, visible, shape_.softmax_scale, sums + r * shape_.v_dim,
+             shape_.v_dim);
+      narrow_weights(row, visible, weights + r * kTilePositions);
+    }
+    add_pair_products({weights, kTilePositions}, rows, {at<uint32_t>(layout_.values), shape_.v_dim},
+                      shape_.v_dim, kTilePositions / 2, {sums, shape_.v_dim});
+  }
+
+  void write_out() {
+    for (int64_t i = 0; i < sequence_.query_count; ++i) {
+      const Vec sum = broadcast(states_[i].sum);
+      const float* values = sums_ + i * shape_.v_dim;
+      float* out = row_of(args_.out, sequence_.query_begin + i) + head_ * shape_.v_dim;
+      map(values, values, out, shape_.v_dim, [&](Vec v, Vec) { return div(v, sum); });
+    }
+  }
+
+  const fathom_mla_attention_args& args_;
+  const fathom_mla_shape& shape_;
+  const fathom_sequence& sequence_;
+  const int64_t head_;
+  const Bf16HeadLayout layout_;
+  std::byte* const workspace_;
+  float* const sums_;
+  Softmax* const states_;
+};
+
+static inline void attend_in_bf16(const fathom_mla_attention_args& args,
+                                  const fathom_sequence& sequence, int64_t head,
+                                  std::byte* workspace) {
+  Bf16Head(args, sequence, head, workspace).attend();
+}
+
+#else
+
+static inline int64_t bf16_head_bytes(const fathom_mla_attention_args&) {
+  return 0;
+}
+static inline void attend_in_bf16(const fathom_mla_attention_args&, const fathom_sequence&, int64_t,
+                                  std::byte*) {}
+
+#endif
+
+}  // namespace fathom::cpu::FATHOM_CPU_ISA
