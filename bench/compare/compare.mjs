@@ -121,6 +121,9 @@ function runLlamaBench(flags, weights) {
     : { test: "prefill", tokens: n_prompt, depth: 0, tok_s: avg_ts }) };
 }
 
+// Where files lie on this machine is no reader's business.
+const withoutFolders = (flag) => (flag.startsWith("/") ? basename(flag) : flag);
+
 function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)];
@@ -185,7 +188,7 @@ function main() {
       date: new Date().toISOString().slice(0, 10), processor: cpus()[0].model,
       chip: all.machines[0].chip, threads: flags.threads, limits: limitsOf(all.machines),
       model: flags.model ? basename(flags.model) : flags.synthetic,
-      command: process.argv.slice(2).join(" "), results: all.results };
+      command: process.argv.slice(2).map(withoutFolders).join(" "), results: all.results };
     writeFileSync(flags.json, JSON.stringify(record, null, 2) + "\n");
   }
 }
