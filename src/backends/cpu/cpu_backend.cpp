@@ -1,12 +1,10 @@
 #include "backends/cpu/cpu_backend.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <limits>
 #include <memory>
 #include <new>
 
@@ -16,12 +14,11 @@
 #include "backends/cpu/kernel_sets.h"
 #include "backends/cpu/last_error.h"
 #include "backends/cpu/limits.h"
+#include "backends/cpu/pages.h"
 
 namespace fathom::cpu {
 namespace {
 
-constexpr size_t kAlignment = 64;
-constexpr size_t kHugePage = size_t{2} << 20;
 constexpr int32_t kMaxThreads = 1024;
 
 fathom_status device_count(int32_t* count) {
@@ -80,18 +77,9 @@ fathom_status device_info(fathom_device* device, fathom_device_info* info) {
 }
 
 fathom_status allocate(fathom_device*, size_t bytes, void** memory) {
-  const size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
-  if (bytes > std::numeric_limits<size_t>::max() - alignment) {
-    return fail(FATHOM_NO_MEMORY, fmt::format("cpu memory: expected to fit, got {} bytes", bytes));
-  }
-  const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  *memory = std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
-  if (*memory == nullptr) {
-    return fail(FATHOM_NO_MEMORY, fmt::format("cpu memory: no room for {} bytes", bytes));
-  }
-  // Only advice: without huge pages it is slower, not wrong.
-  if (bytes >= kHugePage) madvise(*memory, rounded, MADV_HUGEPAGE);
-  return FATHOM_OK;
+  *memory = allocate_pages(bytes);
+  if (*memory != nullptr) return FATHOM_OK;
+  return fail(FATHOM_NO_MEMORY, fmt::format("cpu memory: no room for {} bytes", bytes));
 }
 
 void release(fathom_device*, void* memory) {

@@ -25,6 +25,10 @@ bool has_avx512() {
 bool has_vnni() {
   return __builtin_cpu_supports("avx512vnni");
 }
+
+bool has_bf16() {
+  return __builtin_cpu_supports("avx512bf16");
+}
 #elif defined(__aarch64__)
 bool has_dot_products() {
   return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
@@ -42,11 +46,12 @@ std::vector<const KernelSet*> native_kernels() {
   std::vector<const KernelSet*> sets = {&portable::kernels()};
 #if defined(__x86_64__)
   if (has_avx2()) sets.push_back(&avx2::kernels());
-  if (has_avx2() && has_avx512()) sets.push_back(&avx512::kernels());
-  if (has_avx2() && has_avx512() && has_vnni()) {
-    sets.push_back(&avx512_vnni::kernels());
-    if (__builtin_cpu_supports("avx512bf16")) sets.push_back(&avx512_bf16::kernels());
-  }
+  if (!has_avx2() || !has_avx512()) return sets;
+#if !FATHOM_CPU_FEWER_SETS
+  sets.push_back(&avx512::kernels());
+  if (has_vnni()) sets.push_back(&avx512_vnni::kernels());
+#endif
+  if (has_vnni() && has_bf16()) sets.push_back(&avx512_bf16::kernels());
 #elif defined(__aarch64__)
   if (has_dot_products()) sets.push_back(&neon_dot::kernels());
   if (has_dot_products() && has_i8mm_and_bf16()) sets.push_back(&neon_i8mm::kernels());

@@ -11,6 +11,7 @@
 
 #include "backends/cpu/cpu_device.h"
 #include "backends/cpu/last_error.h"
+#include "backends/cpu/pages.h"
 
 namespace fathom::cpu {
 namespace {
@@ -61,7 +62,7 @@ fathom_status measure_limits(fathom_device* device, fathom_limits* limits) {
                 fmt::format("cpu limits: the {} kernels are not made for speed", kernels.name));
   }
   const std::unique_ptr<float, decltype(&std::free)> memory(
-      static_cast<float*>(std::aligned_alloc(64, kReadBytes)), std::free);
+      static_cast<float*>(allocate_pages(kReadBytes)), std::free);
   if (memory == nullptr) return fail(FATHOM_NO_MEMORY, "cpu limits: no memory to read");
   std::memset(memory.get(), 1, kReadBytes);  // pages of zeros may all be the same one
 

@@ -40,8 +40,11 @@ class Chunk {
         memory_(memory) {}
 
   void write_weights() const {
-    std::memset(memory_, weight_.dtype == FATHOM_I8 ? 0x80 : 0x88,
-                static_cast<size_t>(steps_ * kStepBytes));
+    const bool whole = rows_ == kStripOutputs && (end_ - begin_) % shape_.step == 0;
+    if (!whole) {
+      std::memset(memory_, weight_.dtype == FATHOM_I8 ? 0x80 : 0x88,
+                  static_cast<size_t>(steps_ * kStepBytes));
+    }
     for (int64_t r = 0; r < rows_; ++r) {
       if (weight_.dtype == FATHOM_I8) {
         write_i8_row(r);
@@ -74,31 +77,35 @@ class Chunk {
   }
 
  private:
-  // Where byte `index` of the row's part lies: 4 of them a step.
-  uint8_t* place(int64_t r, int64_t index) const {
-    return memory_ + index / 4 * kStepBytes + r * 4 + index % 4;
-  }
+  // Where the row's 4 bytes of a step lie.
+  uint8_t* place(int64_t r, int64_t step) const { return memory_ + step * kStepBytes + r * 4; }
 
   void write_i8_row(int64_t r) const {
     const auto* row = static_cast<const uint8_t*>(weight_.data) + (first_row_ + r) * weight_.k;
-    for (int64_t i = begin_; i < end_; ++i) {
-      *place(r, i - begin_) = static_cast<uint8_t>(row[i] ^ 0x80);
+    for (int64_t step = 0, column = begin_; column < end_; ++step, column += 4) {
+      uint32_t four = 0;
+      std::memcpy(&four, row + column, static_cast<size_t>(std::min<int64_t>(4, end_ - column)));
+      four ^= 0x80808080;
+      std::memcpy(place(r, step), &four, sizeof(four));
     }
   }
 
-  // A stored value of 4 bits is more by 8 already.
+  // A stored value of 4 bits is more by 8 already; rows and groups have an even number of them.
   void write_i4_row(int64_t r) const {
     const auto* row = static_cast<const uint8_t*>(weight_.data) + (first_row_ + r) * weight_.k / 2;
-    const auto value = [&](int64_t column) {
-      return column < end_ ? (row[column / 2] >> (column % 2 * 4)) & 15 : 8;
-    };
-    for (int64_t step = 0; step < steps_; ++step) {
-      const int64_t column = begin_ + step * 8;
-      for (int64_t j = 0; j < 4; ++j) {
-        *place(r, step * 4 + j) =
-            static_cast<uint8_t>(value(column + j) | value(column + 4 + j) << 4);
-      }
+    for (int64_t step = 0, column = begin_; column < end_; ++step, column += 8) {
+      uint32_t eight = 0x88888888;
+      std::memcpy(&eight, row + column / 2,
+                  static_cast<size_t>(std::min<int64_t>(8, end_ - column) / 2));
+      const uint32_t bytes = low_halves(eight & 0xffff) | low_halves(eight >> 16) << 4;
+      std::memcpy(place(r, step), &bytes, sizeof(bytes));
     }
+  }
+
+  // Four values of 4 bits, the first lowest, to the low halves of four bytes.
+  static uint32_t low_halves(uint32_t values) {
+    values = (values | values << 8) & 0x00ff00ff;
+    return (values | values << 4) & 0x0f0f0f0f;
   }
 
   const fathom_weight& weight_;

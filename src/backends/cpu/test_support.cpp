@@ -16,8 +16,10 @@ namespace test {
 std::vector<const KernelSet*> native_sets() {
   auto sets = native_kernels();
 #ifdef FATHOM_CPU_TESTS_EMULATE_AVX512
+#if !FATHOM_CPU_FEWER_SETS
   sets.push_back(&avx512_emulated::kernels());
   sets.push_back(&avx512_vnni_emulated::kernels());
+#endif
   sets.push_back(&avx512_bf16_emulated::kernels());
 #endif
   return sets;

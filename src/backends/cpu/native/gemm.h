@@ -38,12 +38,14 @@ static inline void direct_rows(const Rows& x, const fathom_weight& w, int64_t be
 template <typename Format>
 static void gemm_direct(const Rows& x, const fathom_weight& w, int64_t begin, int64_t end,
                         Output out) {
-  for (int64_t r = 0; r < x.count; r += kTileRows) {
-    const Rows rows = x.from(r, min_of(kTileRows, x.count - r));
+  constexpr int kRows = 4;
+  constexpr int kColumns = FATHOM_CPU_BITS == 512 ? 6 : kTileColumns;
+  for (int64_t r = 0; r < x.count; r += kRows) {
+    const Rows rows = x.from(r, min_of(kRows, x.count - r));
     const Output to = out.from(r, 0);
-    with_count<kTileRows>(rows.count, [&](auto count) {
+    with_count<kRows>(rows.count, [&](auto count) {
       constexpr int R = decltype(count)::value;
-      direct_rows<Format, R, (R == 1 ? 8 : R < 4 ? 4 : kTileColumns)>(rows, w, begin, end, to);
+      direct_rows<Format, R, (R == 1 ? 8 : R < kRows ? 4 : kColumns)>(rows, w, begin, end, to);
     });
   }
 }

@@ -194,6 +194,8 @@ static void read_row(const fathom_weight& w, int64_t row, int64_t begin, int64_t
   const int64_t run = scale_run<Format>(w);
   for (int64_t from = begin; from < end;) {
     const int64_t to = min_of(end, (from / run + 1) * run);
+    constexpr int64_t kRowsAhead = 4;  // rows are mostly read one after the other
+    prefetch(data + (kRowsAhead * w.k + from), to - from);
     Vec scale = scales_at<Format>(w, scales, from);
     spread_nan<Format>(data + from, 1, 0, to - from, &scale);
     int64_t i = from;

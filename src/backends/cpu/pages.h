@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstddef>
+
+namespace fathom::cpu {
+
+// What every allocation is aligned to, in bytes: a cache line.
+constexpr size_t kAlignment = 64;
+
+// Memory to free with std::free, in huge pages where it is large enough for them; NULL if there is
+// none.
+void* allocate_pages(size_t bytes);
+
+}  // namespace fathom::cpu
