@@ -162,8 +162,7 @@ class Decode {
     for (int64_t i = 0; i < run.count; ++i) {
       for (int64_t h = 0; h < heads; ++h) {
         float* to = sum(run.place + i, begin + h);
-        const Vec total = broadcast(states[i][h].sum);
-        map(to, to, to, layout_.latent_stride, [&](Vec v, Vec) { return div(v, total); });
+        divide_by_sum(states[i][h], to, layout_.latent_stride, to);
       }
     }
   }

@@ -59,7 +59,7 @@ class Head {
         attend_queries(i, min_of(kTileRows, sequence_.query_count - i), begin, positions);
       }
     }
-    write_out();
+    write_head(args_, sequence_, head_, states_, sums_, layout_.value_stride);
   }
 
  private:
@@ -100,15 +100,6 @@ class Head {
     }
     combine({scores, kTilePositions, nullptr, rows}, {values_, layout_.value_stride}, visible,
             layout_.value_stride, sums, layout_.value_stride);
-  }
-
-  void write_out() {
-    for (int64_t i = 0; i < sequence_.query_count; ++i) {
-      const Vec sum = broadcast(states_[i].sum);
-      const float* values = sums_ + i * layout_.value_stride;
-      float* out = row_of(args_.out, sequence_.query_begin + i) + head_ * shape_.v_dim;
-      map(values, values, out, shape_.v_dim, [&](Vec v, Vec) { return div(v, sum); });
-    }
   }
 
   const fathom_mla_attention_args& args_;

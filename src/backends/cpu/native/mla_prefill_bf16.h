@@ -80,7 +80,7 @@ class Bf16Head {
         attend_queries(i, min_of(kQueries, sequence_.query_count - i), begin);
       }
     }
-    write_out();
+    write_head(args_, sequence_, head_, states_, sums_, shape_.v_dim);
   }
 
  private:
@@ -169,15 +169,6 @@ class Bf16Head {
     }
     add_pair_products({weights, kTilePositions}, rows, {at<uint32_t>(layout_.values), shape_.v_dim},
                       shape_.v_dim, kTilePositions / 2, {sums, shape_.v_dim});
-  }
-
-  void write_out() {
-    for (int64_t i = 0; i < sequence_.query_count; ++i) {
-      const Vec sum = broadcast(states_[i].sum);
-      const float* values = sums_ + i * shape_.v_dim;
-      float* out = row_of(args_.out, sequence_.query_begin + i) + head_ * shape_.v_dim;
-      map(values, values, out, shape_.v_dim, [&](Vec v, Vec) { return div(v, sum); });
-    }
   }
 
   const fathom_mla_attention_args& args_;

@@ -64,4 +64,21 @@ static inline void soften(Softmax& state, float* scores, int64_t count, float sc
   for (int64_t i = 0; i < columns; i += kWidth) store(values + i, mul(load(values + i), shrink));
 }
 
+// out = what was gathered of the values, over the sum of their weights. `out` may be `values`.
+static inline void divide_by_sum(const Softmax& state, const float* values, int64_t columns,
+                                 float* out) {
+  const Vec sum = broadcast(state.sum);
+  map(values, values, out, columns, [&](Vec v, Vec) { return div(v, sum); });
+}
+
+// One head's results for all queries of a sequence, of sums `stride` floats apart.
+static inline void write_head(const fathom_mla_attention_args& args,
+                              const fathom_sequence& sequence, int64_t head, const Softmax* states,
+                              const float* sums, int64_t stride) {
+  for (int64_t i = 0; i < sequence.query_count; ++i) {
+    divide_by_sum(states[i], sums + i * stride, args.shape.v_dim,
+                  row_of(args.out, sequence.query_begin + i) + head * args.shape.v_dim);
+  }
+}
+
 }  // namespace fathom::cpu::FATHOM_CPU_ISA
