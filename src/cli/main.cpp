@@ -70,6 +70,18 @@ void add_stack_options(CLI::App& app, StackOptions& stack, bool model_required) 
       ->envname("FATHOM_KV_MEMORY")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
       ->capture_default_str();
+  app.add_option_function<std::string>(
+         "--kv-cache",
+         [&stack](const std::string& name) {
+           stack.kv_cache = name == "f32"    ? KvCacheFormat::kF32
+                            : name == "bf16" ? KvCacheFormat::kBf16
+                                             : KvCacheFormat::kAuto;
+         },
+         "numbers in the KV cache: f32, bf16 or auto, which is bf16 where weights are int8 or int4 "
+         "and what the chip prefers otherwise")
+      ->envname("FATHOM_KV_CACHE")
+      ->check(CLI::IsMember({"auto", "f32", "bf16"}))
+      ->default_str("auto");
   app.add_option("--max-running", stack.max_running, "requests answered at the same time")
       ->envname("FATHOM_MAX_RUNNING")
       ->check(CLI::Range(1, 4096))

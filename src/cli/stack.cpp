@@ -14,6 +14,7 @@
 #include "cli/model_input.h"
 #include "cli/progress.h"
 #include "models/deepseek_v3/model.h"
+#include "models/deepseek_v3/plan.h"
 #include "ops/ops.h"
 
 namespace fathom::cli {
@@ -103,8 +104,9 @@ Result<bool> read_add_bos_token(const fs::path& model) {
 // Blocks for the cache: what the user gave, or enough for every running sequence's whole context,
 // but no more than a quarter of the free memory.
 Result<int64_t> choose_kv_blocks(const StackOptions& options, const dsv3::Config& config,
-                                 const device::Device& device, int64_t context) {
-  const auto block_bytes = static_cast<int64_t>(dsv3::kv_block_bytes(config, device, kKvBlockSize));
+                                 const device::Device& device, const models::RunLimits& limits,
+                                 int64_t context) {
+  const auto block_bytes = static_cast<int64_t>(dsv3::kv_block_bytes(config, device, limits));
   const int64_t blocks_of_one = (context + kKvBlockSize - 1) / kKvBlockSize + 1;
   int64_t budget = options.kv_memory_mib << 20;
   if (budget == 0) {
@@ -121,8 +123,23 @@ Result<int64_t> choose_kv_blocks(const StackOptions& options, const dsv3::Config
   return blocks;
 }
 
-Result<models::RunLimits> choose_limits(const StackOptions& options, const dsv3::Config& config,
-                                        const device::Device& device) {
+Result<fathom_dtype> choose_kv_dtype(const StackOptions& options,
+                                     const models::TensorSource& source, const dsv3::Config& config,
+                                     const device::Device& device) {
+  switch (options.kv_cache) {
+    case KvCacheFormat::kF32:
+      return FATHOM_F32;
+    case KvCacheFormat::kBf16:
+      return FATHOM_BF16;
+    case KvCacheFormat::kAuto:
+      break;
+  }
+  return dsv3::choose_kv_dtype(source, config, options.weights, device);
+}
+
+Result<models::RunLimits> choose_limits(const StackOptions& options,
+                                        const models::TensorSource& source,
+                                        const dsv3::Config& config, const device::Device& device) {
   int64_t context = config.max_position_embeddings;
   if (options.max_context > context) {
     return invalid_argument(fmt::format("--max-context: expected at most the model's {}, got {}",
@@ -130,8 +147,9 @@ Result<models::RunLimits> choose_limits(const StackOptions& options, const dsv3:
   }
   if (options.max_context > 0) context = options.max_context;
   models::RunLimits limits;
-  FATHOM_ASSIGN(limits.num_kv_blocks, choose_kv_blocks(options, config, device, context));
   limits.kv_block_size = kKvBlockSize;
+  FATHOM_ASSIGN(limits.kv_dtype, choose_kv_dtype(options, source, config, device));
+  FATHOM_ASSIGN(limits.num_kv_blocks, choose_kv_blocks(options, config, device, limits, context));
   const int64_t held = limits.num_kv_blocks * kKvBlockSize;
   if (options.max_context > held) {
     return invalid_argument(
@@ -171,7 +189,7 @@ Result<std::unique_ptr<dsv3::Model>> load_model(const StackOptions& options,
                                                 std::shared_ptr<const models::TensorSource> source,
                                                 const dsv3::Config& config,
                                                 device::Device& device) {
-  FATHOM_ASSIGN(const models::RunLimits limits, choose_limits(options, config, device));
+  FATHOM_ASSIGN(const models::RunLimits limits, choose_limits(options, *source, config, device));
   ProgressBar bar("loading " + options.name(), options.progress);
   models::WeightReport report;
   auto model = dsv3::Model::load(
@@ -183,13 +201,12 @@ Result<std::unique_ptr<dsv3::Model>> load_model(const StackOptions& options,
   bar.finish();
   if (!model) return model.error();
   FATHOM_TRY(tell(report, options));
-  log_info("{}: {} layers on {}; cache of {} tokens in {} MiB, context {}", options.name(),
-           config.num_hidden_layers, device.info().name,
-           limits.num_kv_blocks * limits.kv_block_size,
-           (static_cast<size_t>(limits.num_kv_blocks) *
-            dsv3::kv_block_bytes(config, device, limits.kv_block_size)) >>
-               20,
-           limits.max_context);
+  log_info(
+      "{}: {} layers on {}; cache of {} tokens in {} MiB ({}), context {}", options.name(),
+      config.num_hidden_layers, device.info().name, limits.num_kv_blocks * limits.kv_block_size,
+      (static_cast<size_t>(limits.num_kv_blocks) * dsv3::kv_block_bytes(config, device, limits)) >>
+          20,
+      limits.kv_dtype == FATHOM_BF16 ? "bf16" : "f32", limits.max_context);
   return model;
 }
 

@@ -20,6 +20,9 @@
 
 namespace fathom::cli {
 
+// What `--kv-cache` says: bf16 where the model's weights are rounded more than that anyway, or one.
+enum class KvCacheFormat { kAuto, kF32, kBf16 };
+
 struct StackOptions {
   std::filesystem::path model;  // directory of a released checkpoint
   std::string synthetic;        // or the name of a model with random weights
@@ -30,6 +33,7 @@ struct StackOptions {
   std::filesystem::path weight_report;  // where the error of each requantised tensor goes; or ""
   int64_t max_context = 0;              // 0: the model's, as far as the cache holds it
   int64_t kv_memory_mib = 0;            // 0: a quarter of the free memory, or less if that does
+  KvCacheFormat kv_cache = KvCacheFormat::kAuto;
   int64_t max_running = 64;             // sequences decoded together
   int64_t max_waiting = 1024;           // requests queued beyond that
   int64_t prefill_chunk = 512;          // prompt tokens a step

@@ -12,12 +12,13 @@ namespace fathom::models {
 
 // The sizes that memory is planned for, once, before the first step.
 struct RunLimits {
-  int64_t max_step_tokens = 0;     // rows T of one step
-  int64_t max_logit_rows = 0;      // rows L of one step whose logits are wanted
-  int64_t max_context = 0;         // positions of one sequence
-  int64_t max_step_sequences = 0;  // sequences in one step
-  int64_t num_kv_blocks = 0;       // blocks in the cache of each layer
-  int32_t kv_block_size = 0;       // positions a block
+  int64_t max_step_tokens = 0;         // rows T of one step
+  int64_t max_logit_rows = 0;          // rows L of one step whose logits are wanted
+  int64_t max_context = 0;             // positions of one sequence
+  int64_t max_step_sequences = 0;      // sequences in one step
+  int64_t num_kv_blocks = 0;           // blocks in the cache of each layer
+  int32_t kv_block_size = 0;           // positions a block
+  fathom_dtype kv_dtype = FATHOM_F32;  // of what is cached
 };
 
 // One step's work, on the host. A row is one token of one sequence. Every row belongs to exactly

@@ -90,6 +90,23 @@ inline Floats blend(const Floats& a, Mask mask, const Floats& b) {
   return floats([&](int i) { return has(mask, i) ? b.lane[i] : a.lane[i]; });
 }
 
+// Within each four lanes: the lower two of a and b in turn, or the upper two.
+inline Floats unpack_low(const Floats& a, const Floats& b) {
+  return floats([&](int i) { return (i % 2 == 0 ? a : b).lane[i / 4 * 4 + i % 4 / 2]; });
+}
+inline Floats unpack_high(const Floats& a, const Floats& b) {
+  return floats([&](int i) { return (i % 2 == 0 ? a : b).lane[i / 4 * 4 + 2 + i % 4 / 2]; });
+}
+// Within each four lanes, two of a and then two of b; or four lanes at once. Two bits name each.
+inline Floats shuffle(const Floats& a, const Floats& b, int places) {
+  return floats(
+      [&](int i) { return (i % 4 < 2 ? a : b).lane[i / 4 * 4 + (places >> (2 * (i % 4)) & 3)]; });
+}
+inline Floats shuffle_fours(const Floats& a, const Floats& b, int places) {
+  return floats(
+      [&](int i) { return (i < 8 ? a : b).lane[4 * (places >> (2 * (i / 4)) & 3) + i % 4]; });
+}
+
 inline __m256 low(const Floats& a) {
   return _mm256_loadu_ps(a.lane);
 }
@@ -209,6 +226,14 @@ inline __m256i to_bf16(const Floats& a) {
   }
   return _mm256_load_si256(reinterpret_cast<const __m256i*>(halves));
 }
+// Each 16-bit number of the result comes from a place in a, or, from 32 on, in b.
+inline Ints pick_halves(const Ints& a, const Ints& places, const Ints& b) {
+  const auto picked = [&](int lane, int index) {
+    const int place = half_of(places, lane, index);
+    return half_of(place < 32 ? a : b, place % 32 / 2, place % 2);
+  };
+  return ints([&](int i) { return two_halves(picked(i, 0), picked(i, 1)); });
+}
 // sum plus the two products of bf16 numbers, the second ones first.
 inline Floats add_bf16_products(const Floats& sum, const Ints& a, const Ints& b) {
   const auto number = [](uint32_t bits) {
@@ -250,6 +275,12 @@ inline Floats add_bf16_products(const Floats& sum, const Ints& a, const Ints& b)
 #undef _mm512_cmp_ps_mask
 #define _mm512_cmp_ps_mask FATHOM_EMULATE(less)
 #define _mm512_mask_mov_ps FATHOM_EMULATE(blend)
+#define _mm512_unpacklo_ps FATHOM_EMULATE(unpack_low)
+#define _mm512_unpackhi_ps FATHOM_EMULATE(unpack_high)
+#undef _mm512_shuffle_ps
+#define _mm512_shuffle_ps FATHOM_EMULATE(shuffle)
+#undef _mm512_shuffle_f32x4
+#define _mm512_shuffle_f32x4 FATHOM_EMULATE(shuffle_fours)
 #define _mm512_castps512_ps256 FATHOM_EMULATE(low)
 #define _mm512_castps512_ps128 FATHOM_EMULATE(lowest)
 #undef _mm512_extractf32x8_ps
@@ -273,4 +304,5 @@ inline Floats add_bf16_products(const Floats& sum, const Ints& a, const Ints& b)
 #define _mm512_castsi512_ps FATHOM_EMULATE(as_floats)
 #define _mm512_or_si512 FATHOM_EMULATE(or_ints)
 #define _mm512_cvtneps_pbh FATHOM_EMULATE(to_bf16)
+#define _mm512_permutex2var_epi16 FATHOM_EMULATE(pick_halves)
 #define _mm512_dpbf16_ps FATHOM_EMULATE(add_bf16_products)

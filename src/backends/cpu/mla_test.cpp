@@ -218,6 +218,24 @@ TEST_P(Mla, APositionHasTheSameBitsHoweverItsSequenceWasCut) {
   expect(kWide, FATHOM_I4, FATHOM_F32);
 }
 
+// Sixteen queries leave room for the results of fewer segments of the context than one does.
+TEST_P(Mla, APositionHasTheSameBitsInHoweverManyRoundsItsContextIsRead) {
+  constexpr int64_t kPositions = 2900, kLast = 16;
+  const auto expect = [this](const fathom_mla_shape& shape, fathom_dtype weights) {
+    MlaCase mla(random_, shape, weights, FATHOM_BF16, kPositions, 64);
+    CpuDevice device(kernels(), 2);
+    Matrix together(kPositions, shape.num_heads * shape.v_dim);
+    Matrix alone(kPositions, shape.num_heads * shape.v_dim);
+    mla.attend(device, FATHOM_OP_MLA_DECODE, kPositions - kLast, kLast, together);
+    for (int64_t i = kPositions - kLast; i < kPositions; ++i) {
+      mla.attend(device, FATHOM_OP_MLA_DECODE, i, 1, alone);
+    }
+    EXPECT_TRUE(together.same_bits(alone));
+  };
+  expect(kWide, FATHOM_I8);
+  expect(kUneven, FATHOM_F32);
+}
+
 FATHOM_NATIVE_SUITE(Mla);
 
 // The two forms are the same mathematics: in float64 they may differ by rounding to float32 only.

@@ -43,7 +43,7 @@ struct Sum {
 
 }  // namespace
 
-CostModel::CostModel(const Config& config, const Weights& weights, const device::Device& device)
+CostModel::CostModel(const Config& config, const Weights& weights, fathom_dtype kv_dtype)
     : experts_(config.n_routed_experts), experts_per_token_(config.num_experts_per_tok) {
   Sum shared;
   Sum expert;
@@ -61,7 +61,7 @@ CostModel::CostModel(const Config& config, const Weights& weights, const device:
   shared_bytes_ = shared.bytes + bytes_of(weights.head);
   expert_bytes_ = expert.bytes;
   latent_bytes_ = layers * static_cast<double>(config.latent_dim()) *
-                  static_cast<double>(device::dtype_size(device.kv_dtype()));
+                  static_cast<double>(device::dtype_size(kv_dtype));
   token_flops_ = shared.flops + expert.flops * static_cast<double>(experts_per_token_);
   head_flops_ = flops_of(weights.head);
   context_flops_ = layers * 2.0 * config.num_attention_heads *

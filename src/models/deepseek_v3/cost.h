@@ -12,7 +12,7 @@ namespace fathom::models::deepseek_v3 {
 class CostModel {
  public:
   // Of the main model; the MTP layer is not part of it.
-  CostModel(const Config& config, const Weights& weights, const device::Device& device);
+  CostModel(const Config& config, const Weights& weights, fathom_dtype kv_dtype);
 
   // Bytes that one step must read to give each of `sequences` its next token, `context` tokens
   // into it: every weight outside the routed experts, each distinct expert once, and the latents.

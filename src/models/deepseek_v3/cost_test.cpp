@@ -4,41 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 
 namespace fathom::models::deepseek_v3 {
 namespace {
-
-// A device whose only truth is that its cache is in bf16.
-fathom_status open_nothing(const fathom_device_options*, fathom_device** device) {
-  *device = nullptr;
-  return FATHOM_OK;
-}
-void close_nothing(fathom_device*) {}
-fathom_status bf16_cache(fathom_device*, fathom_device_info* info) {
-  info->kv_dtype = FATHOM_BF16;
-  info->activation_dtype = FATHOM_F32;
-  info->alignment = 64;
-  return FATHOM_OK;
-}
-fathom_status no_stream(fathom_device*, fathom_stream** stream) {
-  *stream = nullptr;
-  return FATHOM_OK;
-}
-void end_no_stream(fathom_device*, fathom_stream*) {}
-
-fathom_backend shapes_only() {
-  fathom_backend table = {};
-  table.size = sizeof(table);
-  table.abi_version = FATHOM_ABI_VERSION;
-  table.name = "shapes";
-  table.device_open = open_nothing;
-  table.device_close = close_nothing;
-  table.device_info = bf16_cache;
-  table.stream_create = no_stream;
-  table.stream_destroy = end_no_stream;
-  return table;
-}
 
 Config v3() {
   Config config;
@@ -106,12 +74,10 @@ Weights weights_of(const Config& config, fathom_dtype dtype) {
 class Cost : public ::testing::Test {
  protected:
   CostModel cost(fathom_dtype dtype) const {
-    return CostModel(config_, weights_of(config_, dtype), *device_);
+    return CostModel(config_, weights_of(config_, dtype), FATHOM_BF16);
   }
 
   const Config config_ = v3();
-  const fathom_backend table_ = shapes_only();
-  const std::unique_ptr<device::Device> device_ = device::Device::open(table_, {}).value();
 };
 
 TEST_F(Cost, OneTokenReadsTheActiveParameters) {

@@ -33,8 +33,8 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const TensorSource> s
 }
 
 Status Model::plan_memory() {
-  const size_t kv_bytes = kv_block_bytes(config_, device_, limits_.kv_block_size) *
-                          static_cast<size_t>(limits_.num_kv_blocks);
+  const size_t kv_bytes =
+      kv_block_bytes(config_, device_, limits_) * static_cast<size_t>(limits_.num_kv_blocks);
   FATHOM_ASSIGN(kv_arena_, device_.alloc_arena(kv_bytes));
   caches_ = plan_caches(config_, device_, limits_, kv_arena_);
 

@@ -29,7 +29,7 @@ class Model final : public CausalLm {
   const RunLimits& limits() const override { return limits_; }
   Result<std::span<const float>> forward(const StepBatch& batch) override;
 
-  CostModel cost() const { return CostModel(config_, weights_, device_); }
+  CostModel cost() const { return CostModel(config_, weights_, limits_.kv_dtype); }
 
   // By the MTP layer; behind its own output, too, where more than one token is drafted.
   bool can_draft() const override { return weights_.mtp.has_value(); }
@@ -58,6 +58,6 @@ class Model final : public CausalLm {
 };
 
 // Bytes that one KV block takes over all layers, for choosing how many there are.
-size_t kv_block_bytes(const Config& config, const device::Device& device, int32_t block_size);
+size_t kv_block_bytes(const Config& config, const device::Device& device, const RunLimits& limits);
 
 }  // namespace fathom::models::deepseek_v3

@@ -23,10 +23,10 @@ int64_t cached_layers(const Config& config) {
 }
 
 // One layer's share of a cache of `blocks` blocks, padded to the device's alignment.
-size_t layer_cache_bytes(const Config& config, const device::Device& device, int64_t block_size,
-                         int64_t blocks) {
-  const auto values = static_cast<size_t>(blocks * block_size * config.latent_dim());
-  return device::Arena::padded(values * device::dtype_size(device.kv_dtype()),
+size_t layer_cache_bytes(const Config& config, const device::Device& device,
+                         const RunLimits& limits, int64_t blocks) {
+  const auto values = static_cast<size_t>(blocks * limits.kv_block_size * config.latent_dim());
+  return device::Arena::padded(values * device::dtype_size(limits.kv_dtype),
                                device.info().alignment);
 }
 
@@ -45,7 +45,7 @@ Result<size_t> scratch_bytes(const Config& config, const Weights& weights,
       device::matrix(nullptr, activation, rows, config.num_attention_heads * config.q_head_dim());
   const Tensor values = device::matrix(nullptr, activation, rows,
                                        int64_t{config.num_attention_heads} * config.v_head_dim);
-  const fathom_kv_cache cache = {nullptr, device.kv_dtype(), limits.kv_block_size,
+  const fathom_kv_cache cache = {nullptr, limits.kv_dtype, limits.kv_block_size,
                                  limits.num_kv_blocks};
   // One sequence with all the rows, and as many sequences as there may be.
   const int64_t context = std::max<int64_t>(limits.max_context - rows, 0);
@@ -74,18 +74,27 @@ Result<size_t> scratch_bytes(const Config& config, const Weights& weights,
 
 }  // namespace
 
-size_t kv_block_bytes(const Config& config, const device::Device& device, int32_t block_size) {
-  return static_cast<size_t>(cached_layers(config)) *
-         layer_cache_bytes(config, device, block_size, 1);
+Result<fathom_dtype> choose_kv_dtype(const TensorSource& source, const Config& config,
+                                     WeightFormat format, const device::Device& device) {
+  const int64_t rows =
+      int64_t{config.num_attention_heads} * (config.qk_nope_head_dim + config.v_head_dim);
+  FATHOM_ASSIGN(const Weight stored, source.matrix("model.layers.0.self_attn.kv_b_proj.weight",
+                                                   rows, config.kv_lora_rank));
+  const auto dtype = choose_dtype(format, WeightUse::kAttention,
+                                  static_cast<fathom_dtype>(stored.dtype), config.kv_lora_rank);
+  return dtype == FATHOM_I8 || dtype == FATHOM_I4 ? FATHOM_BF16 : device.kv_dtype();
+}
+
+size_t kv_block_bytes(const Config& config, const device::Device& device, const RunLimits& limits) {
+  return static_cast<size_t>(cached_layers(config)) * layer_cache_bytes(config, device, limits, 1);
 }
 
 std::vector<fathom_kv_cache> plan_caches(const Config& config, const device::Device& device,
                                          const RunLimits& limits, device::Arena& arena) {
   std::vector<fathom_kv_cache> caches;
   for (int64_t layer = 0; layer < cached_layers(config); ++layer) {
-    void* data =
-        arena.take(layer_cache_bytes(config, device, limits.kv_block_size, limits.num_kv_blocks));
-    caches.push_back({data, device.kv_dtype(), limits.kv_block_size, limits.num_kv_blocks});
+    void* data = arena.take(layer_cache_bytes(config, device, limits, limits.num_kv_blocks));
+    caches.push_back({data, limits.kv_dtype, limits.kv_block_size, limits.num_kv_blocks});
   }
   return caches;
 }

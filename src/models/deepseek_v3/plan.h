@@ -9,10 +9,17 @@
 #include "models/deepseek_v3/config.h"
 #include "models/deepseek_v3/step.h"
 #include "models/deepseek_v3/weights.h"
+#include "models/tensor_source.h"
+#include "models/weight_format.h"
 
 namespace fathom::models::deepseek_v3 {
 
 fathom_mla_shape mla_shape(const Config& config);
+
+// What the cache should hold of a model in `format`: bf16 where the weights that attention reads
+// are rounded more than that, what the chip prefers otherwise.
+Result<fathom_dtype> choose_kv_dtype(const TensorSource& source, const Config& config,
+                                     WeightFormat format, const device::Device& device);
 
 // The cache of each layer, the MTP layer's last, out of an arena of
 // kv_block_bytes() * num_kv_blocks.

@@ -30,11 +30,13 @@ static inline void pair_rows(const float* first, const float* second, int64_t la
     store_ints(reinterpret_cast<int32_t*>(out + i), pairs_of(load(first + i), load(second + i)));
   }
 }
+// The same of rows in bf16; of `lanes`, a multiple of kBf16Width.
 static inline void pair_rows(const uint16_t* first, const uint16_t* second, int64_t lanes,
                              uint32_t* out) {
-  for (int64_t i = 0; i < lanes; i += kWidth) {
-    store_ints(reinterpret_cast<int32_t*>(out + i),
-               pairs_of(load_bf16(first + i), load_bf16(second + i)));
+  for (int64_t i = 0; i < lanes; i += kBf16Width) {
+    const Ints a = load_ints(first + i), b = load_ints(second + i);
+    store_ints(reinterpret_cast<int32_t*>(out + i), low_pairs(a, b));
+    store_ints(reinterpret_cast<int32_t*>(out + i + kWidth), high_pairs(a, b));
   }
 }
 
@@ -46,10 +48,22 @@ static inline void pair_columns(const uint16_t* const* rows, int64_t lanes, int6
   }
 }
 
+// Factors that all lanes share: word(r, p) is elements 2p and 2p + 1 of row r.
 struct Bf16Rows {
   const uint16_t* data;
   int64_t stride;
+
+  Bf16Rows from(int64_t row) const { return {data + row * stride, stride}; }
+  uint32_t word(int64_t r, int64_t p) const { return word_at(data + r * stride + 2 * p); }
 };
+// In pairs, [elements / 2][kWidth rows].
+struct Bf16Columns {
+  const uint32_t* data;
+
+  Bf16Columns from(int64_t row) const { return {data + row}; }
+  uint32_t word(int64_t r, int64_t p) const { return data[p * kWidth + r]; }
+};
+
 struct Bf16Pairs {
   const uint32_t* data;
   int64_t stride;  // words
@@ -58,8 +72,8 @@ struct Bf16Pairs {
 constexpr int kPairTileRows = 6;
 constexpr int kPairTileVectors = 4;
 
-template <int R, int V>
-[[gnu::noinline]] static void add_pair_tile(Bf16Rows a, Bf16Pairs b, int64_t pairs, Output out) {
+template <int R, int V, typename Factors>
+[[gnu::noinline]] static void add_pair_tile(Factors a, Bf16Pairs b, int64_t pairs, Output out) {
   Vec sums[R][V];
   unrolled<R * V>([&](auto i) __attribute__((always_inline)) {
     constexpr int r = i.value / V, v = i.value % V;
@@ -72,8 +86,7 @@ template <int R, int V>
       lanes[v.value] = load_ints(b.data + p * b.stride + v.value * kWidth);
     });
     unrolled<R>([&](auto r) __attribute__((always_inline)) {
-      const Ints both =
-          broadcast_int(static_cast<int32_t>(word_at(a.data + r.value * a.stride + 2 * p)));
+      const Ints both = broadcast_int(static_cast<int32_t>(a.word(r.value, p)));
       unrolled<V>([&](auto v) __attribute__((always_inline)) {
         Vec& sum = sums[r.value][v.value];
         sum = add_bf16(sum, lanes[v.value], both);
@@ -88,13 +101,14 @@ template <int R, int V>
 
 // out[r, lane] += a[r] . b[lane] over 2 * `pairs` elements, at least two, for `lanes` lanes, a
 // multiple of kWidth.
-static inline void add_pair_products(Bf16Rows a, int64_t rows, Bf16Pairs b, int64_t lanes,
+template <typename Factors>
+static inline void add_pair_products(Factors a, int64_t rows, Bf16Pairs b, int64_t lanes,
                                      int64_t pairs, Output out) {
   for (int64_t lane = 0; lane < lanes; lane += kPairTileVectors * kWidth) {
     const int64_t vectors = min_of(kPairTileVectors, (lanes - lane) / kWidth);
     const Bf16Pairs at = {b.data + lane, b.stride};
     for (int64_t r = 0; r < rows; r += kPairTileRows) {
-      const Bf16Rows tile = {a.data + r * a.stride, a.stride};
+      const Factors tile = a.from(r);
       with_count<kPairTileVectors>(vectors, [&](auto v) {
         with_count<kPairTileRows>(min_of(kPairTileRows, rows - r), [&](auto count) {
           add_pair_tile<decltype(count)::value, decltype(v)::value>(tile, at, pairs,
@@ -105,51 +119,36 @@ static inline void add_pair_products(Bf16Rows a, int64_t rows, Bf16Pairs b, int6
   }
 }
 
+// Together as many sums as a vector has lanes.
 constexpr int kDotTileRows = 8;
-constexpr int kDotTileColumns = 3;
+constexpr int kDotTileColumns = kWidth / kDotTileRows;
 
-template <int R, int C>
-[[gnu::noinline]] static void bf16_dot_tile(Bf16Rows a, const uint16_t* const* b, int64_t width,
-                                            Output out) {
-  Vec sums[R][C];
-  unrolled<R * C>([&](auto i) __attribute__((always_inline)) {
-    sums[i.value / C][i.value % C] = broadcast(0.0f);
-  });
+// out[c * stride + r] = a[r] . b[c] over `width` elements, a multiple of kBf16Width, for
+// kDotTileRows rows and kDotTileColumns columns.
+[[gnu::noinline]] static inline void bf16_dot_tile(Bf16Rows a, const uint16_t* const* b,
+                                                   int64_t width, float* out, int64_t stride) {
+  Vec sums[kWidth];
+  unrolled<kWidth>([&](auto i) __attribute__((always_inline)) { sums[i.value] = broadcast(0.0f); });
   int64_t k = 0;
   do {
-    Ints columns[C];
-    unrolled<C>([&](auto c) __attribute__((always_inline)) {
+    Ints columns[kDotTileColumns];
+    unrolled<kDotTileColumns>([&](auto c) __attribute__((always_inline)) {
       columns[c.value] = load_ints(b[c.value] + k);
     });
-    unrolled<R>([&](auto r) __attribute__((always_inline)) {
+    unrolled<kDotTileRows>([&](auto r) __attribute__((always_inline)) {
       const Ints row = load_ints(a.data + r.value * a.stride + k);
-      unrolled<C>([&](auto c) __attribute__((always_inline)) {
-        Vec& sum = sums[r.value][c.value];
+      unrolled<kDotTileColumns>([&](auto c) __attribute__((always_inline)) {
+        Vec& sum = sums[c.value * kDotTileRows + r.value];
         sum = add_bf16(sum, columns[c.value], row);
       });
     });
     k += kBf16Width;
   } while (k < width);
-  unrolled<R * C>([&](auto i) __attribute__((always_inline)) {
-    constexpr int r = i.value / C, c = i.value % C;
-    out.data[r * out.stride + c] = reduce_add(sums[r][c]);
+  alignas(64) float each[kWidth];
+  store(each, reduce_add_each(sums));
+  unrolled<kDotTileColumns>([&](auto c) __attribute__((always_inline)) {
+    memcpy(out + c.value * stride, each + c.value * kDotTileRows, kDotTileRows * sizeof(float));
   });
-}
-
-// out[r, c] = a[r] . b[c] over `width` elements, a multiple of kBf16Width.
-static inline void bf16_dots(Bf16Rows a, int64_t rows, const uint16_t* const* b, int64_t columns,
-                             int64_t width, Output out) {
-  for (int64_t r = 0; r < rows; r += kDotTileRows) {
-    const Bf16Rows tile = {a.data + r * a.stride, a.stride};
-    for (int64_t c = 0; c < columns; c += kDotTileColumns) {
-      with_count<kDotTileRows>(min_of(kDotTileRows, rows - r), [&](auto count) {
-        with_count<kDotTileColumns>(min_of(kDotTileColumns, columns - c), [&](auto width_of_tile) {
-          bf16_dot_tile<decltype(count)::value, decltype(width_of_tile)::value>(tile, b + c, width,
-                                                                                out.from(r, c));
-        });
-      });
-    }
-  }
 }
 
 }  // namespace fathom::cpu::FATHOM_CPU_ISA

@@ -73,6 +73,19 @@ static inline Ints add_products(Ints sum, Ints a, Ints b) {
 #endif
 
 #if FATHOM_CPU_BF16
+// Where the halves of each lane of pairs come from: places in a, and, from 32 on, in b.
+struct PairPlaces {
+  constexpr PairPlaces() {
+    for (int i = 0; i < 32; ++i) {
+      for (int half = 0; half < 2; ++half) {
+        at[half][i] = static_cast<uint16_t>(16 * half + i / 2 + i % 2 * 32);
+      }
+    }
+  }
+  uint16_t at[2][32] = {};
+};
+alignas(64) inline constexpr PairPlaces kPairPlaces;
+
 // To nearest, ties to even.
 static inline __m256i narrow_bf16(Vec a) {
   return (__m256i)_mm512_cvtneps_pbh(a.v);
@@ -84,6 +97,13 @@ static inline void store_bf16(uint16_t* p, Vec a) {
 static inline Ints pairs_of(Vec low, Vec high) {
   const __m512i second = _mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow_bf16(high)), 16);
   return lanes(_mm512_or_si512(_mm512_cvtepu16_epi32(narrow_bf16(low)), second));
+}
+// Of 32 16-bit numbers in a and in b: pairs (a, b) of the lower 16, and of the upper 16.
+static inline Ints low_pairs(Ints a, Ints b) {
+  return lanes(_mm512_permutex2var_epi16(bits(a), _mm512_loadu_si512(kPairPlaces.at[0]), bits(b)));
+}
+static inline Ints high_pairs(Ints a, Ints b) {
+  return lanes(_mm512_permutex2var_epi16(bits(a), _mm512_loadu_si512(kPairPlaces.at[1]), bits(b)));
 }
 // Each lane: sum plus its two products of bf16 numbers.
 static inline Vec add_bf16(Vec sum, Ints a, Ints b) {

@@ -20,30 +20,32 @@ static inline bool in_bf16(const fathom_mla_attention_args& args) {
          shape.nope_dim % kWidth == 0 && shape.v_dim % kWidth == 0;
 }
 
-// The latents of a tile's positions, where they lie in a cache of bf16, or copied out of another.
-struct LatentTile {
-  const uint16_t* rows[kTilePositions];
+// The latents of N positions, where they lie in a cache of bf16, or copied out of another.
+template <int64_t N>
+struct LatentRows {
+  const uint16_t* rows[N];
 };
 
-// Positions [begin, end); those up to a whole tile are rows of zeros. `memory` has room for
-// kTilePositions rows of `width` numbers.
+// Positions [begin, end); those up to N are rows of zeros. `memory` has room for N rows of `width`
+// numbers.
+template <int64_t N>
 static inline void read_latents(const fathom_kv_cache& cache, const fathom_sequence& sequence,
                                 int64_t begin, int64_t end, int64_t width, uint16_t* memory,
-                                LatentTile& tile) {
+                                LatentRows<N>& latents) {
   for (int64_t i = 0; i < end - begin; ++i) {
     const int64_t at = cache_row(sequence, cache.block_size, begin + i) * width;
     if (cache.dtype == FATHOM_BF16) {
-      tile.rows[i] = static_cast<const uint16_t*>(cache.data) + at;
+      latents.rows[i] = static_cast<const uint16_t*>(cache.data) + at;
     } else {
       uint16_t* row = memory + i * width;
       to_bf16(static_cast<const float*>(cache.data) + at, width, row);
-      tile.rows[i] = row;
+      latents.rows[i] = row;
     }
   }
-  if (end - begin == kTilePositions) return;
+  if (end - begin == N) return;
   uint16_t* zeros = memory + (end - begin) * width;
   memset(zeros, 0, static_cast<size_t>(width) * sizeof(*zeros));
-  for (int64_t i = end - begin; i < kTilePositions; ++i) tile.rows[i] = zeros;
+  for (int64_t i = end - begin; i < N; ++i) latents.rows[i] = zeros;
 }
 
 // Weights of a tile's positions, of which `visible` >= 1 count, in bf16: zeros behind them.

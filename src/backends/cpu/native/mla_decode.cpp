@@ -1,39 +1,63 @@
 // Absorbed form: a query is turned into latent space by W_UK, looks at the latents as they are
 // cached, all heads at the same ones, and what it gathers is turned into values by W_UV. Queries
-// go through in batches of a bounded size, so that the weights are read once a batch.
+// go through in batches of a bounded size, so that the weights are read once a batch. Threads share
+// the context in segments, whose results are merged in their order.
 #include "backends/cpu/native/gemm.h"
 #include "backends/cpu/native/kernels.h"
-#include "backends/cpu/native/mla_bf16.h"
+#include "backends/cpu/native/mla_decode_segment.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 namespace {
 
-constexpr int64_t kBatchQueries = 16;
-constexpr int64_t kMostHeadsAtOnce = 16;
+constexpr int64_t kBatchQueries = kMostSegmentQueries;
 
-// Heads that share one reading of the latents; few enough that each thread has some.
-int64_t heads_at_once(int64_t heads, int threads) {
-  const int64_t share = ceil_div(ceil_div(heads, threads), kTileRows) * kTileRows;
-  return min_of(share, kMostHeadsAtOnce);
+// Rows (a query's heads) of segments that are held until they are merged: enough segments for all
+// threads, of the smallest batch.
+int64_t parts_held(int threads, int64_t heads) {
+  constexpr int64_t kLeast = 1024;
+  constexpr int64_t kPerThread = 4 * kMostSegmentHeads;
+  return max_of(kLeast, max_of(kBatchQueries * heads, kPerThread * threads));
 }
 
 // The workspace, in floats.
 struct Layout {
   Layout(int threads, const fathom_mla_attention_args& args)
-      : entry_stride(padded(int64_t{args.shape.kv_lora_rank} + args.shape.rope_dim)),
+      : heads(ceil_div(args.shape.num_heads, kTileHeads) * kTileHeads),
+        entry_stride(padded(int64_t{args.shape.kv_lora_rank} + args.shape.rope_dim)),
         latent_stride(padded(args.shape.kv_lora_rank)),
-        sums(min_of(kBatchQueries, args.q.shape[0]) * args.shape.num_heads * entry_stride),
-        tiles(sums + min_of(kBatchQueries, args.q.shape[0]) * args.shape.num_heads * latent_stride),
-        tile_floats(kTilePositions * entry_stride),
-        floats(tiles + threads * tile_floats) {}
+        parts(parts_held(threads, args.shape.num_heads)) {
+    const int64_t queries = min_of(kBatchQueries, args.q.shape[0]);
+    take(latent_queries, queries * heads * entry_stride);
+    take(sums, queries * args.shape.num_heads * latent_stride);
+    take(states, queries * args.shape.num_heads * kStateFloats);
+    take(part_sums, parts * latent_stride);
+    take(part_states, parts * kStateFloats);
+    thread_floats = max_of(segment_floats(entry_stride), kBatchQueries * padded(args.shape.v_dim));
+    take(of_threads, threads * thread_floats);
+  }
 
+  // Heads are read in whole tiles.
+  static constexpr int64_t kTileHeads = 8;
+  static constexpr int64_t kStateFloats = sizeof(Softmax) / sizeof(float);
+
+  int64_t heads;          // of latent queries
   int64_t entry_stride;   // of latent queries and cached entries: latent, then rotated part
   int64_t latent_stride;  // of sums: latent only
-  // Latent queries [batch, heads, entry_stride] come first.
-  int64_t sums;   // [batch, heads, latent_stride]
-  int64_t tiles;  // [threads, tile, entry_stride]
-  int64_t tile_floats;
-  int64_t floats;
+  int64_t parts;
+  int64_t latent_queries = 0;  // [batch, heads, entry_stride]
+  int64_t sums = 0;            // [batch, num_heads, latent_stride]
+  int64_t states = 0;          // Softmax [batch, num_heads]
+  int64_t part_sums = 0;       // [segments, batch, num_heads, latent_stride]
+  int64_t part_states = 0;     // Softmax [segments, batch, num_heads]
+  int64_t of_threads = 0;      // [threads, thread_floats]
+  int64_t thread_floats = 0;
+  int64_t floats = 0;
+
+ private:
+  void take(int64_t& part, int64_t wanted) {
+    part = floats;
+    floats += padded(wanted);
+  }
 };
 
 // Queries [first, first + count) of a sequence, at [place, place + count) of the batch.
@@ -42,6 +66,9 @@ struct Run {
   int64_t first;
   int64_t count;
   int64_t place;
+
+  int64_t position(int64_t query) const { return sequence->context + first + query; }
+  int64_t segments() const { return ceil_div(position(count), kSegmentPositions); }
 };
 
 struct Batch {
@@ -65,10 +92,7 @@ class Decode {
         args_(args),
         shape_(args.shape),
         layout_(pool.threads(), args),
-        heads_(shape_.num_heads),
-        head_group_(heads_at_once(heads_, pool.threads())),
-        queries_(static_cast<float*>(args.workspace)),
-        sums_(queries_ + layout_.sums) {}
+        heads_(shape_.num_heads) {}
 
   void run() {
     Batch batch;
@@ -89,21 +113,49 @@ class Decode {
   }
 
  private:
+  // Segments are worked on so many at a time as there is room for their results.
   void run(const Batch& batch) {
     parallel_for(pool_, heads_,
                  [&](int64_t head, int thread) { absorb_query(batch, head, thread); });
-    const int64_t groups = ceil_div(heads_, head_group_);
-    parallel_for(pool_, batch.num_runs * groups, [&](int64_t task, int thread) {
-      attend(batch.runs[task / groups], task % groups * head_group_, thread);
-    });
-    parallel_for(pool_, heads_, [&](int64_t head, int thread) { expand(batch, head, thread); });
+    int64_t segments = 0;
+    for (int64_t i = 0; i < batch.num_runs; ++i) {
+      segments = max_of(segments, batch.runs[i].segments());
+    }
+    const int64_t at_once = layout_.parts / (batch.queries * heads_);
+    for (int64_t first = 0; first < segments; first += at_once) {
+      const int64_t end = min_of(segments, first + at_once);
+      attend(batch, first, end);
+      parallel_for(pool_, heads_, [&](int64_t head, int thread) {
+        merge(batch, first, end, head);
+        if (end == segments) expand(batch, head, thread);
+      });
+    }
   }
 
+  // Floats of the workspace, and states.
+  float* at(int64_t part) const { return static_cast<float*>(args_.workspace) + part; }
+  Softmax* states_at(int64_t part) const { return reinterpret_cast<Softmax*>(at(part)); }
+  int64_t row(int64_t place, int64_t head) const { return place * heads_ + head; }
+
   float* query(int64_t place, int64_t head) const {
-    return queries_ + (place * heads_ + head) * layout_.entry_stride;
+    return at(layout_.latent_queries) + (place * layout_.heads + head) * layout_.entry_stride;
   }
   float* sum(int64_t place, int64_t head) const {
-    return sums_ + (place * heads_ + head) * layout_.latent_stride;
+    return at(layout_.sums) + row(place, head) * layout_.latent_stride;
+  }
+  Softmax* state(int64_t place, int64_t head) const {
+    return states_at(layout_.states) + row(place, head);
+  }
+  // Of the `slot`th segment that is held.
+  float* part_sum(const Batch& batch, int64_t slot, int64_t place, int64_t head) const {
+    return at(layout_.part_sums) +
+           (slot * batch.queries * heads_ + row(place, head)) * layout_.latent_stride;
+  }
+  Softmax* part_state(const Batch& batch, int64_t slot, int64_t place, int64_t head) const {
+    return states_at(layout_.part_states) + slot * batch.queries * heads_ + row(place, head);
+  }
+  float* of_thread(int thread) const {
+    return at(layout_.of_threads) + thread * layout_.thread_floats;
   }
   int64_t first_row(int64_t head) const { return head * (int64_t{shape_.nope_dim} + shape_.v_dim); }
 
@@ -119,10 +171,20 @@ class Decode {
     with_format(args_.wkv_b.dtype, [&](auto format) {
       add_keys<decltype(format)>(q, head, gemm_scratch(pool_, thread).panel);
     });
+    const int64_t width = int64_t{shape_.kv_lora_rank} + shape_.rope_dim;
     for (int64_t place = 0; place < batch.queries; ++place) {
       const float* q_pe = q[place] + shape_.nope_dim;
-      float* to = query(place, head) + shape_.kv_lora_rank;
-      for (int64_t i = 0; i < shape_.rope_dim; ++i) to[i] = q_pe[i];
+      float* to = query(place, head);
+      for (int64_t i = 0; i < shape_.rope_dim; ++i) to[shape_.kv_lora_rank + i] = q_pe[i];
+      prepare_query(args_, width, to);
+    }
+    if (head == heads_ - 1) clear_spare_heads(batch);
+  }
+
+  void clear_spare_heads(const Batch& batch) const {
+    const int64_t spare = (layout_.heads - heads_) * layout_.entry_stride;
+    for (int64_t place = 0; place < batch.queries; ++place) {
+      memset(query(place, heads_), 0, static_cast<size_t>(spare) * sizeof(float));
     }
   }
 
@@ -140,128 +202,79 @@ class Decode {
         int64_t counts[kBatchQueries];
         for (int64_t& count : counts) count = rows;
         combine({q.base + i, q.stride, q.index, q.count}, {panel, stride}, counts, stride,
-                query(0, head) + from, heads_ * layout_.entry_stride);
+                query(0, head) + from, layout_.heads * layout_.entry_stride);
       }
     }
   }
 
-  // A run's queries, heads [begin, begin + head_group_), over their context.
-  void attend(const Run& run, int64_t begin, int thread) const {
-    const int64_t heads = min_of(head_group_, heads_ - begin);
-    Softmax states[kBatchQueries][kMostHeadsAtOnce];
-    for (int64_t i = 0; i < run.count; ++i) {
-      float* to = sum(run.place + i, begin);
-      for (int64_t j = 0; j < heads * layout_.latent_stride; ++j) to[j] = 0;
+  // Segments [first, end) of every run that reaches so far.
+  void attend(const Batch& batch, int64_t first, int64_t end) const {
+    const int64_t groups = ceil_div(heads_, kMostSegmentHeads);
+    const int64_t slots = end - first;
+    parallel_for(pool_, batch.num_runs * slots * groups, [&](int64_t task, int thread) {
+      const Run& run = batch.runs[task / groups / slots];
+      const int64_t slot = task / groups % slots;
+      if (first + slot >= run.segments()) return;
+      const int64_t head = task % groups * kMostSegmentHeads;
+      const int64_t begin = (first + slot) * kSegmentPositions;
+      const Segment segment = {.args = args_,
+                               .sequence = *run.sequence,
+                               .begin = begin,
+                               .end = min_of(run.position(run.count), begin + kSegmentPositions),
+                               .first_position = run.position(0),
+                               .queries = run.count,
+                               .heads = min_of(kMostSegmentHeads, heads_ - head),
+                               .q = query(run.place, head),
+                               .entry_stride = layout_.entry_stride,
+                               .query_stride = layout_.heads * layout_.entry_stride,
+                               .sums = part_sum(batch, slot, run.place, head),
+                               .latent_stride = layout_.latent_stride,
+                               .sums_stride = heads_ * layout_.latent_stride,
+                               .states = part_state(batch, slot, run.place, head),
+                               .states_stride = heads_};
+      attend_segment(segment, of_thread(thread));
+    });
+  }
+
+  // Takes segments [first, end) into the head's results, in their order.
+  void merge(const Batch& batch, int64_t first, int64_t end, int64_t head) const {
+    for (int64_t i = 0; i < batch.num_runs; ++i) {
+      const Run& run = batch.runs[i];
+      for (int64_t query = 0; query < run.count; ++query) {
+        const int64_t place = run.place + query;
+        const int64_t seen = run.position(query) / kSegmentPositions + 1;
+        for (int64_t segment = first; segment < min_of(seen, end); ++segment) {
+          merge(*part_state(batch, segment - first, place, head),
+                part_sum(batch, segment - first, place, head), segment == 0, *state(place, head),
+                sum(place, head));
+        }
+      }
     }
-    float* tile = queries_ + layout_.tiles + thread * layout_.tile_floats;
-    if (in_bf16(args_)) {
-      attend_in_bf16(run, begin, heads, tile, states);
+  }
+
+  void merge(const Softmax& part, const float* part_sum, bool is_first, Softmax& state,
+             float* sum) const {
+    if (is_first) {
+      state = part;
+      memcpy(sum, part_sum, static_cast<size_t>(layout_.latent_stride) * sizeof(float));
     } else {
-      attend_in_f32(run, begin, heads, tile, states);
-    }
-    for (int64_t i = 0; i < run.count; ++i) {
-      for (int64_t h = 0; h < heads; ++h) {
-        float* to = sum(run.place + i, begin + h);
-        divide_by_sum(states[i][h], to, layout_.latent_stride, to);
-      }
+      add_softmax(part, part_sum, layout_.latent_stride, state, sum);
     }
   }
-
-  using States = Softmax (&)[kBatchQueries][kMostHeadsAtOnce];
-
-  void attend_in_f32(const Run& run, int64_t begin, int64_t heads, float* tile,
-                     States states) const {
-    const int64_t width = int64_t{shape_.kv_lora_rank} + shape_.rope_dim;
-    const int64_t end = run.sequence->context + run.first + run.count;
-    for (int64_t from = 0; from < end; from += kTilePositions) {
-      gather(args_.cache, *run.sequence, from, min_of(end, from + kTilePositions), width, tile,
-             layout_.entry_stride);
-      for (int64_t i = 0; i < run.count; ++i) {
-        const int64_t visible = run.sequence->context + run.first + i + 1 - from;
-        if (visible <= 0) continue;
-        attend_tile(run.place + i, begin, heads, tile, min_of(visible, kTilePositions), states[i]);
-      }
-    }
-  }
-
-  void attend_tile(int64_t place, int64_t begin, int64_t heads, const float* tile, int64_t visible,
-                   Softmax* states) const {
-    float scores[kMostHeadsAtOnce * kTilePositions];
-    const Rows q = {query(place, begin), layout_.entry_stride, nullptr, heads};
-    dot_panel(q, {tile, layout_.entry_stride}, visible, layout_.entry_stride, Part{},
-              {scores, kTilePositions});
-    int64_t counts[kMostHeadsAtOnce];
-    for (int64_t h = 0; h < heads; ++h) {
-      counts[h] = visible;
-      soften(states[h], scores + h * kTilePositions, visible, shape_.softmax_scale,
-             sum(place, begin + h), layout_.latent_stride);
-    }
-    combine({scores, kTilePositions, nullptr, heads}, {tile, layout_.entry_stride}, counts,
-            layout_.latent_stride, sum(place, begin), layout_.latent_stride);
-  }
-
-#if FATHOM_CPU_BF16
-  void attend_in_bf16(const Run& run, int64_t begin, int64_t heads, float* memory,
-                      States states) const {
-    const int64_t width = int64_t{shape_.kv_lora_rank} + shape_.rope_dim;
-    for (int64_t i = 0; i < run.count; ++i) {
-      for (int64_t h = 0; h < heads; ++h) {
-        float* q = query(run.place + i, begin + h);
-        to_bf16(q, width, reinterpret_cast<uint16_t*>(q));
-      }
-    }
-    auto* latents = reinterpret_cast<uint16_t*>(memory);
-    auto* pairs = reinterpret_cast<uint32_t*>(memory + kTilePositions / 2 * width);
-    const int64_t end = run.sequence->context + run.first + run.count;
-    for (int64_t from = 0; from < end; from += kTilePositions) {
-      LatentTile tile;
-      read_latents(args_.cache, *run.sequence, from, min_of(end, from + kTilePositions), width,
-                   latents, tile);
-      for (int64_t p = 0; p < kTilePositions; p += 2) {
-        pair_rows(tile.rows[p], tile.rows[p + 1], shape_.kv_lora_rank,
-                  pairs + p / 2 * shape_.kv_lora_rank);
-      }
-      for (int64_t i = 0; i < run.count; ++i) {
-        const int64_t visible = run.sequence->context + run.first + i + 1 - from;
-        if (visible <= 0) continue;
-        attend_tile(run.place + i, begin, heads, tile, pairs, min_of(visible, kTilePositions),
-                    states[i]);
-      }
-    }
-  }
-
-  void attend_tile(int64_t place, int64_t begin, int64_t heads, const LatentTile& tile,
-                   const uint32_t* pairs, int64_t visible, Softmax* states) const {
-    float scores[kMostHeadsAtOnce * kTilePositions];
-    uint16_t weights[kMostHeadsAtOnce * kTilePositions];
-    const Bf16Rows q = {reinterpret_cast<const uint16_t*>(query(place, begin)),
-                        2 * layout_.entry_stride};
-    const int64_t width = int64_t{shape_.kv_lora_rank} + shape_.rope_dim;
-    bf16_dots(q, heads, tile.rows, visible, width, {scores, kTilePositions});
-    for (int64_t h = 0; h < heads; ++h) {
-      float* row = scores + h * kTilePositions;
-      soften(states[h], row, visible, shape_.softmax_scale, sum(place, begin + h),
-             layout_.latent_stride);
-      narrow_weights(row, visible, weights + h * kTilePositions);
-    }
-    add_pair_products({weights, kTilePositions}, heads, {pairs, shape_.kv_lora_rank},
-                      shape_.kv_lora_rank, kTilePositions / 2,
-                      {sum(place, begin), layout_.latent_stride});
-  }
-#else
-  void attend_in_bf16(const Run&, int64_t, int64_t, float*, States) const {}
-#endif
 
   // out = W_UV times what the head gathered.
   void expand(const Batch& batch, int64_t head, int thread) const {
+    for (int64_t place = 0; place < batch.queries; ++place) {
+      divide_by_sum(*state(place, head), sum(place, head), layout_.latent_stride, sum(place, head));
+    }
     const Rows gathered = {sum(0, head), heads_ * layout_.latent_stride, nullptr, batch.queries};
     const int64_t row = first_row(head) + shape_.nope_dim;
-    auto& scratch = gemm_scratch(pool_, thread);
-    for (int64_t i = 0; i < batch.num_runs; ++i) {
-      const Run& run = batch.runs[i];
-      float* out = row_of(args_.out, batch.rows[run.place]) + head * shape_.v_dim;
-      gemm(gathered.from(run.place, run.count), args_.wkv_b, row, row + shape_.v_dim,
-           {out, args_.out.stride[0]}, scratch);
+    const int64_t stride = padded(shape_.v_dim);
+    gemm(gathered, args_.wkv_b, row, row + shape_.v_dim, {of_thread(thread), stride},
+         gemm_scratch(pool_, thread));
+    for (int64_t place = 0; place < batch.queries; ++place) {
+      memcpy(row_of(args_.out, batch.rows[place]) + head * shape_.v_dim,
+             of_thread(thread) + place * stride, static_cast<size_t>(shape_.v_dim) * sizeof(float));
     }
   }
 
@@ -270,9 +283,6 @@ class Decode {
   const fathom_mla_shape& shape_;
   const Layout layout_;
   const int64_t heads_;
-  const int64_t head_group_;
-  float* const queries_;
-  float* const sums_;
 };
 
 }  // namespace

@@ -115,21 +115,21 @@ class Bf16Head {
 
   // Keys and values of positions [begin, end), zeros up to a whole tile.
   void expand(int64_t begin, int64_t end) {
-    LatentTile tile;
+    LatentRows<kTilePositions> tile;
     read_latents(args_.cache, sequence_, begin, end, int64_t{shape_.kv_lora_rank} + shape_.rope_dim,
                  at<uint16_t>(layout_.latents), tile);
     auto* latent_pairs = at<uint32_t>(layout_.latent_pairs);
     pair_columns(tile.rows, kTilePositions, shape_.kv_lora_rank / 2, latent_pairs, kTilePositions);
     auto* expanded = at<float>(layout_.expanded);
     memset(expanded, 0, static_cast<size_t>(expanded_rows() * kTilePositions) * sizeof(*expanded));
-    add_pair_products({at<uint16_t>(layout_.weights), shape_.kv_lora_rank}, expanded_rows(),
+    add_pair_products(Bf16Rows{at<uint16_t>(layout_.weights), shape_.kv_lora_rank}, expanded_rows(),
                       {latent_pairs, kTilePositions}, kTilePositions, shape_.kv_lora_rank / 2,
                       {expanded, kTilePositions});
     pair_keys(tile, expanded);
     pair_values(expanded + shape_.nope_dim * kTilePositions);
   }
 
-  void pair_keys(LatentTile& tile, const float* expanded) {
+  void pair_keys(LatentRows<kTilePositions>& tile, const float* expanded) {
     auto* keys = at<uint32_t>(layout_.keys);
     for (int64_t i = 0; i < shape_.nope_dim; i += 2) {
       pair_rows(expanded + i * kTilePositions, expanded + (i + 1) * kTilePositions, kTilePositions,
@@ -156,9 +156,9 @@ class Bf16Head {
     alignas(64) float scores[kQueries * kTilePositions];
     uint16_t weights[kQueries * kTilePositions];
     memset(scores, 0, static_cast<size_t>(rows * kTilePositions) * sizeof(*scores));
-    add_pair_products({at<uint16_t>(layout_.queries_at) + first * key_dim(), key_dim()}, rows,
-                      {at<uint32_t>(layout_.keys), kTilePositions}, kTilePositions, key_dim() / 2,
-                      {scores, kTilePositions});
+    add_pair_products(Bf16Rows{at<uint16_t>(layout_.queries_at) + first * key_dim(), key_dim()},
+                      rows, {at<uint32_t>(layout_.keys), kTilePositions}, kTilePositions,
+                      key_dim() / 2, {scores, kTilePositions});
     float* sums = sums_ + first * shape_.v_dim;
     for (int64_t r = 0; r < rows; ++r) {
       const int64_t visible = min_of(kTilePositions, sequence_.context + first + r + 1 - begin);
@@ -167,8 +167,9 @@ class Bf16Head {
              shape_.v_dim);
       narrow_weights(row, visible, weights + r * kTilePositions);
     }
-    add_pair_products({weights, kTilePositions}, rows, {at<uint32_t>(layout_.values), shape_.v_dim},
-                      shape_.v_dim, kTilePositions / 2, {sums, shape_.v_dim});
+    add_pair_products(Bf16Rows{weights, kTilePositions}, rows,
+                      {at<uint32_t>(layout_.values), shape_.v_dim}, shape_.v_dim,
+                      kTilePositions / 2, {sums, shape_.v_dim});
   }
 
   const fathom_mla_attention_args& args_;

@@ -64,6 +64,18 @@ static inline void soften(Softmax& state, float* scores, int64_t count, float sc
   for (int64_t i = 0; i < columns; i += kWidth) store(values + i, mul(load(values + i), shrink));
 }
 
+// Takes in what was gathered of other positions: values [columns, whole vectors].
+static inline void add_softmax(const Softmax& other, const float* other_values, int64_t columns,
+                               Softmax& state, float* values) {
+  const float highest = state.highest > other.highest ? state.highest : other.highest;
+  const Vec shrink = exp(broadcast(state.highest - highest));
+  const Vec other_shrink = exp(broadcast(other.highest - highest));
+  state = {highest, state.sum * first(shrink) + other.sum * first(other_shrink)};
+  for (int64_t i = 0; i < columns; i += kWidth) {
+    store(values + i, fma(load(other_values + i), other_shrink, mul(load(values + i), shrink)));
+  }
+}
+
 // out = what was gathered of the values, over the sum of their weights. `out` may be `values`.
 static inline void divide_by_sum(const Softmax& state, const float* values, int64_t columns,
                                  float* out) {

@@ -70,6 +70,24 @@ static inline float reduce_add(Vec a) {
   sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
   return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
 }
+// Lane i is the sum of a[i]'s lanes: pairs of vectors become one, with half as many lanes of each.
+static inline Vec reduce_add_each(const Vec (&a)[16]) {
+  __m512 quarters[4];  // lane 4j + i of quarters[q]: a part of the sum of a[4q + i]
+  for (int q = 0; q < 4; ++q) {
+    const Vec* four = a + 4 * q;
+    const __m512 first = _mm512_add_ps(_mm512_unpacklo_ps(four[0].v, four[1].v),
+                                       _mm512_unpackhi_ps(four[0].v, four[1].v));
+    const __m512 second = _mm512_add_ps(_mm512_unpacklo_ps(four[2].v, four[3].v),
+                                        _mm512_unpackhi_ps(four[2].v, four[3].v));
+    quarters[q] = _mm512_add_ps(_mm512_shuffle_ps(first, second, 0x44),
+                                _mm512_shuffle_ps(first, second, 0xee));
+  }
+  const auto halves = [](__m512 low, __m512 high) {
+    return _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88),
+                         _mm512_shuffle_f32x4(low, high, 0xdd));
+  };
+  return {halves(halves(quarters[0], quarters[1]), halves(quarters[2], quarters[3]))};
+}
 static inline float reduce_max(Vec a) {
   const __m256 half = _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
   __m128 top = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
