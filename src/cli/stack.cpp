@@ -134,7 +134,7 @@ Result<fathom_dtype> choose_kv_dtype(const StackOptions& options,
     case KvCacheFormat::kAuto:
       break;
   }
-  return dsv3::choose_kv_dtype(source, config, options.weights, device);
+  return dsv3::choose_kv_dtype(source, config, options.weights, device.kv_dtype());
 }
 
 Result<models::RunLimits> choose_limits(const StackOptions& options,

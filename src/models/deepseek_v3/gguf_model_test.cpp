@@ -7,6 +7,7 @@
 #include "models/deepseek_v3/gguf_names.h"
 #include "models/deepseek_v3/gguf_source.h"
 #include "models/deepseek_v3/gguf_writer.h"
+#include "models/deepseek_v3/plan.h"
 #include "models/deepseek_v3/synthetic.h"
 
 namespace fathom::models::deepseek_v3 {
@@ -97,6 +98,18 @@ TEST_F(GgufModelTest, QuantisedOnesSuitOurFormats) {
   EXPECT_NE(wrong.error().message.find("blk.1.ffn_up_exps.weight: expected shape [256, 64, 16]"),
             std::string::npos)
       << wrong.error().message;
+}
+
+TEST_F(GgufModelTest, RoundedModelsCacheInBf16) {
+  const GgufSource whole(write(GgmlType::kBF16), config_);
+  const GgufSource eight(write(GgmlType::kQ8_0), config_);
+  const auto kv_dtype = [this](const GgufSource& source, WeightFormat format) {
+    return choose_kv_dtype(source, config_, format, FATHOM_F32).value();
+  };
+  EXPECT_EQ(kv_dtype(whole, WeightFormat::kAsStored), FATHOM_F32);
+  EXPECT_EQ(kv_dtype(whole, WeightFormat::kFp8), FATHOM_F32);
+  EXPECT_EQ(kv_dtype(whole, WeightFormat::kInt4), FATHOM_BF16);
+  EXPECT_EQ(kv_dtype(eight, WeightFormat::kAsStored), FATHOM_BF16);
 }
 
 TEST_F(GgufModelTest, WhatItCannotSayIsNamed) {

@@ -75,14 +75,14 @@ Result<size_t> scratch_bytes(const Config& config, const Weights& weights,
 }  // namespace
 
 Result<fathom_dtype> choose_kv_dtype(const TensorSource& source, const Config& config,
-                                     WeightFormat format, const device::Device& device) {
+                                     WeightFormat format, fathom_dtype preferred) {
   const int64_t rows =
       int64_t{config.num_attention_heads} * (config.qk_nope_head_dim + config.v_head_dim);
   FATHOM_ASSIGN(const Weight stored, source.matrix("model.layers.0.self_attn.kv_b_proj.weight",
                                                    rows, config.kv_lora_rank));
   const auto dtype = choose_dtype(format, WeightUse::kAttention,
                                   static_cast<fathom_dtype>(stored.dtype), config.kv_lora_rank);
-  return dtype == FATHOM_I8 || dtype == FATHOM_I4 ? FATHOM_BF16 : device.kv_dtype();
+  return dtype == FATHOM_I8 || dtype == FATHOM_I4 ? FATHOM_BF16 : preferred;
 }
 
 size_t kv_block_bytes(const Config& config, const device::Device& device, const RunLimits& limits) {

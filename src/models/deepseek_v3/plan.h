@@ -17,9 +17,9 @@ namespace fathom::models::deepseek_v3 {
 fathom_mla_shape mla_shape(const Config& config);
 
 // What the cache should hold of a model in `format`: bf16 where the weights that attention reads
-// are rounded more than that, what the chip prefers otherwise.
+// are rounded more than that, otherwise what the chip prefers.
 Result<fathom_dtype> choose_kv_dtype(const TensorSource& source, const Config& config,
-                                     WeightFormat format, const device::Device& device);
+                                     WeightFormat format, fathom_dtype preferred);
 
 // The cache of each layer, the MTP layer's last, out of an arena of
 // kv_block_bytes() * num_kv_blocks.
