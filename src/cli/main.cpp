@@ -90,7 +90,8 @@ void add_stack_options(CLI::App& app, StackOptions& stack, bool model_required) 
       ->envname("FATHOM_MAX_WAITING")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
-  app.add_option("--prefill-chunk", stack.prefill_chunk, "prompt tokens read a step")
+  app.add_option("--prefill-chunk", stack.prefill_chunk,
+                 "prompt tokens read a step; twice as many while nobody is answered")
       ->envname("FATHOM_PREFILL_CHUNK")
       ->check(CLI::Range(1, 1 << 16))
       ->capture_default_str();

@@ -36,7 +36,7 @@ struct StackOptions {
   KvCacheFormat kv_cache = KvCacheFormat::kAuto;
   int64_t max_running = 64;             // sequences decoded together
   int64_t max_waiting = 1024;           // requests queued beyond that
-  int64_t prefill_chunk = 512;          // prompt tokens a step
+  int64_t prefill_chunk = 512;          // prompt tokens a step, while others are answered
   bool prefix_cache = true;             // share the KV blocks of equal beginnings
   bool exact = false;                   // but only where that changes no bit
   int64_t speculate = 1;                // tokens drafted a step, where the model has an MTP layer

@@ -102,10 +102,11 @@ using Listener = std::function<void(const Event&)>;
 
 struct EngineOptions {
   std::vector<TokenId> eos_token_ids = {};
-  int64_t max_running = 64;     // sequences in a step at most
-  int64_t max_waiting = 1024;   // submit() answers kResourceExhausted beyond
-  int64_t prefill_chunk = 512;  // prompt tokens a step at most, shared by all sequences
-  bool prefix_cache = true;     // requests share the KV blocks of equal beginnings
+  int64_t max_running = 64;    // sequences in a step at most
+  int64_t max_waiting = 1024;  // submit() answers kResourceExhausted beyond
+  // Prompt tokens a step at most, shared by all sequences; twice as many while none is answered.
+  int64_t prefill_chunk = 512;
+  bool prefix_cache = true;  // requests share the KV blocks of equal beginnings
   // Share only blocks that change no bit of an answer: those of given tokens, or of tokens that
   // the other request has generated too. Otherwise a later prompt also finds what an answer wrote.
   bool exact = false;

@@ -83,15 +83,22 @@ void Scheduler::decode() {
 }
 
 void Scheduler::prefill() {
-  int64_t rows_left = limits_.prefill_chunk;
+  int64_t rows_left = prefill_budget();
   for (Sequence* sequence : running_) {
     if (sequence->remaining() > 1) rows_left -= schedule(*sequence, rows_left);
   }
 }
 
+// Larger steps read prompts faster, but keep waiting whoever is being answered.
+int64_t Scheduler::prefill_budget() const {
+  const bool answers = std::any_of(running_.begin(), running_.end(),
+                                   [](const Sequence* each) { return each->remaining() == 1; });
+  return answers ? limits_.prefill_chunk : 2 * limits_.prefill_chunk;
+}
+
 bool Scheduler::fits(const Sequence& waiting, const PrefixMatch& cached) const {
   return pool_.available() >= blocks_for(waiting) - cached.in_use + num_running() &&
-         unread_before(waiting) < limits_.prefill_chunk;
+         unread_before(waiting) < prefill_budget();
 }
 
 int64_t Scheduler::unread_before(const Sequence& waiting) const {

@@ -23,9 +23,10 @@
 namespace fathom::engine {
 
 struct SchedulerLimits {
-  int64_t max_running = 0;      // at most max_step_tokens and max_logit_rows
-  int64_t max_waiting = 0;      // queue slots set aside; more may wait, at the cost of allocating
-  int64_t prefill_chunk = 0;    // rows a step of sequences with more than one row to run
+  int64_t max_running = 0;  // at most max_step_tokens and max_logit_rows
+  int64_t max_waiting = 0;  // queue slots set aside; more may wait, at the cost of allocating
+  // Rows a step of sequences with more than one row to run; twice as many while nobody decodes.
+  int64_t prefill_chunk = 0;
   int64_t max_step_tokens = 0;  // rows a step
   int64_t max_logit_rows = 0;   // rows a step that want logits
   int64_t block_size = 0;       // tokens a KV block
@@ -67,6 +68,7 @@ class Scheduler {
   void prefill();
 
   bool fits(const Sequence& waiting, const PrefixMatch& cached) const;
+  int64_t prefill_budget() const;
   int64_t unread_before(const Sequence& waiting) const;
   int64_t blocks_for(const Sequence& sequence) const;
   bool grow(Sequence& sequence);

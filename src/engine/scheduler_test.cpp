@@ -76,18 +76,18 @@ TEST(Scheduler, DecodesAllThenReadsPromptsInOrder) {
 
 TEST(Scheduler, LowerPriorityValueGoesFirst) {
   Bench bench(roomy(), 100);
-  const Sequence& late = bench.add(12, 2, 5);
+  const Sequence& late = bench.add(28, 2, 5);
   const Sequence& urgent = bench.add(10, 2, -1);
-  EXPECT_EQ(bench.step(), (Rows{{&urgent, 10}, {&late, 6}}));
+  EXPECT_EQ(bench.step(), (Rows{{&urgent, 10}, {&late, 22}}));
 }
 
 TEST(Scheduler, AnUrgentPromptNeedNotWaitForALongOne) {
   Bench bench(roomy(), 100);
   const Sequence& slow = bench.add(100, 2);
-  EXPECT_EQ(bench.step(), (Rows{{&slow, 16}}));
+  EXPECT_EQ(bench.step(), (Rows{{&slow, 32}}));
   const Sequence& behind = bench.add(4, 2);
   const Sequence& urgent = bench.add(10, 2, -1);
-  EXPECT_EQ(bench.step(), (Rows{{&urgent, 10}, {&slow, 6}}));
+  EXPECT_EQ(bench.step(), (Rows{{&urgent, 10}, {&slow, 22}}));
   EXPECT_EQ(behind.computed, 0);
   EXPECT_TRUE(behind.blocks.empty());  // not admitted before it can begin
 }

@@ -214,6 +214,59 @@ inline Floats as_floats(const Ints& a) {
   return result;
 }
 
+// The 64 bytes of a vector.
+struct Bytes {
+  uint8_t at[4 * kLanes];
+};
+inline Bytes bytes_of(const Ints& a) {
+  Bytes bytes;
+  std::memcpy(&bytes, &a, sizeof(bytes));
+  return bytes;
+}
+template <typename Byte>
+Ints from_bytes(Byte byte) {
+  Bytes bytes;
+  for (int i = 0; i < 4 * kLanes; ++i) bytes.at[i] = byte(i);
+  Ints result;
+  std::memcpy(&result, &bytes, sizeof(result));
+  return result;
+}
+inline Ints pick_bytes(const Ints& places, const Ints& a) {
+  const Bytes from = bytes_of(a), place = bytes_of(places);
+  return from_bytes([&](int i) { return from.at[place.at[i] % 64]; });
+}
+inline Ints pick_bytes_of_two(const Ints& a, const Ints& places, const Ints& b) {
+  const Bytes low = bytes_of(a), high = bytes_of(b), place = bytes_of(places);
+  return from_bytes(
+      [&](int i) { return (place.at[i] % 128 < 64 ? low : high).at[place.at[i] % 64]; });
+}
+// Within each 16 bytes: the lower eight of a and b in turn, or the upper eight.
+inline Ints unpack_low_bytes(const Ints& a, const Ints& b) {
+  const Bytes even = bytes_of(a), odd = bytes_of(b);
+  return from_bytes([&](int i) { return (i % 2 == 0 ? even : odd).at[i / 16 * 16 + i % 16 / 2]; });
+}
+inline Ints unpack_high_bytes(const Ints& a, const Ints& b) {
+  const Bytes even = bytes_of(a), odd = bytes_of(b);
+  return from_bytes(
+      [&](int i) { return (i % 2 == 0 ? even : odd).at[i / 16 * 16 + 8 + i % 16 / 2]; });
+}
+// Each bit of the result is the bit of `table` that the bits of a, b and c name, a's the highest.
+inline Ints logic_of_three(const Ints& a, const Ints& b, const Ints& c, int table) {
+  return ints([&](int i) {
+    uint32_t result = 0;
+    for (int bit = 0; bit < 32; ++bit) {
+      const auto of = [bit](uint32_t word) { return word >> bit & 1; };
+      const uint32_t place = of(a.lane[i]) << 2 | of(b.lane[i]) << 1 | of(c.lane[i]);
+      result |= (static_cast<uint32_t>(table) >> place & 1) << bit;
+    }
+    return result;
+  });
+}
+inline __m128i lowest_bytes(const Ints& a) {
+  alignas(16) uint8_t bytes[kLanes];
+  for (int i = 0; i < kLanes; ++i) bytes[i] = byte_of(a, i, 0);
+  return _mm_load_si128(reinterpret_cast<const __m128i*>(bytes));
+}
 inline Ints or_ints(const Ints& a, const Ints& b) {
   return ints([&](int i) { return a.lane[i] | b.lane[i]; });
 }
@@ -305,4 +358,11 @@ inline Floats add_bf16_products(const Floats& sum, const Ints& a, const Ints& b)
 #define _mm512_or_si512 FATHOM_EMULATE(or_ints)
 #define _mm512_cvtneps_pbh FATHOM_EMULATE(to_bf16)
 #define _mm512_permutex2var_epi16 FATHOM_EMULATE(pick_halves)
+#define _mm512_permutexvar_epi8 FATHOM_EMULATE(pick_bytes)
+#define _mm512_permutex2var_epi8 FATHOM_EMULATE(pick_bytes_of_two)
+#define _mm512_unpacklo_epi8 FATHOM_EMULATE(unpack_low_bytes)
+#define _mm512_unpackhi_epi8 FATHOM_EMULATE(unpack_high_bytes)
+#undef _mm512_ternarylogic_epi32
+#define _mm512_ternarylogic_epi32 FATHOM_EMULATE(logic_of_three)
+#define _mm512_cvtepi32_epi8 FATHOM_EMULATE(lowest_bytes)
 #define _mm512_dpbf16_ps FATHOM_EMULATE(add_bf16_products)

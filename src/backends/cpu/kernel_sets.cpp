@@ -26,8 +26,9 @@ bool has_vnni() {
   return __builtin_cpu_supports("avx512vnni");
 }
 
-bool has_bf16() {
-  return __builtin_cpu_supports("avx512bf16");
+// Of the processors with the first, only Cooper Lake lacks the second.
+bool has_bf16_and_vbmi() {
+  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vbmi");
 }
 #elif defined(__aarch64__)
 bool has_dot_products() {
@@ -51,7 +52,7 @@ std::vector<const KernelSet*> native_kernels() {
   sets.push_back(&avx512::kernels());
   if (has_vnni()) sets.push_back(&avx512_vnni::kernels());
 #endif
-  if (has_vnni() && has_bf16()) sets.push_back(&avx512_bf16::kernels());
+  if (has_vnni() && has_bf16_and_vbmi()) sets.push_back(&avx512_bf16::kernels());
 #elif defined(__aarch64__)
   if (has_dot_products()) sets.push_back(&neon_dot::kernels());
   if (has_dot_products() && has_i8mm_and_bf16()) sets.push_back(&neon_i8mm::kernels());

@@ -40,11 +40,18 @@ static inline void pair_rows(const uint16_t* first, const uint16_t* second, int6
   }
 }
 
-// out[i][lane] = elements 2i and 2i + 1 of row `lane`, for i in [0, pairs).
+// out[i][lane] = elements 2i and 2i + 1 of row `lane`, for i in [0, pairs); lanes and pairs are
+// multiples of kWidth.
 static inline void pair_columns(const uint16_t* const* rows, int64_t lanes, int64_t pairs,
                                 uint32_t* out, int64_t stride) {
-  for (int64_t lane = 0; lane < lanes; ++lane) {
-    for (int64_t i = 0; i < pairs; ++i) out[i * stride + lane] = word_at(rows[lane] + 2 * i);
+  for (int64_t lane = 0; lane < lanes; lane += kWidth) {
+    for (int64_t i = 0; i < pairs; i += kWidth) {
+      Vec words[kWidth];
+      for (int r = 0; r < kWidth; ++r) words[r] = as_floats(load_ints(rows[lane + r] + 2 * i));
+      transpose(words);
+      uint32_t* to = out + i * stride + lane;
+      for (int r = 0; r < kWidth; ++r) store(reinterpret_cast<float*>(to + r * stride), words[r]);
+    }
   }
 }
 

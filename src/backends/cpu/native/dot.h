@@ -37,6 +37,25 @@ struct Sums {
   Vec at[R][C];
 };
 
+// sums += x[r] . w[c] over a block of columns from `k` on, in the order of dot_run().
+template <typename Format, int R, int C>
+[[gnu::always_inline]] static inline void add_block(const float* const* x,
+                                                    typename Format::Pointer w, int64_t stride,
+                                                    const Vec* scales, int64_t k,
+                                                    Sums<R, C>& sums) {
+  unrolled<C>([&](auto c) __attribute__((always_inline)) {
+    Vec weights[Format::kBlock];
+    Format::read_block(w + c.value * stride, weights);
+    unrolled<Format::kBlock>([&](auto v) __attribute__((always_inline)) {
+      const Vec weight = mul(weights[v.value], scales[c.value]);
+      unrolled<R>([&](auto r) __attribute__((always_inline)) {
+        Vec& sum = sums.at[r.value][c.value];
+        sum = fma(load(x[r.value] + k + v.value * kWidth), weight, sum);
+      });
+    });
+  });
+}
+
 // sums += x[r] . w[c] over `count` columns: w rows lie `stride` elements apart, and each is
 // multiplied by its own of `scales` where the format has any.
 template <typename Format, int R, int C>
@@ -59,6 +78,11 @@ template <typename Format, int R, int C>
     });
   };
   int64_t k = 0;
+  if constexpr (requires { Format::kBlock; }) {
+    for (; k + block_elements<Format>() <= count; k += block_elements<Format>()) {
+      add_block<Format, R, C>(x, w + k, stride, scales, k, sums);
+    }
+  }
   for (; k + kWidth <= count; k += kWidth) {
     add([&](const float* row) { return load(row + k); },
         [&](auto weights) { return Format::read(weights + k); });
@@ -85,8 +109,9 @@ static inline void dot_tile(const Rows& x, const fathom_weight& w, int64_t colum
       scales[c.value] = scales_at<Format>(w, scale_rows[c.value], from);
     });
     const int64_t count = min_of(run, w.k - from);
-    // The next tile's rows, most likely: too many streams for the processor to follow by itself.
-    for (int c = 0; c < C; ++c) prefetch(data + ((C + c) * w.k + from), count);
+    // The next tile's rows, most likely, in the order of their addresses: one stream, which the
+    // processor follows further ahead, where the tile's own C streams are too many for it.
+    prefetch(data + C * (w.k + from), C * count);
     spread_nan<Format>(data + from, C, w.k, count, scales);
     dot_run<Format, R, C>(values, data + from, w.k, scales, count, sums);
   }

@@ -33,6 +33,13 @@ static inline Ints to_ints(Vec a) {
   return __builtin_convertvector(a.v, Ints);
 }
 
+// Of numbers that fit a byte.
+static inline void store_bytes(int8_t* p, Ints a) {
+  int32_t whole[kWidth];
+  store_ints(whole, a);
+  for (int i = 0; i < kWidth; ++i) p[i] = static_cast<int8_t>(whole[i]);
+}
+
 // Of the 4 unsigned bytes of each lane: the first and third, and the second and fourth, in 16 bits.
 static inline Ints even_bytes(Ints a) {
   return a & 0x00ff00ff;

@@ -30,12 +30,21 @@ static inline Ints broadcast_int(int32_t a) {
 static inline Ints sum_of(Ints a, Ints b) {
   return lanes(_mm512_add_epi32(bits(a), bits(b)));
 }
+// The same bits.
+static inline Vec as_floats(Ints a) {
+  return {_mm512_castsi512_ps(bits(a))};
+}
 static inline Vec to_floats(Ints a) {
   return {_mm512_cvtepi32_ps(bits(a))};
 }
 // Of whole numbers.
 static inline Ints to_ints(Vec a) {
   return lanes(_mm512_cvtps_epi32(a.v));
+}
+
+// Of numbers that fit a byte.
+static inline void store_bytes(int8_t* p, Ints a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(bits(a)));
 }
 
 // Of the 4 unsigned bytes of each lane: the first and third, and the second and fourth, in 16 bits.

@@ -37,7 +37,7 @@ void strip_of_rows(const QuantisedRows& x, const fathom_weight& w, int64_t strip
   StripSums sums;
   for (int64_t r = 0; r < x.count; r += kPackedRows) {
     const QuantisedRows rows = x.from(r, min_of(kPackedRows, x.count - r));
-    packed_strip(rows, w, strip, sums);
+    packed_strip(rows, w, strip, strip_data(w, strip + 1), sums);
     for (int64_t i = 0; i < rows.count; ++i) {
       memcpy(out.from(r + i, strip * kStripOutputs).data, sums.at[i],
              static_cast<size_t>(columns) * sizeof(float));
@@ -48,20 +48,14 @@ void strip_of_rows(const QuantisedRows& x, const fathom_weight& w, int64_t strip
 void linear_packed(ThreadPool& pool, const fathom_linear_args& args) {
   const fathom_weight& w = args.weight;
   const int64_t rows = args.x.shape[0];
-  const int64_t strips = ceil_div(w.n, kStripOutputs);
-  const int64_t strips_a_task = strips_at_once(strips, pool.threads());
   const int64_t room = static_cast<int64_t>(ThreadPool::kSharedScratchBytes) / quantised_bytes(w);
   const int64_t rows_at_once = room > kPackedRows ? room / kPackedRows * kPackedRows : room;
   for (int64_t r = 0; r < rows; r += rows_at_once) {
     const QuantisedRows x = quantise(pool, row_of(args.x, r), args.x.stride[0],
                                      min_of(rows_at_once, rows - r), w, pool.shared_scratch());
     const Output out = {row_of(args.out, r), args.out.stride[0]};
-    parallel_for(pool, ceil_div(strips, strips_a_task), [&](int64_t task, int) {
-      const int64_t end = min_of(strips, (task + 1) * strips_a_task);
-      for (int64_t strip = task * strips_a_task; strip < end; ++strip) {
-        strip_of_rows(x, w, strip, out);
-      }
-    });
+    for_strips(pool, ceil_div(w.n, kStripOutputs),
+               [&](int64_t strip, int) { strip_of_rows(x, w, strip, out); });
   }
 }
 

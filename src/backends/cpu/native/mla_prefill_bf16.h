@@ -140,14 +140,18 @@ class Bf16Head {
                  keys + shape_.nope_dim / 2 * kTilePositions, kTilePositions);
   }
 
-  void pair_values(const float* expanded) {
-    auto* values = at<uint32_t>(layout_.values);
-    uint16_t row[kTilePositions];
-    for (int64_t d = 0; d < shape_.v_dim; ++d) {
-      to_bf16(expanded + d * kTilePositions, kTilePositions, row);
-      for (int64_t p = 0; p < kTilePositions / 2; ++p) {
-        values[p * shape_.v_dim + d] = word_at(row + 2 * p);
+  // Narrows the expanded values in their place.
+  void pair_values(float* expanded) {
+    const uint16_t* rows[kWidth];
+    for (int64_t d = 0; d < shape_.v_dim; d += kWidth) {
+      for (int64_t i = 0; i < kWidth; ++i) {
+        float* row = expanded + (d + i) * kTilePositions;
+        auto* narrow = reinterpret_cast<uint16_t*>(row);
+        to_bf16(row, kTilePositions, narrow);
+        rows[i] = narrow;
       }
+      pair_columns(rows, kWidth, kTilePositions / 2, at<uint32_t>(layout_.values) + d,
+                   shape_.v_dim);
     }
   }
 

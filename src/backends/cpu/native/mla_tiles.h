@@ -53,15 +53,18 @@ static inline void soften(Softmax& state, float* scores, int64_t count, float sc
     top = maximum(score, top);
   }
   const float highest = reduce_max(top);
-  const Vec shrink = exp(broadcast(state.highest - highest));
   Vec sum = broadcast(0.0f);
   for (int64_t i = 0; i < room; i += kWidth) {
     const Vec weight = exp(sub(load(scores + i), broadcast(highest)));
     store(scores + i, weight);
     sum = add(sum, weight);
   }
-  state = {highest, state.sum * first(shrink) + reduce_add(sum)};
-  for (int64_t i = 0; i < columns; i += kWidth) store(values + i, mul(load(values + i), shrink));
+  if (highest > state.highest) {
+    const Vec shrink = exp(broadcast(state.highest - highest));
+    state = {highest, state.sum * first(shrink)};
+    for (int64_t i = 0; i < columns; i += kWidth) store(values + i, mul(load(values + i), shrink));
+  }
+  state.sum += reduce_add(sum);
 }
 
 // Takes in what was gathered of other positions: values [columns, whole vectors].

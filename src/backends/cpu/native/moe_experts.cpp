@@ -95,15 +95,17 @@ class Experts {
     const QuantisedRows x = quantise(pool_, row_of(args_.x, 0), args_.x.stride[0], args_.x.shape[0],
                                      args_.gate[0], at<std::byte>(layout_.quantised_x));
     const int64_t strips = ceil_div(args_.gate[0].n, kStripOutputs);
-    parallel_for(pool_, num_active_ * strips, [&](int64_t task, int) {
-      gate_up_strip(x, active_[task / strips], task % strips);
+    for_strips(pool_, num_active_ * strips, [&](int64_t i, int) {
+      const int64_t next = min_of(i + 1, num_active_ * strips - 1);
+      gate_up_strip(x, active_[i / strips], i % strips,
+                    strip_data(args_.gate[active_[next / strips]], next % strips));
     });
   }
   void down_packed() {
     const QuantisedRows hidden = quantise(pool_, hidden_, layout_.inner, starts_[args_.num_experts],
                                           args_.down[0], at<std::byte>(layout_.quantised_hidden));
-    parallel_for(pool_, ceil_div(args_.x.shape[1], kStripOutputs),
-                 [&](int64_t strip, int thread) { down_strip(hidden, strip, thread); });
+    for_strips(pool_, ceil_div(args_.x.shape[1], kStripOutputs),
+               [&](int64_t strip, int thread) { down_strip(hidden, strip, thread); });
   }
 
   template <typename T>
@@ -167,8 +169,8 @@ class Experts {
     }
   }
 
-  // Hidden values of one strip for each of the expert's pairs.
-  void gate_up_strip(const QuantisedRows& x, int64_t expert, int64_t strip) {
+  // Hidden values of one strip for each of the expert's pairs; `then` is read next.
+  void gate_up_strip(const QuantisedRows& x, int64_t expert, int64_t strip, const uint8_t* then) {
     const fathom_weight& gate = args_.gate[expert];
     const int64_t begin = strip * kStripOutputs;
     const int64_t columns = min_of(kStripOutputs, gate.n - begin);
@@ -177,8 +179,8 @@ class Experts {
       const QuantisedRows rows = {x.base, x.stride, tokens_ + pair,
                                   min_of(kPackedRows, last_pair - pair)};
       StripSums gates, ups;
-      packed_strip(rows, gate, strip, gates);
-      packed_strip(rows, args_.up[expert], strip, ups);
+      packed_strip(rows, gate, strip, strip_data(args_.up[expert], strip), gates);
+      packed_strip(rows, args_.up[expert], strip, then, ups);
       for (int64_t r = 0; r < rows.count; ++r) {
         map(gates.at[r], ups.at[r], hidden_ + (pair + r) * layout_.inner + begin, columns,
             [](Vec g, Vec u) { return mul(silu(g), u); });
@@ -192,11 +194,13 @@ class Experts {
     const int64_t columns = min_of(kStripOutputs, args_.x.shape[1] - begin);
     float* results = results_ + thread * layout_.pairs * kPanelOutputs;
     for (int64_t i = 0; i < num_active_; ++i) {
+      const bool is_last = i + 1 == num_active_;
+      const uint8_t* then = strip_data(args_.down[active_[is_last ? 0 : i + 1]], strip + is_last);
       const int64_t last_pair = starts_[active_[i] + 1];
       for (int64_t pair = starts_[active_[i]]; pair < last_pair; pair += kPackedRows) {
         const QuantisedRows rows = hidden.from(pair, min_of(kPackedRows, last_pair - pair));
         StripSums sums;
-        packed_strip(rows, args_.down[active_[i]], strip, sums);
+        packed_strip(rows, args_.down[active_[i]], strip, then, sums);
         for (int64_t r = 0; r < rows.count; ++r) {
           memcpy(results + (pair + r) * kPanelOutputs, sums.at[r], sizeof(sums.at[r]));
         }

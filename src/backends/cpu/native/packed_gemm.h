@@ -54,11 +54,15 @@ struct Ahead {
   int64_t a_step;
 };
 
-static inline Ahead ahead_of(const uint8_t* chunk, const PackedShape& shape, int64_t rows) {
+// From group `group` of a strip, behind which `then` is read.
+static inline Ahead ahead_of(const uint8_t* strip, const uint8_t* then, int64_t group,
+                             const PackedShape& shape, int64_t rows) {
   constexpr int64_t kDistance = 4096;  // bytes, about what comes from memory in its latency
-  const int64_t chunks = ceil_div(kDistance, shape.chunk_bytes);
+  const int64_t at = group + ceil_div(kDistance, shape.chunk_bytes);
+  const uint8_t* begin = at < shape.groups ? strip + at * shape.chunk_bytes
+                                           : then + (at - shape.groups) * shape.chunk_bytes;
   const int64_t a_tile = shape.chunk_bytes / ceil_div(rows, kPackedTileRows);
-  return {chunk + chunks * shape.chunk_bytes, a_tile, a_tile / shape.group_steps};
+  return {begin, a_tile, a_tile / shape.group_steps};
 }
 
 // Steps [begin, end) of a group, at least one, added to the sums of R rows with V vectors of
@@ -134,15 +138,15 @@ static inline void packed_rows(const QuantisedRows& x, const PackedShape& shape,
   }
 }
 
-// sums[r] = x[r] times the strip, for up to kPackedRows rows.
+// sums[r] = x[r] times the strip, for up to kPackedRows rows. The caller reads `then` next.
 template <typename Format>
 static void packed_strip(const QuantisedRows& x, const PackedShape& shape, const uint8_t* strip,
-                         StripSums& sums) {
+                         const uint8_t* then, StripSums& sums) {
   memset(sums.at, 0, static_cast<size_t>(x.count) * sizeof(sums.at[0]));
   const QuantisedShape parts = quantised_shape<Format>(shape);
   for (int64_t group = 0; group < shape.groups; ++group) {
     const uint8_t* chunk = strip + group * shape.chunk_bytes;
-    Ahead ahead = ahead_of(chunk, shape, x.count);
+    Ahead ahead = ahead_of(strip, then, group, shape, x.count);
     for (int64_t r = 0; r < x.count;) {
       with_count<kPackedTileRows>(min_of(kPackedTileRows, x.count - r), [&](auto rows) {
         constexpr int R = decltype(rows)::value;
@@ -154,19 +158,51 @@ static void packed_strip(const QuantisedRows& x, const PackedShape& shape, const
   }
 }
 
-static void packed_strip(const QuantisedRows& x, const fathom_weight& w, int64_t strip,
-                         StripSums& sums) {
-  const PackedShape shape = packed_shape(w);
-  const auto* data = static_cast<const uint8_t*>(w.data) + strip * shape.strip_bytes;
-  with_packed_format(w.dtype,
-                     [&](auto format) { packed_strip<decltype(format)>(x, shape, data, sums); });
+static inline const uint8_t* strip_data(const fathom_weight& w, int64_t strip) {
+  return static_cast<const uint8_t*>(w.data) + strip * packed_shape(w).strip_bytes;
 }
 
-// Strips one task takes: large contiguous parts of the weight, and enough of them that a thread
-// which others hold up leaves its share to the rest.
-static inline int64_t strips_at_once(int64_t strips, int threads) {
-  constexpr int64_t kTasksPerThread = 8;
-  return max_of(1, strips / (kTasksPerThread * threads));
+static void packed_strip(const QuantisedRows& x, const fathom_weight& w, int64_t strip,
+                         const uint8_t* then, StripSums& sums) {
+  with_packed_format(w.dtype, [&](auto format) {
+    packed_strip<decltype(format)>(x, packed_shape(w), strip_data(w, strip), then, sums);
+  });
+}
+
+// Parts of [0, count): large ones first, so that what follows each other in memory is read by one
+// thread, then ever smaller ones, so that threads end together even where others hold one up.
+class ShrinkingParts {
+ public:
+  ShrinkingParts(int64_t count, int threads) : count_(count), share_(2 * threads) {}
+
+  int64_t parts() const {
+    int64_t parts = 0;
+    for (int64_t begin = 0; begin < count_; begin += size_at(begin)) ++parts;
+    return parts;
+  }
+  // Calls body(i) for each i of a part.
+  template <typename Body>
+  void each(int64_t part, const Body& body) const {
+    int64_t begin = 0;
+    for (; part > 0; --part) begin += size_at(begin);
+    const int64_t end = begin + size_at(begin);
+    for (int64_t i = begin; i < end; ++i) body(i);
+  }
+
+ private:
+  int64_t size_at(int64_t begin) const { return max_of(1, (count_ - begin) / share_); }
+
+  int64_t count_;
+  int64_t share_;
+};
+
+// body(strip, thread) for each strip in [0, strips).
+template <typename Body>
+static inline void for_strips(ThreadPool& pool, int64_t strips, const Body& body) {
+  const ShrinkingParts parts(strips, pool.threads());
+  parallel_for(pool, parts.parts(), [&](int64_t part, int thread) {
+    parts.each(part, [&](int64_t strip) { body(strip, thread); });
+  });
 }
 
 }  // namespace fathom::cpu::FATHOM_CPU_ISA

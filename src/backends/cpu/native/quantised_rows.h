@@ -54,7 +54,19 @@ static inline int32_t quantise_values(const float* x, int64_t count, float facto
                                       typename Format::Value* out) {
   constexpr int64_t kAtOnce = kWidth < 8 ? 8 : kWidth;  // whole steps and whole vectors
   int32_t sum = 0;
-  for (int64_t i = 0; i < count; i += kAtOnce) {
+  int64_t i = 0;
+  if constexpr (sizeof(typename Format::Value) == sizeof(int8_t)) {
+    Ints sums = broadcast_int(0);
+    for (; i + kWidth <= count; i += kWidth) {
+      const Ints whole = to_ints(round_to_int(mul(load(x + i), broadcast(factor))));
+      store_bytes(out + i, whole);
+      sums = sum_of(sums, whole);
+    }
+    int32_t each[kWidth];
+    store_ints(each, sums);
+    for (const int32_t lane : each) sum += lane;
+  }
+  for (; i < count; i += kAtOnce) {
     int32_t whole[kAtOnce] = {};
     for (int64_t j = 0; j < min_of(kAtOnce, count - i); j += kWidth) {
       const int64_t rest = count - i - j;

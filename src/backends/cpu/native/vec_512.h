@@ -88,6 +88,32 @@ static inline Vec reduce_add_each(const Vec (&a)[16]) {
   };
   return {halves(halves(quarters[0], quarters[1]), halves(quarters[2], quarters[3]))};
 }
+// Lane j of a[i] goes to lane i of a[j].
+static inline void transpose(Vec (&a)[16]) {
+  // of_fours[q][c], lanes 4j to 4j + 3: lane 4j + c of a[4q] to a[4q + 3].
+  __m512 of_fours[4][4];
+  for (int q = 0; q < 4; ++q) {
+    const Vec* four = a + 4 * q;
+    const __m512 low[] = {_mm512_unpacklo_ps(four[0].v, four[1].v),
+                          _mm512_unpacklo_ps(four[2].v, four[3].v)};
+    const __m512 high[] = {_mm512_unpackhi_ps(four[0].v, four[1].v),
+                           _mm512_unpackhi_ps(four[2].v, four[3].v)};
+    of_fours[q][0] = _mm512_shuffle_ps(low[0], low[1], 0x44);
+    of_fours[q][1] = _mm512_shuffle_ps(low[0], low[1], 0xee);
+    of_fours[q][2] = _mm512_shuffle_ps(high[0], high[1], 0x44);
+    of_fours[q][3] = _mm512_shuffle_ps(high[0], high[1], 0xee);
+  }
+  for (int c = 0; c < 4; ++c) {
+    const __m512 even[] = {_mm512_shuffle_f32x4(of_fours[0][c], of_fours[1][c], 0x88),
+                           _mm512_shuffle_f32x4(of_fours[2][c], of_fours[3][c], 0x88)};
+    const __m512 odd[] = {_mm512_shuffle_f32x4(of_fours[0][c], of_fours[1][c], 0xdd),
+                          _mm512_shuffle_f32x4(of_fours[2][c], of_fours[3][c], 0xdd)};
+    a[c] = {_mm512_shuffle_f32x4(even[0], even[1], 0x88)};
+    a[4 + c] = {_mm512_shuffle_f32x4(odd[0], odd[1], 0x88)};
+    a[8 + c] = {_mm512_shuffle_f32x4(even[0], even[1], 0xdd)};
+    a[12 + c] = {_mm512_shuffle_f32x4(odd[0], odd[1], 0xdd)};
+  }
+}
 static inline float reduce_max(Vec a) {
   const __m256 half = _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
   __m128 top = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
