@@ -51,17 +51,6 @@ Status parse_item(std::string_view item, Layout& layout, std::set<std::string_vi
   return {};
 }
 
-// "the nearest are 32 and 64": those around `value` in [low, high] that fit.
-template <typename Fits>
-std::string nearest(int64_t value, int64_t low, int64_t high, Fits&& fits) {
-  int64_t below = std::min(value - 1, high);
-  while (below >= low && !fits(below)) --below;
-  int64_t above = std::max(value + 1, low);
-  while (above <= high && !fits(above)) ++above;
-  if (below >= low && above <= high) return fmt::format("the nearest are {} and {}", below, above);
-  return fmt::format("the nearest is {}", below >= low ? below : above);
-}
-
 // "288 experts (256 routed + 32 redundant)".
 std::string count_experts(const Layout& layout, const Config& config) {
   std::string text = fmt::format("{} routed", config.n_routed_experts);
@@ -76,11 +65,11 @@ Status check_spread(const Layout& layout, const Config& config) {
   const int64_t experts = config.n_routed_experts + layout.redundant + layout.shared;
   const int64_t over = experts % layout.ep;
   if (over == 0) return {};
-  return refuse(
-      fmt::format("ep={}: expected a divisor of the {}, got {}; {}, or redundant={}", layout.ep,
-                  count_experts(layout, config), layout.ep,
-                  nearest(layout.ep, 1, experts, [&](int64_t ep) { return experts % ep == 0; }),
-                  layout.redundant + layout.ep - over));
+  return refuse(fmt::format(
+      "ep={}: expected a divisor of the {}, got {}; {}, or redundant={}", layout.ep,
+      count_experts(layout, config), layout.ep,
+      nearest_fitting(layout.ep, 1, experts, [&](int64_t ep) { return experts % ep == 0; }),
+      layout.redundant + layout.ep - over));
 }
 
 Status check_copies(const Layout& layout, const Config& config) {
@@ -110,7 +99,7 @@ Status check_experts(const Layout& layout, const Config& config) {
         "ep={}: expected dp={} times a divisor of tp={} (the parts of a split expert must see the "
         "same tokens), got {}; {}",
         layout.ep, layout.dp, layout.tp, layout.ep,
-        nearest(layout.ep, layout.dp, layout.stage_ranks(), fits)));
+        nearest_fitting(layout.ep, layout.dp, layout.stage_ranks(), fits)));
   }
   if (config.n_routed_experts > 0) {
     FATHOM_TRY(check_copies(layout, config));
@@ -177,7 +166,8 @@ Status check_layout(const Layout& layout, const Config& config) {
   if (heads % layout.tp != 0) {
     return refuse(fmt::format(
         "tp={}: expected a divisor of the model's {} attention heads, got {}; {}", layout.tp, heads,
-        layout.tp, nearest(layout.tp, 1, heads, [&](int64_t tp) { return heads % tp == 0; })));
+        layout.tp,
+        nearest_fitting(layout.tp, 1, heads, [&](int64_t tp) { return heads % tp == 0; })));
   }
   return check_experts(layout, config);
 }
@@ -188,10 +178,23 @@ Status check_ranks(const Layout& layout, int64_t ranks) {
   const std::string way =
       ranks % of_one == 0
           ? fmt::format("dp={} makes it {}", ranks / of_one, ranks)
-          : "for these pp and tp " +
-                nearest(ranks, of_one, kMaxRanks, [&](int64_t n) { return n % of_one == 0; });
+          : "for these pp and tp " + nearest_fitting(ranks, of_one, kMaxRanks,
+                                                     [&](int64_t n) { return n % of_one == 0; });
   return refuse(fmt::format("expected {} ranks (pp={} x dp={} x tp={}), got {}; {}", layout.ranks(),
                             layout.pp, layout.dp, layout.tp, ranks, way));
+}
+
+std::string nearest_fitting(int64_t value, int64_t low, int64_t high,
+                            const std::function<bool(int64_t)>& fits) {
+  int64_t below = std::min(value - 1, high);
+  while (below >= low && !fits(below)) --below;
+  int64_t above = std::max(value + 1, low);
+  while (above <= high && !fits(above)) ++above;
+  const bool has_below = below >= low;
+  const bool has_above = above <= high;
+  if (has_below && has_above) return fmt::format("the nearest are {} and {}", below, above);
+  if (!has_below && !has_above) return "none fits";
+  return fmt::format("the nearest is {}", has_below ? below : above);
 }
 
 RankPlace place_of(const Layout& layout, int64_t rank) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,6 +46,11 @@ struct Layout {
 Status check_layout(const Layout& layout, const Config& config);
 // Whether it is for `ranks` ranks.
 Status check_ranks(const Layout& layout, int64_t ranks);
+
+// "the nearest are 32 and 64": the whole numbers around `value` in [low, high] that fit; "none
+// fits".
+std::string nearest_fitting(int64_t value, int64_t low, int64_t high,
+                            const std::function<bool(int64_t)>& fits);
 
 // Where a rank is.
 struct RankPlace {
