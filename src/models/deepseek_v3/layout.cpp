@@ -11,8 +11,6 @@
 namespace fathom::models::deepseek_v3 {
 namespace {
 
-constexpr int64_t kMaxRanks = 65536;
-
 Error refuse(const std::string& what) {
   return invalid_argument("--parallel: " + what, "--parallel");
 }

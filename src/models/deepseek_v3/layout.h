@@ -21,6 +21,8 @@
 
 namespace fathom::models::deepseek_v3 {
 
+constexpr int64_t kMaxRanks = 4096;
+
 struct Layout {
   int64_t pp = 1;  // stages
   int64_t dp = 1;  // groups of ranks with tokens of their own
@@ -37,7 +39,7 @@ struct Layout {
   // "pp=2,dp=1,tp=8,ep=8"; redundant and shared where they are not 0.
   std::string text() const;
 
-  // As text() writes it, in any order; what is left out is as above. Ranks: at most 65,536.
+  // As text() writes it, in any order; what is left out is as above. Ranks: at most kMaxRanks.
   static Result<Layout> parse(std::string_view text);
 };
 

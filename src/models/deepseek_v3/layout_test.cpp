@@ -42,7 +42,7 @@ TEST(Layout, RefusesOtherText) {
   const std::pair<const char*, const char*> cases[] = {
       {"", "got ''"},
       {"tp", "got 'tp'"},
-      {"tp=", "tp: expected a whole number from 1 to 65536, got ''"},
+      {"tp=", "tp: expected a whole number from 1 to 4096, got ''"},
       {"tp=0", "got '0'"},
       {"tp=-1", "got '-1'"},
       {"tp=2x", "got '2x'"},
@@ -50,7 +50,7 @@ TEST(Layout, RefusesOtherText) {
       {"tp=2,tp=2", "expected tp once"},
       {"tp=2,", "got ''"},
       {"np=2", "expected pp=, dp=, tp=, ep=, redundant= or shared="},
-      {"pp=65536,dp=65536", "expected at most 65536 ranks, got 65536 x 65536 x 1"},
+      {"pp=4096,dp=4096", "expected at most 4096 ranks, got 4096 x 4096 x 1"},
   };
   for (const auto& [text, says] : cases) {
     const auto layout = Layout::parse(text);

@@ -13,8 +13,9 @@ struct PlannedTensor {
 };
 
 // What config.json alone says, of a checkpoint as released or as `fathom convert` writes it. FP8
-// checkpoints keep embeddings, heads, routers and the MTP layer's eh_proj in BF16.
-std::vector<PlannedTensor> planned_tensors(const Config& config);
+// checkpoints keep embeddings, heads, routers and the MTP layer's eh_proj in BF16. Models of more
+// than 4 million tensors or 2^50 numbers are refused, before they are listed.
+Result<std::vector<PlannedTensor>> planned_tensors(const Config& config);
 // What `source` has; shapes and types are checked.
 Result<std::vector<PlannedTensor>> planned_tensors(const Config& config,
                                                    const TensorSource& source);
