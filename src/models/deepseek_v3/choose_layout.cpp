@@ -65,10 +65,10 @@ Result<ShardPlan> choose_layout(const Config& config, const std::vector<PlannedT
   }
   FATHOM_CHECK(smallest.has_value(), "ranks with tokens of their own divide any model");
   return invalid_argument(
-      fmt::format("--parallel auto: expected {:.1f} GB of memory a rank for this model on {} ranks "
-                  "({}), got {:.1f} GB; more ranks, or smaller --weights, need less",
-                  static_cast<double>(smallest->first) / 1e9, ranks, smallest->second.text(),
-                  static_cast<double>(memory.memory) / 1e9),
+      fmt::format("--parallel auto: expected {:.1f} GB of memory a rank for this model on {} "
+                  "rank{} ({}), got {:.1f} GB; more ranks, or smaller --weights, need less",
+                  static_cast<double>(smallest->first) / 1e9, ranks, ranks == 1 ? "" : "s",
+                  smallest->second.text(), static_cast<double>(memory.memory) / 1e9),
       "--parallel");
 }
 

@@ -54,8 +54,7 @@ TEST(ChooseLayout, SplitsAttentionWhereMemoryIsShort) {
 }
 
 TEST(ChooseLayout, SaysHowMuchMemoryV3Takes) {
-  EXPECT_THAT(chosen(v3(), 1, 64 * kGB),
-              HasSubstr("on 1 ranks (pp=1,dp=1,tp=1,ep=1), got 64.0 GB"));
+  EXPECT_THAT(chosen(v3(), 1, 64 * kGB), HasSubstr("on 1 rank (pp=1,dp=1,tp=1,ep=1), got 64.0 GB"));
   const std::string refusal = chosen(v3(), 8, 64 * kGB);
   EXPECT_THAT(refusal, HasSubstr("--parallel auto: expected "));
   EXPECT_THAT(refusal, HasSubstr("got 64.0 GB; more ranks"));

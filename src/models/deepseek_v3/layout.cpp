@@ -88,11 +88,12 @@ Status check_copies(const Layout& layout, const Config& config) {
   return {};
 }
 
-Status check_experts(const Layout& layout, const Config& config) {
-  const auto fits = [&](int64_t ep) {
-    return ep % layout.dp == 0 && layout.tp % (ep / layout.dp) == 0;
-  };
-  if (!fits(layout.ep)) {
+Status check_experts(const Layout& layout, const Config& config, const CutRules& rules) {
+  if (!can_hold_experts(layout, layout.ep)) {
+    const auto fits = [&](int64_t ep) {
+      return can_hold_experts(layout, ep) &&
+             (!rules.slices || rules.slices(layout.stage_ranks() / ep));
+    };
     return refuse(fmt::format(
         "ep={}: expected dp={} times a divisor of tp={} (the parts of a split expert must see the "
         "same tokens), got {}; {}",
@@ -155,7 +156,11 @@ Result<Layout> Layout::parse(std::string_view text) {
   return layout;
 }
 
-Status check_layout(const Layout& layout, const Config& config) {
+bool can_hold_experts(const Layout& layout, int64_t ep) {
+  return ep % layout.dp == 0 && layout.tp % (ep / layout.dp) == 0;
+}
+
+Status check_layout(const Layout& layout, const Config& config, const CutRules& rules) {
   if (layout.pp > config.num_hidden_layers) {
     return refuse(fmt::format("pp={}: expected at most the model's {} layers, got {}", layout.pp,
                               config.num_hidden_layers, layout.pp));
@@ -164,10 +169,11 @@ Status check_layout(const Layout& layout, const Config& config) {
   if (heads % layout.tp != 0) {
     return refuse(fmt::format(
         "tp={}: expected a divisor of the model's {} attention heads, got {}; {}", layout.tp, heads,
-        layout.tp,
-        nearest_fitting(layout.tp, 1, heads, [&](int64_t tp) { return heads % tp == 0; })));
+        layout.tp, nearest_fitting(layout.tp, 1, heads, [&](int64_t tp) {
+          return heads % tp == 0 && (!rules.tp || rules.tp(tp));
+        })));
   }
-  return check_experts(layout, config);
+  return check_experts(layout, config, rules);
 }
 
 Status check_ranks(const Layout& layout, int64_t ranks) {

@@ -43,9 +43,16 @@ struct Layout {
   static Result<Layout> parse(std::string_view text);
 };
 
+// Numbers that the formats of the weights allow, besides (shard_rules.h); null: any.
+struct CutRules {
+  std::function<bool(int64_t)> tp;
+  std::function<bool(int64_t)> slices;
+};
 // Whether the layout divides the model; the error names the number that does not fit and the
-// nearest that do. What the formats of the weights demand is check_shards()'s (shard.h).
-Status check_layout(const Layout& layout, const Config& config);
+// nearest that do and that the rules allow. The layout itself is not held against the rules.
+Status check_layout(const Layout& layout, const Config& config, const CutRules& rules = {});
+// Whether ep groups can have routed experts of their own beside the layout's dp and tp.
+bool can_hold_experts(const Layout& layout, int64_t ep);
 // Whether it is for `ranks` ranks.
 Status check_ranks(const Layout& layout, int64_t ranks);
 

@@ -39,7 +39,6 @@ bool end_reads_embedding(const Config& config, const std::vector<PlannedTensor>&
 
 Result<ShardPlan> ShardPlan::make(const Config& config, const Layout& layout,
                                   std::vector<PlannedTensor> tensors, WeightFormat format) {
-  FATHOM_TRY(check_layout(layout, config));
   FATHOM_TRY(check_cuts(config, layout, tensors, format));
   ShardPlan plan(config, layout, format);
   plan.tensors_ = std::move(tensors);

@@ -91,6 +91,27 @@ std::string what_is_wrong(const Demand& demand, int64_t parts) {
       demand.extent, unit, demand.tensor, demand.block, demand.extent / parts);
 }
 
+Error refuse(const Demand& demand, const Config& config, const Layout& layout,
+             const CutRules& rules) {
+  const int64_t parts = demand.over_slices ? layout.slices() : layout.tp;
+  const auto fits_tp = [&](int64_t tp) {
+    return config.num_attention_heads % tp == 0 && rules.tp(tp);
+  };
+  const auto fits_ep = [&](int64_t ep) {
+    return can_hold_experts(layout, ep) && rules.slices(layout.stage_ranks() / ep);
+  };
+  const std::string number =
+      demand.over_slices ? fmt::format("ep={}", layout.ep) : fmt::format("tp={}", layout.tp);
+  const std::string better =
+      demand.over_slices ? nearest_fitting(layout.ep, layout.dp, layout.stage_ranks(), fits_ep)
+                         : nearest_fitting(layout.tp, 1, config.num_attention_heads, fits_tp);
+  const bool for_blocks = demand.extent % parts == 0;
+  return invalid_argument(
+      fmt::format("--parallel: {}: {}; {}{}", number, what_is_wrong(demand, parts), better,
+                  for_blocks ? ", or another format by --weights" : ""),
+      "--parallel");
+}
+
 }  // namespace
 
 Division divide(const Config& config, const Layout& layout, const TensorSpec& spec) {
@@ -119,26 +140,12 @@ Weight loaded_part(const PlannedTensor& tensor, WeightFormat format, int64_t n, 
 Status check_cuts(const Config& config, const Layout& layout,
                   const std::vector<PlannedTensor>& tensors, WeightFormat format) {
   const auto demands = demands_of(config, layout, tensors, format);
+  const CutRules rules = {.tp = [&](int64_t parts) { return all_allow(demands, false, parts); },
+                          .slices = [&](int64_t parts) { return all_allow(demands, true, parts); }};
+  FATHOM_TRY(check_layout(layout, config, rules));
   for (const Demand& demand : demands) {
     const int64_t parts = demand.over_slices ? layout.slices() : layout.tp;
-    if (demand.allows(parts)) continue;
-    const auto fits_tp = [&](int64_t tp) {
-      return config.num_attention_heads % tp == 0 && all_allow(demands, false, tp);
-    };
-    const auto fits_ep = [&](int64_t ep) {
-      return ep % layout.dp == 0 && layout.tp % (ep / layout.dp) == 0 &&
-             all_allow(demands, true, layout.stage_ranks() / ep);
-    };
-    const std::string number =
-        demand.over_slices ? fmt::format("ep={}", layout.ep) : fmt::format("tp={}", layout.tp);
-    const std::string better =
-        demand.over_slices ? nearest_fitting(layout.ep, layout.dp, layout.stage_ranks(), fits_ep)
-                           : nearest_fitting(layout.tp, 1, config.num_attention_heads, fits_tp);
-    const bool in_block = demand.extent % parts == 0;
-    return invalid_argument(
-        fmt::format("--parallel: {}: {}; {}{}", number, what_is_wrong(demand, parts), better,
-                    in_block ? ", or another format by --weights" : ""),
-        "--parallel");
+    if (!demand.allows(parts)) return refuse(demand, config, layout, rules);
   }
   return {};
 }

@@ -26,8 +26,9 @@ Division divide(const Config& config, const Layout& layout, const TensorSpec& sp
 // A part [n, k] of a matrix, as it is loaded in `format`.
 Weight loaded_part(const PlannedTensor& tensor, WeightFormat format, int64_t n, int64_t k);
 
-// Whether all parts are equally large (the vocabulary's may differ by one row) and, where a matrix
-// stays in its format, cut between blocks that share a scale.
+// Whether the layout divides the model (check_layout()), all parts are equally large (those of the
+// vocabulary may differ by one row) and a matrix that stays in its format is cut between blocks
+// that share a scale.
 Status check_cuts(const Config& config, const Layout& layout,
                   const std::vector<PlannedTensor>& tensors, WeightFormat format);
 

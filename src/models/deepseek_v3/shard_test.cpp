@@ -188,6 +188,9 @@ TEST(Shard, CutsBetweenBlocksThatShareAScale) {
       HasSubstr("cut between blocks of 128 that share a scale, got parts of 64; the nearest "
                 "is 16, or another format by --weights"));
   EXPECT_EQ(refusal(v3(), "tp=32", WeightFormat::kBf16), "");
+  // What is suggested fits in every way.
+  EXPECT_THAT(refusal(v3(), "tp=48", stored), HasSubstr("got 48; the nearest is 16"));
+  EXPECT_THAT(refusal(v3(), "tp=48", WeightFormat::kBf16), HasSubstr("nearest are 32 and 64"));
   // Six heads of 48 rows.
   EXPECT_THAT(refusal(tiny(), "tp=2", stored), HasSubstr("tp=2: expected the "));
   EXPECT_THAT(refusal(tiny(), "tp=2", stored), HasSubstr("the nearest is 1, or another format"));
