@@ -99,9 +99,9 @@ void add_layout_options(CLI::App& serve, ServeOptions& options) {
                   "how ranks divide the model: pp=,dp=,tp=,ep=[,redundant=][,shared=], or auto "
                   "(docs/layouts.md)")
       ->envname("FATHOM_PARALLEL");
-  auto* enabled =
-      serve.add_flag("--dry-run", dry_run.enabled,
-                     "print what each rank would hold and send, from config.json alone, and end");
+  auto* enabled = serve.add_flag(
+      "--dry-run", dry_run.enabled,
+      "print what each rank would hold and send, and end; --model may be a config.json");
   serve.add_option("--ranks", dry_run.ranks, "ranks to plan for; default: the layout's")
       ->check(CLI::Range(int64_t{1}, models::deepseek_v3::kMaxRanks))
       ->needs(enabled);
