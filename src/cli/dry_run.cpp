@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdio>
+
 #include "base/log.h"
+#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/choose_layout.h"
 
 namespace fathom::cli {
@@ -15,7 +19,7 @@ namespace {
 Result<dsv3::ShardPlan> make_plan(const dsv3::Config& config, const StackOptions& stack,
                                   const std::string& parallel, const DryRunOptions& options,
                                   const models::RunLimits& limits, const dsv3::RankMemory& memory) {
-  FATHOM_ASSIGN(auto tensors, dsv3::planned_tensors(config));
+  FATHOM_ASSIGN(auto tensors, tensors_of(stack.model, config));
   if (parallel == "auto") {
     if (options.ranks == 0 || options.device_memory == 0) {
       return invalid_argument("--parallel auto: expected --ranks and --device-memory with it",
@@ -43,6 +47,17 @@ int judge(const LayoutReport& report) {
 Result<dsv3::Config> load_config(const fs::path& model) {
   std::error_code ignored;
   return dsv3::Config::load(fs::is_directory(model, ignored) ? model / "config.json" : model);
+}
+
+Result<std::vector<dsv3::PlannedTensor>> tensors_of(const fs::path& model,
+                                                    const dsv3::Config& config) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(model, ignored)) {
+    if (entry.path().extension() != ".safetensors") continue;
+    FATHOM_ASSIGN(const auto source, dsv3::CheckpointSource::open(model, config));
+    return dsv3::planned_tensors(config, *source);
+  }
+  return dsv3::planned_tensors(config);
 }
 
 Result<LayoutReport> plan_layout(const StackOptions& stack, const std::string& parallel,

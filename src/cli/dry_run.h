@@ -1,4 +1,4 @@
-// `fathom serve --dry-run`: what each rank of a layout would hold and send, from config.json alone.
+// `fathom serve --dry-run`: what each rank of a layout would hold and send, without weights.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,10 @@ struct DryRunOptions {
 
 // config.json of a model's directory, or `model` where it is the file itself.
 Result<models::deepseek_v3::Config> load_config(const std::filesystem::path& model);
+// The tensors of a model: as its files' headers say where its directory has some, else as
+// config.json does.
+Result<std::vector<models::deepseek_v3::PlannedTensor>> tensors_of(
+    const std::filesystem::path& model, const models::deepseek_v3::Config& config);
 
 // Plans `parallel` ("": one rank; "auto": whatever suits ranks and memory) for stack.model.
 Result<LayoutReport> plan_layout(const StackOptions& stack, const std::string& parallel,

@@ -47,7 +47,7 @@ Status check_parallel(const ServeOptions& options) {
   if (options.parallel.empty() || options.parallel == "auto") return {};
   FATHOM_ASSIGN(const auto layout, dsv3::Layout::parse(options.parallel));
   FATHOM_ASSIGN(const auto config, load_config(options.stack.model));
-  FATHOM_ASSIGN(const auto tensors, dsv3::planned_tensors(config));
+  FATHOM_ASSIGN(const auto tensors, tensors_of(options.stack.model, config));
   FATHOM_TRY(dsv3::check_cuts(config, layout, tensors, options.stack.weights));
   if (layout.ranks() == 1) return {};
   return Error{

@@ -10,6 +10,7 @@ import json
 import os
 import struct
 import subprocess
+import tempfile
 import unittest
 
 from server import REPOSITORY, fathom_binary
@@ -163,8 +164,21 @@ class DryRun(unittest.TestCase):
         for text in ("pp=2,dp=1,tp=8,ep=8 on 16 ranks of 64.0 GB", "0-7", "9-15", "688.6 GB in"):
             self.assertIn(text, out)
 
-    def test_a_model_directory_does_as_well(self):
-        self.assertEqual(plan(TINY, "dp=2")["ranks"], 2)
+    def test_config_says_the_same_as_the_files(self):
+        from_files = plan(TINY, "pp=2,dp=2", "--device-memory", "1GiB")
+        from_config = plan(os.path.join(TINY, "config.json"), "pp=2,dp=2",
+                           "--device-memory", str(2**30))  # fmt: skip
+        self.assertEqual({**from_files, "model": ""}, {**from_config, "model": ""})
+
+    def test_converted_files_are_read_as_they_are(self):
+        """Converting to FP8 takes the head with it, which config.json does not say."""
+        with tempfile.TemporaryDirectory() as temporary:
+            out = os.path.join(temporary, "fp8")
+            command = [fathom_binary(), "convert", "--model", TINY, "--weights", "fp8", "--out", out]
+            subprocess.run(command, check=True, capture_output=True, timeout=DEADLINE_S)
+            tensors = {t["name"]: t for t in plan(out, "pp=1", "--rank", "0")["tensors"]}
+            self.assertEqual(tensors["lm_head.weight"]["stored"], "f8_e4m3")
+            self.assertEqual(tensors["lm_head.weight"]["file_bytes"], fp8(1280, 192))
 
 
 class Refusals(unittest.TestCase):
@@ -217,14 +231,11 @@ class Refusals(unittest.TestCase):
             config = json.load(file)
         config["num_hidden_layers"] = 4096
         config["n_routed_experts"] = 16384
-        path = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"layouts-{os.getpid()}.json")
-        with open(path, "w", encoding="utf-8") as file:
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(config, file)
-        try:
-            err = self.refused("--dry-run", "--model", path, "--parallel", "tp=8")
+            file.flush()
+            err = self.refused("--dry-run", "--model", file.name, "--parallel", "tp=8")
             self.assertIn("at most 4 million tensors", err)
-        finally:
-            os.remove(path)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ Result<std::vector<PlannedTensor>> planned_tensors(const Config& config) {
 
 Result<std::vector<PlannedTensor>> planned_tensors(const Config& config,
                                                    const TensorSource& source) {
+  FATHOM_TRY(check_size(config));
   std::vector<PlannedTensor> tensors;
   for (auto& spec : list_tensors(config, source)) {
     Weight stored = stored_vector(spec);

@@ -16,7 +16,7 @@ struct PlannedTensor {
 // checkpoints keep embeddings, heads, routers and the MTP layer's eh_proj in BF16. Models of more
 // than 4 million tensors or 2^50 numbers are refused, before they are listed.
 Result<std::vector<PlannedTensor>> planned_tensors(const Config& config);
-// What `source` has; shapes and types are checked.
+// What `source` has; shapes and types are checked, but for vectors.
 Result<std::vector<PlannedTensor>> planned_tensors(const Config& config,
                                                    const TensorSource& source);
 
