@@ -105,6 +105,31 @@ void add_stack_options(CLI::App& app, StackOptions& stack, bool model_required) 
       ->envname("FATHOM_CHAT_TEMPLATE");
 }
 
+void add_layout_options(CLI::App& serve, ServeOptions& options) {
+  DryRunOptions& dry_run = options.dry_run;
+  serve
+      .add_option("--parallel", options.parallel,
+                  "how ranks divide the model: pp=,dp=,tp=,ep=[,redundant=][,shared=], or auto "
+                  "(docs/layouts.md)")
+      ->envname("FATHOM_PARALLEL");
+  auto* enabled = serve.add_flag(
+      "--dry-run", dry_run.enabled,
+      "print what each rank would hold and send, and end; --model may be a config.json");
+  serve.add_option("--ranks", dry_run.ranks, "ranks to plan for; default: the layout's")
+      ->check(CLI::Range(int64_t{1}, models::deepseek_v3::kMaxRanks))
+      ->needs(enabled);
+  serve.add_option("--rank", dry_run.rank, "list this rank's tensors")
+      ->check(CLI::Range(int64_t{0}, models::deepseek_v3::kMaxRanks - 1))
+      ->needs(enabled);
+  serve
+      .add_option("--device-memory", dry_run.device_memory,
+                  "memory of one rank's chip: 64GB (10^9), 64GiB (2^30)")
+      ->transform(CLI::AsSizeValue(true))
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 50))
+      ->needs(enabled);
+  serve.add_flag("--json", dry_run.json, "print the plan as JSON")->needs(enabled);
+}
+
 void add_serve(CLI::App& app, ServeOptions& options) {
   auto* serve = app.add_subcommand("serve", "serve a model over the OpenAI API");
   add_stack_options(*serve, options.stack, true);
@@ -139,6 +164,7 @@ void add_serve(CLI::App& app, ServeOptions& options) {
                    "how long running answers may take after SIGTERM")
       ->check(CLI::Range(0, 86400))
       ->capture_default_str();
+  add_layout_options(*serve, options);
   serve->add_flag("--check", options.check_only, "load the model, say whether it is good, and end");
 }
 

@@ -8,8 +8,12 @@
 
 #include "base/log.h"
 #include "cli/version.h"
+#include "models/deepseek_v3/shard_rules.h"
 
 namespace fathom::cli {
+
+namespace dsv3 = models::deepseek_v3;
+
 namespace {
 
 // "models/tiny/" -> "tiny".
@@ -36,6 +40,22 @@ sigset_t stop_signals() {
 int64_t unix_seconds() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::seconds>(now).count();
+}
+
+// Whether this process can serve the layout on its own.
+Status check_parallel(const ServeOptions& options) {
+  if (options.parallel.empty() || options.parallel == "auto") return {};
+  FATHOM_ASSIGN(const auto layout, dsv3::Layout::parse(options.parallel));
+  FATHOM_ASSIGN(const auto config, load_config(options.stack.model));
+  FATHOM_ASSIGN(const auto tensors, tensors_of(options.stack.model, config));
+  FATHOM_TRY(dsv3::check_cuts(config, layout, tensors, options.stack.weights));
+  if (layout.ranks() == 1) return {};
+  return Error{
+      ErrorCode::kUnsupported,
+      fmt::format("--parallel {}: expected one rank, got {}: this build does not serve with "
+                  "several ranks yet; --dry-run plans them",
+                  layout.text(), layout.ranks()),
+      "--parallel"};
 }
 
 }  // namespace
@@ -89,6 +109,13 @@ bool ServingStack::shut_down(std::chrono::milliseconds patience) {
 }
 
 int run_serve(const ServeOptions& options) {
+  if (options.dry_run.enabled) {
+    return run_dry_run(options.stack, options.parallel, options.dry_run);
+  }
+  if (const auto servable = check_parallel(options); !servable) {
+    log_error("{}", servable.error().message);
+    return 1;
+  }
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   if (options.check_only) {

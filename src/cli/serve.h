@@ -7,6 +7,7 @@
 
 #include "api/service.h"
 #include "base/result.h"
+#include "cli/dry_run.h"
 #include "cli/stack.h"
 #include "net/http_server.h"
 
@@ -20,7 +21,9 @@ struct ServeOptions {
   bool thinking = false;   // think unless a request says otherwise
   int64_t max_body_mib = 32;
   int64_t shutdown_seconds = 60;  // how long running answers may take after SIGTERM
-  bool check_only = false;        // load everything, say whether it is good, and end
+  std::string parallel;           // how ranks divide the model (layout.h), or "auto"; "": one rank
+  DryRunOptions dry_run;
+  bool check_only = false;  // load everything, say whether it is good, and end
 };
 
 // The API over a stack, listening. Destroyed front to back: first no more requests, then no engine.

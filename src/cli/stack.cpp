@@ -140,16 +140,10 @@ Result<fathom_dtype> choose_kv_dtype(const StackOptions& options,
 Result<models::RunLimits> choose_limits(const StackOptions& options,
                                         const models::TensorSource& source,
                                         const dsv3::Config& config, const device::Device& device) {
-  int64_t context = config.max_position_embeddings;
-  if (options.max_context > context) {
-    return invalid_argument(fmt::format("--max-context: expected at most the model's {}, got {}",
-                                        context, options.max_context));
-  }
-  if (options.max_context > 0) context = options.max_context;
-  models::RunLimits limits;
-  limits.kv_block_size = kKvBlockSize;
+  FATHOM_ASSIGN(models::RunLimits limits, step_limits(options, config));
   FATHOM_ASSIGN(limits.kv_dtype, choose_kv_dtype(options, source, config, device));
-  FATHOM_ASSIGN(limits.num_kv_blocks, choose_kv_blocks(options, config, device, limits, context));
+  FATHOM_ASSIGN(limits.num_kv_blocks,
+                choose_kv_blocks(options, config, device, limits, limits.max_context));
   const int64_t held = limits.num_kv_blocks * kKvBlockSize;
   if (options.max_context > held) {
     return invalid_argument(
@@ -157,12 +151,7 @@ Result<models::RunLimits> choose_limits(const StackOptions& options,
                     "{}",
                     held, options.max_context));
   }
-  limits.max_context = std::min(context, held);
-  limits.max_step_sequences = options.max_running;
-  const int64_t drafts = config.num_nextn_predict_layers > 0 ? options.speculate : 0;
-  const int64_t decoded_rows = options.max_running * (1 + drafts);
-  limits.max_step_tokens = 2 * options.prefill_chunk + decoded_rows;
-  limits.max_logit_rows = decoded_rows + kPromptLogitRows;
+  limits.max_context = std::min(limits.max_context, held);
   return limits;
 }
 
@@ -211,6 +200,23 @@ Result<std::unique_ptr<dsv3::Model>> load_model(const StackOptions& options,
 }
 
 }  // namespace
+
+Result<models::RunLimits> step_limits(const StackOptions& options, const dsv3::Config& config) {
+  const int64_t longest = config.max_position_embeddings;
+  if (options.max_context > longest) {
+    return invalid_argument(fmt::format("--max-context: expected at most the model's {}, got {}",
+                                        longest, options.max_context));
+  }
+  models::RunLimits limits;
+  limits.kv_block_size = kKvBlockSize;
+  limits.max_context = options.max_context > 0 ? options.max_context : longest;
+  limits.max_step_sequences = options.max_running;
+  const int64_t drafts = config.num_nextn_predict_layers > 0 ? options.speculate : 0;
+  const int64_t decoded_rows = options.max_running * (1 + drafts);
+  limits.max_step_tokens = 2 * options.prefill_chunk + decoded_rows;
+  limits.max_logit_rows = decoded_rows + kPromptLogitRows;
+  return limits;
+}
 
 std::unique_ptr<device::Registry> find_chips() {
   auto registry = std::make_unique<device::Registry>();

@@ -12,6 +12,7 @@
 #include "device/device.h"
 #include "device/registry.h"
 #include "engine/engine.h"
+#include "models/causal_lm.h"
 #include "models/deepseek_v3/config.h"
 #include "models/deepseek_v3/cost.h"
 #include "models/weight_format.h"
@@ -61,6 +62,10 @@ struct Stack {
 
 // The chips linked in and those beside the binary. Plug-ins that fail to load are logged.
 std::unique_ptr<device::Registry> find_chips();
+
+// How large a step may be; without the cache's blocks, which depend on the memory.
+Result<models::RunLimits> step_limits(const StackOptions& options,
+                                      const models::deepseek_v3::Config& config);
 
 // Errors name the file, tensor, field or flag at fault.
 Result<Stack> build_stack(const StackOptions& options);

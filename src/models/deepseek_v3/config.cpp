@@ -8,7 +8,6 @@
 
 #include "base/json_file.h"
 #include "models/deepseek_v3/rope.h"
-#include "models/weight_format.h"
 
 namespace fathom::models::deepseek_v3 {
 
@@ -222,12 +221,13 @@ Status read_experts(FieldReader& in, Config& config) {
 }
 
 // What `fathom convert` writes: the groups are those of the format, and said for other readers.
-Status check_fathom_weights(FieldReader& fields) {
+Status read_fathom_weights(FieldReader& fields, Config& config) {
   const auto weights = fields.text("weights", "");
   if (weights != "int8" && weights != "int4") {
     fields.fail("weights", "\"int8\" or \"int4\"", weights);
     return fields.status();
   }
+  config.stored_weights = weights == "int8" ? WeightFormat::kInt8 : WeightFormat::kInt4;
   const int32_t expected = weights == "int8" ? kInt8Group : kInt4Group;
   int32_t group_size = 0;
   fields.integer("group_size", expected, expected, group_size, true);
@@ -244,7 +244,7 @@ Status read_quantization(FieldReader& in, Config& config) {
   FieldReader fields(*quantization, "quantization_config.");
   const auto method = fields.text("quant_method", "");
   FATHOM_TRY(fields.status());
-  if (method == "fathom") return check_fathom_weights(fields);
+  if (method == "fathom") return read_fathom_weights(fields, config);
   const auto format = fields.text("fmt", "e4m3");
   if (method != "fp8") fields.fail("quant_method", "\"fp8\" or \"fathom\"", method);
   if (format != "e4m3") fields.fail("fmt", "\"e4m3\"", format);
@@ -256,6 +256,7 @@ Status read_quantization(FieldReader& in, Config& config) {
                 block == nullptr ? json(nullptr) : *block);
     return fields.status();
   }
+  config.stored_weights = WeightFormat::kFp8;
   config.fp8_block_n = (*block)[0].get<int32_t>();
   config.fp8_block_k = (*block)[1].get<int32_t>();
   return fields.status();

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "device/abi.h"
+#include "models/weight_format.h"
 
 namespace fathom::models::deepseek_v3 {
 
@@ -55,6 +56,7 @@ struct Config {
   fathom_gate_kind gate_kind = FATHOM_GATE_NOAUX_TC;
 
   bool tie_word_embeddings = false;
+  WeightFormat stored_weights = WeightFormat::kBf16;  // what quantization_config says
   int32_t fp8_block_n = 128;  // rows and columns that share one weight_scale_inv
   int32_t fp8_block_k = 128;
   std::vector<int32_t> eos_token_ids;

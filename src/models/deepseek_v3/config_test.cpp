@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/json_file.h"
 #include "models/deepseek_v3/rope.h"
 
 namespace fathom::models::deepseek_v3 {
@@ -14,45 +15,7 @@ using nlohmann::json;
 
 // The released V3's own values (DeepSeek-V3 paper, section 4.2, and its config.json).
 json released() {
-  return {{"model_type", "deepseek_v3"},
-          {"vocab_size", 129280},
-          {"hidden_size", 7168},
-          {"intermediate_size", 18432},
-          {"moe_intermediate_size", 2048},
-          {"num_hidden_layers", 61},
-          {"num_nextn_predict_layers", 1},
-          {"max_position_embeddings", 163840},
-          {"num_attention_heads", 128},
-          {"num_key_value_heads", 128},
-          {"q_lora_rank", 1536},
-          {"kv_lora_rank", 512},
-          {"qk_nope_head_dim", 128},
-          {"qk_rope_head_dim", 64},
-          {"v_head_dim", 128},
-          {"rope_theta", 10000},
-          {"rope_scaling",
-           {{"type", "yarn"},
-            {"factor", 40},
-            {"original_max_position_embeddings", 4096},
-            {"beta_fast", 32},
-            {"beta_slow", 1},
-            {"mscale", 1.0},
-            {"mscale_all_dim", 1.0}}},
-          {"n_routed_experts", 256},
-          {"n_shared_experts", 1},
-          {"first_k_dense_replace", 3},
-          {"moe_layer_freq", 1},
-          {"num_experts_per_tok", 8},
-          {"n_group", 8},
-          {"topk_group", 4},
-          {"topk_method", "noaux_tc"},
-          {"scoring_func", "sigmoid"},
-          {"norm_topk_prob", true},
-          {"routed_scaling_factor", 2.5},
-          {"hidden_act", "silu"},
-          {"eos_token_id", 1},
-          {"quantization_config",
-           {{"quant_method", "fp8"}, {"fmt", "e4m3"}, {"weight_block_size", {128, 128}}}}};
+  return read_json_file(FATHOM_TEST_DATA "/deepseek-v3-config.json").value();
 }
 
 json without_scaling() {
@@ -71,6 +34,7 @@ TEST(Config, ReadsTheReleasedOne) {
   EXPECT_FALSE(config->is_moe_layer(2));
   EXPECT_TRUE(config->is_moe_layer(3));
   EXPECT_EQ(config->eos_token_ids, std::vector<int32_t>{1});
+  EXPECT_EQ(config->stored_weights, WeightFormat::kFp8);
 }
 
 TEST(Config, SoftmaxScaleHasYarnsMscaleSquared) {

@@ -107,9 +107,12 @@ Result<MtpWeights> walk_mtp(WeightVisitor& in, const Config& config, const Weigh
 // Notes what is asked for.
 class Lister final : public WeightVisitor {
  public:
-  explicit Lister(const TensorSource& source) : source_(source) {}
+  // Of a source; null: of one that leaves nothing out.
+  explicit Lister(const TensorSource* source) : source_(source) {}
 
-  bool contains(std::string_view name) const override { return source_.contains(name); }
+  bool contains(std::string_view name) const override {
+    return source_ == nullptr || source_->contains(name);
+  }
   Result<Weight> matrix(const std::string& name, int64_t n, int64_t k, WeightUse use) override {
     tensors.push_back({name, n, k, use});
     return Weight{};
@@ -122,8 +125,15 @@ class Lister final : public WeightVisitor {
   std::vector<TensorSpec> tensors;
 
  private:
-  const TensorSource& source_;
+  const TensorSource* source_;
 };
+
+std::vector<TensorSpec> list_all(const Config& config, const TensorSource* source) {
+  Lister lister(source);
+  const auto walked = walk_weights(config, lister);
+  FATHOM_CHECK(walked.ok(), "a list of tensors cannot fail");
+  return std::move(lister.tensors);
+}
 
 }  // namespace
 
@@ -149,10 +159,11 @@ Result<Weights> walk_weights(const Config& config, WeightVisitor& in) {
 }
 
 std::vector<TensorSpec> list_tensors(const Config& config, const TensorSource& source) {
-  Lister lister(source);
-  const auto walked = walk_weights(config, lister);
-  FATHOM_CHECK(walked.ok(), "a list of tensors cannot fail");
-  return std::move(lister.tensors);
+  return list_all(config, &source);
+}
+
+std::vector<TensorSpec> list_tensors(const Config& config) {
+  return list_all(config, nullptr);
 }
 
 }  // namespace fathom::models::deepseek_v3

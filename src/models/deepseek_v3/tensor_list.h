@@ -35,5 +35,7 @@ struct TensorSpec {
 
 // What a model of `config` that comes from `source` consists of.
 std::vector<TensorSpec> list_tensors(const Config& config, const TensorSource& source);
+// The same where nothing is left out, as in the release.
+std::vector<TensorSpec> list_tensors(const Config& config);
 
 }  // namespace fathom::models::deepseek_v3

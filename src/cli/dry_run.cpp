@@ -1,0 +1,101 @@
+#include "cli/dry_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/log.h"
+#include "models/deepseek_v3/checkpoint_source.h"
+#include "models/deepseek_v3/choose_layout.h"
+
+namespace fathom::cli {
+
+namespace fs = std::filesystem;
+namespace dsv3 = models::deepseek_v3;
+
+namespace {
+
+Result<dsv3::ShardPlan> make_plan(const dsv3::Config& config, const StackOptions& stack,
+                                  const std::string& parallel, const DryRunOptions& options,
+                                  const models::RunLimits& limits, const dsv3::RankMemory& memory) {
+  FATHOM_ASSIGN(auto tensors, tensors_of(stack.model, config));
+  if (parallel == "auto") {
+    if (options.ranks == 0 || options.device_memory == 0) {
+      return invalid_argument("--parallel auto: expected --ranks and --device-memory with it",
+                              "--parallel");
+    }
+    return dsv3::choose_layout(config, tensors, stack.weights, options.ranks, limits, memory);
+  }
+  FATHOM_ASSIGN(const auto layout, dsv3::Layout::parse(parallel.empty() ? "pp=1" : parallel));
+  if (options.ranks > 0) FATHOM_TRY(dsv3::check_ranks(layout, options.ranks));
+  return dsv3::ShardPlan::make(config, layout, std::move(tensors), stack.weights);
+}
+
+// 1 with a line on stderr where some rank's memory does not do.
+int judge(const LayoutReport& report) {
+  int64_t missing = 0;
+  for (const auto& print : report.footprints) missing = std::max(missing, print.missing_bytes);
+  if (missing == 0) return 0;
+  log_error("the model does not fit: a rank is {} short; {} a rank would do", bytes_text(missing),
+            bytes_text(report.least_memory));
+  return 1;
+}
+
+}  // namespace
+
+Result<dsv3::Config> load_config(const fs::path& model) {
+  std::error_code ignored;
+  return dsv3::Config::load(fs::is_directory(model, ignored) ? model / "config.json" : model);
+}
+
+Result<std::vector<dsv3::PlannedTensor>> tensors_of(const fs::path& model,
+                                                    const dsv3::Config& config) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(model, ignored)) {
+    if (entry.path().extension() != ".safetensors") continue;
+    FATHOM_ASSIGN(const auto source, dsv3::CheckpointSource::open(model, config));
+    return dsv3::planned_tensors(config, *source);
+  }
+  return dsv3::planned_tensors(config);
+}
+
+Result<LayoutReport> plan_layout(const StackOptions& stack, const std::string& parallel,
+                                 const DryRunOptions& options) {
+  FATHOM_ASSIGN(const dsv3::Config config, load_config(stack.model));
+  FATHOM_ASSIGN(const models::RunLimits limits, step_limits(stack, config));
+  const dsv3::RankMemory memory = {.memory = options.device_memory};
+  FATHOM_ASSIGN(auto plan, make_plan(config, stack, parallel, options, limits, memory));
+  if (options.rank >= plan.layout().ranks()) {
+    return invalid_argument(fmt::format("--rank: expected a rank below {}, got {}",
+                                        plan.layout().ranks(), options.rank),
+                            "--rank");
+  }
+  auto footprints = dsv3::footprints_of(plan, limits, memory);
+  const int64_t least = dsv3::least_memory(footprints, limits.kv_block_size);
+  return LayoutReport{.model = stack.model.string(),
+                      .plan = std::move(plan),
+                      .weights = stack.weights,
+                      .memory = memory,
+                      .step_tokens = limits.max_step_tokens,
+                      .footprints = std::move(footprints),
+                      .least_memory = least};
+}
+
+int run_dry_run(const StackOptions& stack, const std::string& parallel,
+                const DryRunOptions& options) {
+  const auto report = plan_layout(stack, parallel, options);
+  if (!report) {
+    log_error("{}", report.error().message);
+    return 1;
+  }
+  const bool one = options.rank >= 0;
+  const std::string text = options.json
+                               ? (one ? rank_json(*report, options.rank) : to_json(*report))
+                               : (one ? rank_text(*report, options.rank) : to_text(*report));
+  fmt::print("{}", text);
+  std::fflush(stdout);
+  return judge(*report);
+}
+
+}  // namespace fathom::cli

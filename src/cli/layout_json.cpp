@@ -1,0 +1,107 @@
+#include <nlohmann/json.hpp>
+
+#include "cli/layout_report.h"
+
+namespace fathom::cli {
+
+namespace dsv3 = models::deepseek_v3;
+
+namespace {
+
+// Keys in the order they are added, as a reader of the output wants them.
+using Json = nlohmann::ordered_json;
+
+Json first_and_last(const dsv3::Range& range) {
+  return Json::array({range.begin, range.end - 1});
+}
+
+Json traffic_json(const dsv3::Traffic& sent) {
+  return {{"all_reduce", sent.all_reduce}, {"dispatch", sent.dispatch}, {"combine", sent.combine},
+          {"pipeline", sent.pipeline},     {"logits", sent.logits},     {"total", sent.total()}};
+}
+
+Json layout_json(const LayoutReport& report) {
+  const auto& layout = report.plan.layout();
+  Json json = {{"model", report.model},
+               {"layout", layout.text()},
+               {"pp", layout.pp},
+               {"dp", layout.dp},
+               {"tp", layout.tp},
+               {"ep", layout.ep},
+               {"redundant", layout.redundant},
+               {"shared", layout.shared},
+               {"ranks", layout.ranks()},
+               {"weights", to_string(report.weights)},
+               {"kv_dtype", device::dtype_name(report.memory.kv_dtype)},
+               {"step_tokens", report.step_tokens}};
+  if (report.memory.memory > 0) json["device_memory"] = report.memory.memory;
+  return json;
+}
+
+Json group_json(const LayoutReport& report, const RankGroup& group) {
+  const auto& print = group.footprint;
+  Json ranks = Json::array();
+  for (const auto& range : group.ranks) ranks.push_back(first_and_last(range));
+  Json json = {{"ranks", std::move(ranks)},
+               {"count", group.count},
+               {"stage", group.stage},
+               {"layers", first_and_last(report.plan.stages()[static_cast<size_t>(group.stage)])},
+               {"experts", group.routed},
+               {"shared_expert", group.shared},
+               {"tensors", print.tensors},
+               {"file_bytes", print.file_bytes},
+               {"weight_bytes", print.weight_bytes},
+               {"workspace_bytes", print.workspace_bytes},
+               {"kv_token_bytes", print.kv_token_bytes}};
+  if (report.memory.memory > 0) {
+    json["kv_tokens"] = print.kv_tokens;
+    json["missing_bytes"] = print.missing_bytes;
+  }
+  json["sent_bytes_a_token"] = traffic_json(group.sent);
+  return json;
+}
+
+std::string dump(const Json& json) {
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::string to_json(const LayoutReport& report) {
+  Json json = layout_json(report);
+  json["least_memory"] = report.least_memory;
+  if (report.memory.memory > 0) {
+    json["kv_tokens"] = dsv3::kv_tokens_of(report.plan.layout(), report.footprints);
+  }
+  json["sent_bytes_a_token"] = traffic_json(dsv3::sent_for_token(report.plan));
+  json["rank_groups"] = Json::array();
+  for (const auto& group : group_ranks(report)) {
+    json["rank_groups"].push_back(group_json(report, group));
+  }
+  return dump(json);
+}
+
+std::string rank_json(const LayoutReport& report, int64_t rank) {
+  const auto place = dsv3::place_of(report.plan.layout(), rank);
+  Json json = layout_json(report);
+  json["rank"] = rank;
+  json["stage"] = place.stage;
+  json["data"] = place.data;
+  json["tensor"] = place.tensor;
+  json["expert"] = place.expert;
+  json["slice"] = place.slice;
+  json["experts"] = report.plan.experts()[static_cast<size_t>(place.expert)];
+  json["tensors"] = Json::array();
+  for (const auto& part : report.plan.parts_of(rank)) {
+    Json tensor = {{"name", part.tensor->spec.name}, {"rows", first_and_last(part.rows)}};
+    if (!part.tensor->spec.is_vector()) tensor["columns"] = first_and_last(part.columns);
+    tensor["stored"] = device::dtype_name(static_cast<fathom_dtype>(part.tensor->stored.dtype));
+    tensor["file_bytes"] = part.file_bytes;
+    tensor["loaded"] = device::dtype_name(static_cast<fathom_dtype>(part.loaded.dtype));
+    tensor["loaded_bytes"] = part.loaded_bytes;
+    json["tensors"].push_back(std::move(tensor));
+  }
+  return dump(json);
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,110 @@
+#include "models/deepseek_v3/choose_layout.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "models/deepseek_v3/traffic.h"
+
+namespace fathom::models::deepseek_v3 {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr int64_t kGB = 1'000'000'000;
+
+RunLimits limits(const Config& config) {
+  return {.max_step_tokens = 640,
+          .max_logit_rows = 192,
+          .max_context = config.max_position_embeddings,
+          .max_step_sequences = 64,
+          .num_kv_blocks = 0,
+          .kv_block_size = 32};
+}
+
+Config v3() {
+  return Config::load(FATHOM_TEST_DATA "/deepseek-v3-config.json").value();
+}
+Config tiny() {
+  return Config::load(std::filesystem::path(FATHOM_MODELS) / "tiny" / "config.json").value();
+}
+
+Result<ShardPlan> choose(const Config& config, int64_t ranks, int64_t memory) {
+  return choose_layout(config, planned_tensors(config).value(), WeightFormat::kAsStored, ranks,
+                       limits(config), {.memory = memory});
+}
+
+std::string chosen(const Config& config, int64_t ranks, int64_t memory) {
+  const auto plan = choose(config, ranks, memory);
+  return plan ? plan->layout().text() : plan.error().message;
+}
+
+TEST(ChooseLayout, FitsV3OnWhatThereIs) {
+  EXPECT_EQ(chosen(v3(), 1, 800 * kGB), "pp=1,dp=1,tp=1,ep=1");
+  // Two ranks reduce 123 rows (3.5 MB) and gather logits (0.3 MB); half of 9.98 MB is more.
+  EXPECT_EQ(chosen(v3(), 2, 480 * kGB), "pp=1,dp=1,tp=2,ep=2");
+  EXPECT_EQ(chosen(v3(), 4, 256 * kGB), "pp=1,dp=4,tp=1,ep=4");
+  EXPECT_EQ(chosen(v3(), 8, 141 * kGB), "pp=1,dp=8,tp=1,ep=8");
+  EXPECT_EQ(chosen(v3(), 32, 64 * kGB), "pp=1,dp=32,tp=1,ep=32");
+  EXPECT_EQ(chosen(v3(), 320, 64 * kGB), "pp=1,dp=320,tp=1,ep=320,redundant=64");
+}
+
+TEST(ChooseLayout, SplitsAttentionWhereMemoryIsShort) {
+  EXPECT_EQ(chosen(v3(), 16, 64 * kGB), "pp=1,dp=8,tp=2,ep=16");
+  EXPECT_EQ(chosen(v3(), 16, 96 * kGB), "pp=1,dp=16,tp=1,ep=16");
+}
+
+TEST(ChooseLayout, SaysHowMuchMemoryV3Takes) {
+  EXPECT_THAT(chosen(v3(), 1, 64 * kGB), HasSubstr("on 1 rank (pp=1,dp=1,tp=1,ep=1), got 64.0 GB"));
+  const std::string refusal = chosen(v3(), 8, 64 * kGB);
+  EXPECT_THAT(refusal, HasSubstr("--parallel auto: expected "));
+  EXPECT_THAT(refusal, HasSubstr("got 64.0 GB; more ranks"));
+}
+
+TEST(ChooseLayout, TheEmbeddedModelFitsAnyRanks) {
+  for (const int64_t ranks : {1, 2, 4, 8, 16, 32, 320}) {
+    const auto plan = choose(tiny(), ranks, 4 * kGB);
+    ASSERT_TRUE(plan.ok()) << plan.error().message;
+    EXPECT_EQ(plan->layout().ranks(), ranks);
+    EXPECT_EQ(plan->layout().pp, 1);
+    EXPECT_EQ(plan->layout().dp, ranks) << "it is small enough for every rank";
+  }
+}
+
+// Whatever is chosen fits, and no other layout of as few stages that fits sends less.
+TEST(ChooseLayout, NothingThatFitsSendsLess) {
+  const Config config = v3();
+  const RankMemory memory = {.memory = 64 * kGB};
+  const auto best = choose(config, 16, memory.memory);
+  ASSERT_TRUE(best.ok());
+  EXPECT_LE(least_memory(footprints_of(*best, limits(config), memory), 32), memory.memory);
+  const double least = sent_for_token(*best).total();
+  for (const char* text : {"dp=16", "dp=8,tp=2,ep=16", "dp=8,tp=2,ep=8", "dp=4,tp=4", "dp=2,tp=8",
+                           "dp=1,tp=16", "tp=16,ep=1"}) {
+    const auto other = ShardPlan::make(config, Layout::parse(text).value(),
+                                       planned_tensors(config).value(), WeightFormat::kAsStored);
+    ASSERT_TRUE(other.ok()) << text;
+    const bool fits =
+        least_memory(footprints_of(*other, limits(config), memory), 32) <= memory.memory;
+    EXPECT_TRUE(!fits || sent_for_token(*other).total() >= least) << text;
+  }
+}
+
+TEST(ChooseLayout, AddsStagesOnlyWhereOneDoesNotDo) {
+  Config deep = tiny();  // its embedding and heads are small, its layers are not shared by data
+  const auto one = choose(deep, 4, 4 * kGB);
+  ASSERT_TRUE(one.ok());
+  // Just too little for any layout of one stage.
+  int64_t least = INT64_MAX;
+  for (const char* text : {"dp=4", "dp=2,tp=2", "dp=2,tp=2,ep=2", "tp=4"}) {
+    const auto plan = ShardPlan::make(deep, Layout::parse(text).value(),
+                                      planned_tensors(deep).value(), WeightFormat::kAsStored);
+    if (!plan) continue;
+    least = std::min(least, least_memory(footprints_of(*plan, limits(deep), {}), 32));
+  }
+  const auto staged = choose(deep, 4, least - 2);
+  ASSERT_TRUE(staged.ok()) << staged.error().message;
+  EXPECT_GT(staged->layout().pp, 1);
+}
+
+}  // namespace
+}  // namespace fathom::models::deepseek_v3

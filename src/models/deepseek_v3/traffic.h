@@ -1,0 +1,43 @@
+// Bytes that ranks send each other for a token of the main model (drafts excepted), whatever the
+// kernels. docs/layouts.md draws where in a block they are sent.
+//
+//   all_reduce   over tp: behind the embedding, and in each layer behind o_proj and behind the MLP
+//                (which adds up the routed experts too). A ring sends 2 (tp - 1) / tp H values a
+//                rank.
+//   dispatch     a token's row to each of its experts that is not among the ranks of its own data
+//                index, which have it: (dp - 1) / dp of them where routing is even. H values.
+//   combine      their results, back. H values.
+//   pipeline     a token's row from each rank of a stage to its next in the next one. H values.
+//   logits       each rank's part of the vocabulary to the first of its tensor group.
+//
+// H values are bf16, but for dispatch, where they are 8-bit; logits are F32. Scales are not
+// counted.
+#pragma once
+
+#include <cstdint>
+
+#include "models/deepseek_v3/shard.h"
+
+namespace fathom::models::deepseek_v3 {
+
+struct Traffic {
+  double all_reduce = 0;
+  double dispatch = 0;
+  double combine = 0;
+  double pipeline = 0;
+  double logits = 0;
+
+  double total() const { return all_reduce + dispatch + combine + pipeline + logits; }
+  Traffic& operator+=(const Traffic& other);
+  bool operator==(const Traffic&) const = default;
+};
+
+constexpr int64_t kSentActivationBytes = 2;
+constexpr int64_t kDispatchedBytes = 1;
+
+// What one rank sends for each token of its data index; also what it receives.
+Traffic sent_by_rank(const ShardPlan& plan, int64_t rank);
+// What all ranks send for one token.
+Traffic sent_for_token(const ShardPlan& plan);
+
+}  // namespace fathom::models::deepseek_v3
