@@ -18,7 +18,8 @@ class AutomatonBuilder {
     if (height_[start(grammar_.root())] > kMaxOpenRules) return impossible();
     lay_out();
     FATHOM_TRY(rank_rules());
-    automaton_.find_plain_runs();
+    for (const TextClass text_class : kTextClasses) automaton_.find_sure_runs(text_class);
+    automaton_.find_longest_runs();
     return std::move(automaton_);
   }
 
@@ -59,7 +60,6 @@ class AutomatonBuilder {
         }
         states_.push_back(std::move(state));
       }
-      ends_.resize(std::max<size_t>(ends_.size(), rule + 1));
       ends_[rule] = static_cast<AutomatonState>(states_.size());
       if (states_.size() > kMaxAutomatonStates) {
         return at_rule({ErrorCode::kResourceExhausted,
@@ -80,6 +80,7 @@ class AutomatonBuilder {
   bool find_rule(RuleId rule) {
     if (rule >= starts_.size()) {
       starts_.resize(rule + 1);
+      ends_.resize(rule + 1);
       known_.resize(rule + 1);
     }
     const bool is_new = !known_[rule];
@@ -154,6 +155,7 @@ class AutomatonBuilder {
       Automaton::State& state = automaton_.states_.back();
       state.accepting = states_[i].accepting;
       state.height = static_cast<uint16_t>(std::min(height_[i], kMaxOpenRules + 1));
+      if (alive(i)) automaton_.greatest_height_ = std::max(automaton_.greatest_height_, height_[i]);
       for (const Nfa::ByteEdge& edge : states_[i].bytes) {
         if (alive(edge.target)) automaton_.edges_.push_back(edge);
       }
@@ -166,6 +168,7 @@ class AutomatonBuilder {
     automaton_.rules_.resize(starts_.size());
     for (RuleId rule = 0; rule < starts_.size(); ++rule) {
       automaton_.rules_[rule].start = starts_[rule];
+      automaton_.rules_[rule].end = ends_[rule];
     }
     automaton_.root_ = grammar_.root();
   }
@@ -183,9 +186,13 @@ class AutomatonBuilder {
     for (RuleId rule = 0; rule < starts_.size(); ++rule) {
       if (callers[rule] == 0) ready.push_back(rule);
     }
+    std::vector<uint32_t> opened(starts_.size(), 1);  // by one byte, with the rule the last
     for (uint32_t rank = 0; rank < ready.size(); ++rank) {
       automaton_.rules_[ready[rank]].rank = rank;
+      const uint32_t before = opened[ready[rank]];
+      automaton_.most_opened_ = std::max(automaton_.most_opened_, before);
       for (const Nfa::CallEdge& edge : first_calls(ready[rank])) {
+        opened[edge.rule] = std::max(opened[edge.rule], before + 1);
         if (--callers[edge.rule] == 0) ready.push_back(edge.rule);
       }
     }

@@ -6,6 +6,7 @@
 // skipped by an edge of the caller; so a call always takes a byte before it returns.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -15,6 +16,7 @@
 #include "base/result.h"
 #include "grammar/dfa.h"
 #include "grammar/grammar.h"
+#include "grammar/text_class.h"
 
 namespace fathom::grammar {
 
@@ -56,8 +58,16 @@ class Automaton {
   }
   // The rules that must be open within the state's own at some time before it can return.
   uint32_t height(AutomatonState state) const { return states_[state].height; }
-  // So many plain characters (plain_text.h), whichever they are, are accepted from here on.
-  uint8_t plain_run(AutomatonState state) const { return states_[state].plain_run; }
+  // So many characters of the class, whichever they are, are accepted from here on.
+  uint8_t sure_run(AutomatonState state, TextClass text_class) const {
+    return states_[state].sure_run[static_cast<size_t>(text_class)];
+  }
+  // No more plain characters than so many can follow one another from here on.
+  uint8_t longest_run(AutomatonState state) const { return states_[state].longest_run; }
+
+  // Bounds on what a text may need: on height(), and on rules that one byte may open.
+  uint32_t greatest_height() const { return greatest_height_; }
+  uint32_t most_opened() const { return most_opened_; }
 
   size_t state_count() const { return states_.size() - 1; }
   size_t bytes() const;
@@ -68,21 +78,26 @@ class Automaton {
     uint32_t edges;  // the first; the next state's is the end
     uint32_t calls;
     uint16_t height = 0;
-    uint8_t plain_run = 0;
     bool accepting = false;
+    uint8_t longest_run = 0;
+    std::array<uint8_t, kTextClasses.size()> sure_run = {};
   };
   struct Rule {
     AutomatonState start = 0;
+    AutomatonState end = 0;  // one behind its last state
     uint32_t rank = 0;
   };
-  void find_plain_runs();
-  std::vector<AutomatonState> after_plain_character(AutomatonState state) const;
+  void find_sure_runs(TextClass text_class);
+  void find_longest_runs();
+  std::vector<AutomatonState> after_character(AutomatonState state, TextClass text_class) const;
 
   std::vector<State> states_;  // and one behind the last
   std::vector<Nfa::ByteEdge> edges_;
   std::vector<Nfa::CallEdge> calls_;
   std::vector<Rule> rules_;
   RuleId root_ = 0;
+  uint32_t greatest_height_ = 0;
+  uint32_t most_opened_ = 1;
 };
 
 }  // namespace fathom::grammar

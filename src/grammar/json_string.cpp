@@ -3,12 +3,12 @@
 #include <array>
 #include <initializer_list>
 
-#include "grammar/plain_text.h"
+#include "grammar/text_class.h"
 
 namespace fathom::grammar {
 namespace {
 
-// The escape of a character that is not plain (plain_text.h).
+// The escape of a character that is not plain (text_class.h).
 std::string escape_of(char32_t code) {
   switch (code) {
     case '"':
@@ -38,7 +38,7 @@ std::string escape_of(char32_t code) {
 Expr json_chars(Grammar& grammar, const CharSet& set) {
   CharSet letters;                // behind a backslash
   std::array<CharSet, 2> digits;  // behind \u000 and \u001
-  const CharSet escaped = set.minus(plain_characters());
+  const CharSet escaped = set.minus(characters_of(TextClass::kPlain));
   for (const CharRange& range : escaped.ranges()) {
     for (char32_t code = range.first; code <= range.last; ++code) {
       const std::string escape = escape_of(code);
@@ -51,7 +51,7 @@ Expr json_chars(Grammar& grammar, const CharSet& set) {
                       grammar.sequence({grammar.literal("1"), grammar.chars(digits[1])})});
   const Expr escapes = grammar.choice(
       {grammar.chars(letters), grammar.sequence({grammar.literal("u00"), numbered})});
-  return grammar.choice({grammar.chars(set.intersect(plain_characters())),
+  return grammar.choice({grammar.chars(set.intersect(characters_of(TextClass::kPlain))),
                          grammar.sequence({grammar.literal("\\"), escapes})});
 }
 
@@ -79,7 +79,8 @@ Expr json_any_characters(Grammar& grammar) {
       {grammar.literal("\\"),
        grammar.choice({one_letter, grammar.sequence({grammar.literal("u"),
                                                      grammar.choice({no_surrogate, pair})})})});
-  return grammar.repeat(grammar.choice({grammar.chars(plain_characters()), escape}), 0);
+  return grammar.repeat(grammar.choice({grammar.chars(characters_of(TextClass::kPlain)), escape}),
+                        0);
 }
 
 std::string json_quoted(std::string_view text) {
@@ -87,8 +88,9 @@ std::string json_quoted(std::string_view text) {
   while (!text.empty()) {
     const DecodedChar decoded = decode_utf8(text);
     FATHOM_CHECK(decoded.length > 0, "text is well-formed UTF-8");
-    out += plain_characters().contains(decoded.code) ? std::string(text.substr(0, decoded.length))
-                                                     : escape_of(decoded.code);
+    out += characters_of(TextClass::kPlain).contains(decoded.code)
+               ? std::string(text.substr(0, decoded.length))
+               : escape_of(decoded.code);
     text.remove_prefix(decoded.length);
   }
   return out + '"';

@@ -1,10 +1,15 @@
 #include "grammar/mask.h"
 
 #include <algorithm>
+#include <array>
 #include <vector>
+
+#include "grammar/limits.h"
 
 namespace fathom::grammar {
 namespace {
+
+constexpr size_t kMostSureItems = 8;
 
 void walk(const Vocabulary::Bucket& bucket, Stepper& stepper, std::span<const Item> items,
           std::span<uint32_t> mask) {
@@ -30,16 +35,31 @@ void walk(const Vocabulary::Bucket& bucket, Stepper& stepper, std::span<const It
   }
 }
 
+// Characters after which the item may be unable to open another rule; runs are only sure before.
+size_t run_within_nesting(const Automaton& automaton, const StackNodes& nodes, const Item& item) {
+  const uint32_t used = nodes.depth(item.node) + automaton.greatest_height();
+  return used >= kMaxOpenRules ? 0 : (kMaxOpenRules - used) / automaton.most_opened();
+}
+
 }  // namespace
 
-void compute_mask(const Vocabulary& vocabulary, const Automaton& automaton, Stepper& stepper,
-                  std::span<const Item> items, std::span<uint32_t> mask) {
-  size_t plain = 0;
+void compute_mask(const Vocabulary& vocabulary, const Automaton& automaton, const StackNodes& nodes,
+                  Stepper& stepper, std::span<const Item> items, std::span<uint32_t> mask) {
+  std::array<size_t, kTextClasses.size()> sure = {};
+  size_t longest = 0;
   for (const Item& item : items) {
-    plain = std::max<size_t>(plain, automaton.plain_run(item.state));
+    longest = std::max<size_t>(longest, automaton.longest_run(item.state));
+    // Where places are many, some may be left out on the way (stepper.cpp).
+    if (items.size() > kMostSureItems) continue;
+    const size_t limit = run_within_nesting(automaton, nodes, item);
+    for (const TextClass text_class : kTextClasses) {
+      size_t& run = sure[static_cast<size_t>(text_class)];
+      run = std::max(run, std::min<size_t>(limit, automaton.sure_run(item.state, text_class)));
+    }
   }
   for (const Vocabulary::Bucket& bucket : vocabulary.buckets()) {
-    if (bucket.chars == 0 || bucket.chars > plain) {
+    if (bucket.least > longest) continue;
+    if (bucket.most == 0 || bucket.most > sure[static_cast<size_t>(bucket.text_class)]) {
       walk(bucket, stepper, items, mask);
     } else {
       for (size_t i = 0; i < mask.size(); ++i) mask[i] |= bucket.mask[i];

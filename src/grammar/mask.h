@@ -14,9 +14,10 @@ namespace fathom::grammar {
 // whose bytes a text that is at `items` can still be completed. End tokens are not looked at.
 //
 // Tokens are tried along the vocabulary's tries, so that what they begin with is tried once and
-// nothing is tried behind a byte that fails. A bucket of plain text whose tokens are no longer than
-// the plain text that a place accepts anyway is taken whole.
-void compute_mask(const Vocabulary& vocabulary, const Automaton& automaton, Stepper& stepper,
-                  std::span<const Item> items, std::span<uint32_t> mask);
+// nothing is tried behind a byte that fails. A bucket of tokens of one class of text is taken whole
+// where so much text of the class is accepted anyway, and left out where so much plain text cannot
+// follow.
+void compute_mask(const Vocabulary& vocabulary, const Automaton& automaton, const StackNodes& nodes,
+                  Stepper& stepper, std::span<const Item> items, std::span<uint32_t> mask);
 
 }  // namespace fathom::grammar

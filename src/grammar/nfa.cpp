@@ -12,10 +12,6 @@ namespace {
 
 // Repetitions that cost more states than this are cut into calls.
 constexpr size_t kMaxInlineRepeat = 512;
-// A repetition's last, partial chunk may be this much longer than a chunk. It runs beside the whole
-// chunks, so that near the end of a chunk it is still known how much may follow.
-constexpr uint32_t kChunkOverlap = 64;
-
 Error too_large() {
   return {ErrorCode::kResourceExhausted, "expected a grammar of at most " +
                                              std::to_string(kMaxNfaStates) +
@@ -157,12 +153,11 @@ Status NfaBuilder::connect_chunks(Expr part, uint32_t least, uint32_t most, uint
   }
   uint32_t low = least % size;
   uint32_t high = most - least / size * size;
-  // Before each further chunk the rest may be one shorter repetition, which is long enough to reach
-  // into the next chunk.
-  while (high >= size + kChunkOverlap) {
-    connect_helper({part, low, size + kChunkOverlap - 1}, from, to);
+  // Before each further chunk the rest may be one shorter repetition.
+  while (high >= size) {
+    connect_helper({part, low, size - 1}, from, to);
     chunks(1);
-    low = low > size ? low - size : 0;
+    low = 0;
     high -= size;
     if (nfa_.states.size() > kMaxNfaStates) return too_large();
   }

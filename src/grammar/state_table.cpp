@@ -77,7 +77,7 @@ const StateTable::Mask& StateTable::mask_of(State& state) {
   if (state.mask != nullptr) return *state.mask;
   state.mask = std::make_unique<Mask>();
   std::vector<uint32_t> words(vocabulary_->mask_words());
-  compute_mask(*vocabulary_, *automaton_, stepper_, state.items, words);
+  compute_mask(*vocabulary_, *automaton_, nodes_, stepper_, state.items, words);
   if (stepper_.complete(state.items)) {
     for (const TokenId id : vocabulary_->end_tokens()) words[id / 32] |= 1U << id % 32;
   }

@@ -3,20 +3,33 @@
 #include <algorithm>
 #include <array>
 
-#include "grammar/plain_text.h"
-
 namespace fathom::grammar {
 namespace {
 
-// Longer plain tokens are in the first bucket, as if they were not plain.
-constexpr std::array<size_t, 11> kBucketChars = {0, 1, 2, 3, 4, 6, 8, 12, 16, 32, kMaxPlainRun};
+// Characters of the longest tokens in the buckets of a class. Longer tokens are in the first
+// bucket.
+constexpr std::array<size_t, 10> kBucketCharacters = {1, 2, 3, 4, 6, 8, 12, 16, 32, kMaxRun};
 constexpr size_t kMaxTokenBytes = 4096;  // a longer token is never allowed
 
 size_t bucket_of(std::string_view bytes) {
-  const auto chars = plain_length(bytes);
-  if (!chars.has_value() || *chars > kBucketChars.back()) return 0;
-  return static_cast<size_t>(std::lower_bound(kBucketChars.begin(), kBucketChars.end(), *chars) -
-                             kBucketChars.begin());
+  const auto text = classify_text(bytes);
+  if (!text.has_value() || text->characters > kBucketCharacters.back()) return 0;
+  const auto place =
+      std::lower_bound(kBucketCharacters.begin(), kBucketCharacters.end(), text->characters);
+  return 1 + static_cast<size_t>(text->text_class) * kBucketCharacters.size() +
+         static_cast<size_t>(place - kBucketCharacters.begin());
+}
+
+std::vector<Vocabulary::Bucket> empty_buckets() {
+  std::vector<Vocabulary::Bucket> buckets(1);
+  for (const TextClass text_class : kTextClasses) {
+    size_t least = 1;
+    for (const size_t most : kBucketCharacters) {
+      buckets.push_back({text_class, least, most, {}, {}, {}});
+      least = most + 1;
+    }
+  }
+  return buckets;
 }
 
 void lay_out(const Vocabulary& vocabulary, Vocabulary::Bucket& bucket) {
@@ -54,8 +67,7 @@ std::shared_ptr<const Vocabulary> Vocabulary::build(std::span<const std::string_
                                                     std::vector<TokenId> end_tokens) {
   std::shared_ptr<Vocabulary> result(new Vocabulary());
   result->offsets_.push_back(0);
-  result->buckets_.resize(kBucketChars.size());
-  for (size_t i = 0; i < kBucketChars.size(); ++i) result->buckets_[i].chars = kBucketChars[i];
+  result->buckets_ = empty_buckets();
   for (size_t id = 0; id < tokens.size(); ++id) {
     const std::string_view bytes = tokens[id];
     result->text_.insert(result->text_.end(), bytes.begin(), bytes.end());

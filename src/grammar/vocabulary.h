@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "grammar/text_class.h"
+
 namespace fathom::grammar {
 
 using TokenId = int32_t;
@@ -35,10 +37,12 @@ class Vocabulary {
     uint16_t depth;   // in bytes, from 1
     uint8_t byte;
   };
-  // Tokens of plain text (plain_text.h) of at most `chars` characters, and more than the bucket
-  // before has; in the first bucket, where `chars` is 0, all other tokens.
+  // Tokens whose text is of one class, with `least` to `most` characters; in the first bucket,
+  // where both are 0, all other tokens.
   struct Bucket {
-    size_t chars = 0;
+    TextClass text_class = TextClass::kPlain;
+    size_t least = 0;
+    size_t most = 0;
     std::vector<Node> nodes;  // and one behind the last
     std::vector<TokenId> ids;
     std::vector<uint32_t> mask;

@@ -70,6 +70,37 @@ TEST(Masks, AreWhatTryingEveryTokenFinds) {
   }
 }
 
+// Where no more rules may be opened, what would open one is not allowed.
+TEST(Masks, AreRightAtTheLimitOfNesting) {
+  Grammar grammar;
+  const RuleId inner = grammar.add_rule("inner");
+  const RuleId outer = grammar.add_rule("outer");
+  const Expr letters = grammar.repeat(grammar.chars({{'a', 'z'}}), 0, 3);
+  grammar.define(inner, grammar.sequence({grammar.call(outer), grammar.literal("]")}));
+  grammar.define(outer,
+                 grammar.sequence({grammar.chars(characters_of(TextClass::kPlain)), letters,
+                                   grammar.optional(grammar.call(inner)), grammar.literal("\"")}));
+  grammar.set_root(outer);
+  std::mt19937 random(2);
+  const auto vocabulary =
+      byte_vocabulary({"abcd", "abcdabcdabcdabcd", "zzzzzzzz", "a\"]", "\"]\"]"});
+  const auto nested = compiled(grammar, vocabulary);
+  Matcher deep(nested);
+  while (deep.accept('-')) {
+  }
+  EXPECT_GT(deep.token_count(), 200U);
+  std::vector<uint32_t> mask(vocabulary->mask_words());
+  for (int back = 0; back < 60; ++back) {
+    deep.fill_mask(mask);
+    for (TokenId id = 0; static_cast<size_t>(id) < vocabulary->size(); ++id) {
+      const bool taken = deep.accept(id);
+      if (taken) deep.rollback(1);
+      ASSERT_EQ(taken, (mask[id / 32] >> id % 32 & 1) != 0) << id << " " << back;
+    }
+    deep.rollback(1);
+  }
+}
+
 TEST(Masks, EndOnlyWhereTheTextIsComplete) {
   Grammar grammar;
   set_root(grammar, *whole_regex(grammar, "ab?"));
