@@ -11,7 +11,7 @@ namespace fathom::grammar {
 namespace {
 
 // Repetitions that cost more states than this are cut into calls.
-constexpr size_t kMaxInlineRepeat = 512;
+constexpr size_t kMaxInlineRepeat = 4096;
 Error too_large() {
   return {ErrorCode::kResourceExhausted, "expected a grammar of at most " +
                                              std::to_string(kMaxNfaStates) +
