@@ -42,6 +42,18 @@ TEST(Ebnf, LiteralsSetsAndRepetitions) {
   EXPECT_FALSE(matches(g, "a\n\"\\bcq"));
 }
 
+TEST(Ebnf, ManyAlternativesAtOnceAreAllThere) {
+  std::string text = "root ::= ";
+  for (int i = 0; i < 300; ++i) text += (i == 0 ? "r" : " | r") + std::to_string(i);
+  for (int i = 0; i < 300; ++i) {
+    text += "\nr" + std::to_string(i) + " ::= [a-z]+ \"" + std::to_string(i) + "!\"";
+  }
+  const auto g = ebnf(text);
+  for (const char* yes : {"abc0!", "x127!", "word128!", "z299!"})
+    EXPECT_TRUE(matches(g, yes)) << yes;
+  EXPECT_FALSE(matches(g, "z300!"));
+}
+
 TEST(Ebnf, ErrorsNameTheLine) {
   const std::pair<const char*, const char*> cases[] = {
       {"", "rule named root"},

@@ -10,9 +10,13 @@ namespace fathom::grammar {
 namespace {
 
 constexpr size_t kMostSureItems = 8;
+// A mask of a very ambiguous grammar that has taken this much work (Stepper::work()) goes on with a
+// few places of each set only: it may then lack tokens, but has none that is not allowed.
+constexpr size_t kMaxMaskWork = size_t{1} << 24;
+constexpr size_t kPlacesWhenTired = 8;
 
 void walk(const Vocabulary::Bucket& bucket, Stepper& stepper, std::span<const Item> items,
-          std::span<uint32_t> mask) {
+          size_t work_limit, std::span<uint32_t> mask) {
   std::vector<Item> places(items.begin(), items.end());
   // begins[d]: the first of the places after d bytes; they end where those after d + 1 begin.
   std::vector<size_t> begins = {0, places.size()};
@@ -21,7 +25,11 @@ void walk(const Vocabulary::Bucket& bucket, Stepper& stepper, std::span<const It
     const Vocabulary::Node& node = bucket.nodes[i];
     begins.resize(node.depth + 1U);
     places.resize(begins[node.depth]);
-    stepper.step(begins[node.depth - 1], begins[node.depth], node.byte, places);
+    const size_t begin = begins[node.depth - 1];
+    const size_t end = stepper.work() < work_limit
+                           ? begins[node.depth]
+                           : std::min(begins[node.depth], begin + kPlacesWhenTired);
+    stepper.step(begin, end, node.byte, places);
     if (places.size() == begins[node.depth]) {
       i = node.skip;
       continue;
@@ -45,6 +53,7 @@ size_t run_within_nesting(const Automaton& automaton, const StackNodes& nodes, c
 
 void compute_mask(const Vocabulary& vocabulary, const Automaton& automaton, const StackNodes& nodes,
                   Stepper& stepper, std::span<const Item> items, std::span<uint32_t> mask) {
+  const size_t work_limit = stepper.work() + kMaxMaskWork;
   std::array<size_t, kTextClasses.size()> sure = {};
   size_t longest = 0;
   for (const Item& item : items) {
@@ -60,7 +69,7 @@ void compute_mask(const Vocabulary& vocabulary, const Automaton& automaton, cons
   for (const Vocabulary::Bucket& bucket : vocabulary.buckets()) {
     if (bucket.least > longest) continue;
     if (bucket.most == 0 || bucket.most > sure[static_cast<size_t>(bucket.text_class)]) {
-      walk(bucket, stepper, items, mask);
+      walk(bucket, stepper, items, work_limit, mask);
     } else {
       for (size_t i = 0; i < mask.size(); ++i) mask[i] |= bucket.mask[i];
     }

@@ -9,7 +9,7 @@ namespace {
 
 // More places at once are only found in very ambiguous grammars. Leaving some out is safe: from
 // each of the others the text can still be completed.
-constexpr size_t kMaxItems = 128;
+constexpr size_t kMaxItems = 1024;
 
 }  // namespace
 
@@ -46,13 +46,14 @@ bool Stepper::fits(AutomatonState state, NodeId node) const {
   return automaton_.height(state) + nodes_.depth(node) <= kMaxOpenRules;
 }
 
-void Stepper::add(Item item, size_t begin, std::vector<Item>& out) const {
+void Stepper::add(Item item, size_t begin, std::vector<Item>& out) {
+  work_ += 1 + out.size() - begin;
   if (out.size() - begin >= kMaxItems) return;
   if (std::find(out.begin() + static_cast<ptrdiff_t>(begin), out.end(), item) != out.end()) return;
   out.push_back(item);
 }
 
-void Stepper::add_returns(size_t begin, std::vector<Item>& out) const {
+void Stepper::add_returns(size_t begin, std::vector<Item>& out) {
   for (size_t i = begin; i < out.size(); ++i) {
     if (!automaton_.accepting(out[i].state)) continue;
     for (const Frame& frame : nodes_.frames(out[i].node))
