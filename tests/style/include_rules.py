@@ -17,8 +17,9 @@ ALLOWED = {
     "ops": {"base", "device"},
     "models": {"base", "device", "ops", "comm"},
     "tokenizer": {"base"},
-    "engine": {"base", "device", "ops", "comm", "models"},
-    "api": {"base", "net", "tokenizer", "engine"},
+    "grammar": {"base"},
+    "engine": {"base", "device", "ops", "comm", "models", "grammar"},
+    "api": {"base", "net", "tokenizer", "grammar", "engine"},
     "cli": None,  # the composition root: everything
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)

@@ -1,0 +1,63 @@
+// What a request asks its output to be, compiled once and kept.
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/result.h"
+#include "grammar/compiled_grammar.h"
+#include "grammar/vocabulary.h"
+
+namespace fathom::grammar {
+
+enum class SourceKind { kJsonObject, kJsonSchema, kRegex, kEbnf };
+
+// `text` is a JSON schema, a regular expression that the whole output matches (regex_parser.h) or a
+// grammar (ebnf.h); empty for kJsonObject. A schema's text must have the user's order of members.
+struct GrammarSource {
+  SourceKind kind = SourceKind::kJsonObject;
+  std::string text = {};
+  auto operator<=>(const GrammarSource&) const = default;
+};
+
+// Errors: kInvalidArgument, kUnsupported or kResourceExhausted; `where` is the place in a schema
+// ("#/properties/age/minimum") or the name of a rule.
+Result<Grammar> grammar_from(const GrammarSource& source);
+
+// Compiles for one vocabulary and keeps what was used last, up to a number of bytes. Safe to use
+// from any number of threads; compiling blocks no other caller.
+class Compiler {
+ public:
+  static constexpr size_t kDefaultCacheBytes = size_t{512} << 20;
+
+  explicit Compiler(std::shared_ptr<const Vocabulary> vocabulary,
+                    size_t cache_bytes = kDefaultCacheBytes)
+      : vocabulary_(std::move(vocabulary)), cache_bytes_(cache_bytes) {}
+
+  // Errors: as grammar_from() and Automaton::build().
+  Result<std::shared_ptr<const CompiledGrammar>> compile(const GrammarSource& source);
+
+  const Vocabulary& vocabulary() const { return *vocabulary_; }
+  size_t cached() const;
+
+ private:
+  struct Entry {
+    GrammarSource source;
+    std::shared_ptr<const CompiledGrammar> grammar;
+  };
+  std::shared_ptr<const CompiledGrammar> find(const GrammarSource& source);
+  void keep(const GrammarSource& source, std::shared_ptr<const CompiledGrammar> grammar);
+
+  std::shared_ptr<const Vocabulary> vocabulary_;
+  size_t cache_bytes_;
+  mutable std::mutex mutex_;  // guards all below
+  std::list<Entry> entries_;  // the last used first
+  std::map<GrammarSource, std::list<Entry>::iterator> places_;
+};
+
+}  // namespace fathom::grammar

@@ -1,0 +1,64 @@
+#include "grammar/compiler.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "grammar/matching_for_tests.h"
+
+namespace fathom::grammar {
+namespace {
+
+TEST(Compiler, CompilesEveryKindAndKeepsIt) {
+  Compiler compiler(byte_vocabulary());
+  const std::tuple<GrammarSource, const char*, const char*> cases[] = {
+      {{SourceKind::kJsonObject}, R"({"a": 1})", "[]"},
+      {{SourceKind::kJsonSchema, R"({"type":"null"})"}, "null", "1"},
+      {{SourceKind::kRegex, "a+"}, "aa", "b"},
+      {{SourceKind::kEbnf, "root ::= \"a+\""}, "a+", "aa"},
+  };
+  for (const auto& [source, yes, no] : cases) {
+    const auto first = compiler.compile(source);
+    ASSERT_TRUE(first.ok()) << first.error().message;
+    EXPECT_TRUE(matches(*first, yes));
+    EXPECT_FALSE(matches(*first, no));
+    EXPECT_EQ(*compiler.compile(source), *first);
+  }
+  EXPECT_EQ(compiler.cached(), 4U);
+  EXPECT_FALSE(compiler.compile({SourceKind::kRegex, "("}).ok());
+  EXPECT_EQ(compiler.cached(), 4U);
+}
+
+TEST(Compiler, ForgetsWhatWasUsedLongestAgo) {
+  const auto vocabulary = byte_vocabulary();
+  const auto regex = [](int i) {
+    return GrammarSource{SourceKind::kRegex, "x{" + std::to_string(i) + "}"};
+  };
+  const size_t bytes = (*Compiler(vocabulary).compile(regex(1)))->bytes();
+  Compiler compiler(vocabulary, bytes * 7 / 2);
+  const auto first = *compiler.compile(regex(1));
+  ASSERT_TRUE(compiler.compile(regex(2)).ok());
+  ASSERT_TRUE(compiler.compile(regex(3)).ok());
+  EXPECT_EQ(*compiler.compile(regex(1)), first);
+  ASSERT_TRUE(compiler.compile(regex(4)).ok());
+  EXPECT_EQ(compiler.cached(), 3U);
+  EXPECT_EQ(*compiler.compile(regex(1)), first);
+}
+
+TEST(Compiler, ThreadsMayCompileTheSame) {
+  Compiler compiler(byte_vocabulary());
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 50; ++i) {
+        EXPECT_TRUE(
+            compiler.compile({SourceKind::kRegex, "[a-f]{" + std::to_string(i % 7) + "}"}).ok());
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(compiler.cached(), 7U);
+}
+
+}  // namespace
+}  // namespace fathom::grammar

@@ -1,0 +1,23 @@
+// Which tokens may come next.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "grammar/automaton.h"
+#include "grammar/stepper.h"
+#include "grammar/vocabulary.h"
+
+namespace fathom::grammar {
+
+// Sets in `mask` (vocabulary.mask_words() words, all zero before) the bit of every token after
+// whose bytes a text that is at `items` can still be completed. End tokens are not looked at.
+//
+// Tokens are tried along the vocabulary's tries, so that what they begin with is tried once and
+// nothing is tried behind a byte that fails. A bucket of tokens of one class of text is taken whole
+// where so much text of the class is accepted anyway, and left out where so much plain text cannot
+// follow. Time is bounded: masks of very ambiguous grammars may lack tokens (never all).
+void compute_mask(const Vocabulary& vocabulary, const Automaton& automaton, const StackNodes& nodes,
+                  Stepper& stepper, std::span<const Item> items, std::span<uint32_t> mask);
+
+}  // namespace fathom::grammar

@@ -1,0 +1,54 @@
+// One step of a pushdown automaton on a byte, over the set of all places it may be at.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "grammar/automaton.h"
+#include "grammar/stack_nodes.h"
+
+namespace fathom::grammar {
+
+// A place: a state, and the node of who called its rule.
+struct Item {
+  AutomatonState state;
+  NodeId node;
+  auto operator<=>(const Item&) const = default;
+};
+
+class Stepper {
+ public:
+  Stepper(const Automaton& automaton, StackNodes& nodes) : automaton_(automaton), nodes_(nodes) {}
+
+  // Appends the places before any text to `out`.
+  void start(std::vector<Item>& out);
+  // Appends the places after `byte` to `out`, none if there is no such text. items[begin, end) of
+  // `out` itself may be the places before.
+  void step(size_t begin, size_t end, uint8_t byte, std::vector<Item>& out);
+  // Whether a text may end here.
+  bool complete(std::span<const Item> items) const;
+  // Places made and compared so far, a nanosecond each or so.
+  size_t work() const { return work_; }
+
+ private:
+  struct Call {
+    uint32_t rank;  // lesser ones first
+    RuleId rule;
+    Frame frame;
+    auto operator<=>(const Call&) const = default;
+  };
+  bool fits(AutomatonState state, NodeId node) const;
+  void add(Item item, size_t begin, std::vector<Item>& out);
+  void add_returns(size_t begin, std::vector<Item>& out);
+  void add_calls(size_t begin, std::vector<Item>& out);
+  void push_calls(Item item);
+
+  const Automaton& automaton_;
+  StackNodes& nodes_;
+  std::vector<Call> calls_;  // a heap, least rank first
+  std::vector<Frame> frames_;
+  size_t work_ = 0;
+};
+
+}  // namespace fathom::grammar

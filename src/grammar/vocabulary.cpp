@@ -1,0 +1,102 @@
+#include "grammar/vocabulary.h"
+
+#include <algorithm>
+#include <array>
+
+namespace fathom::grammar {
+namespace {
+
+// Characters of the longest tokens in the buckets of a class. Longer tokens are in the first
+// bucket.
+constexpr std::array<size_t, 10> kBucketCharacters = {1, 2, 3, 4, 6, 8, 12, 16, 32, kMaxRun};
+constexpr size_t kMaxTokenBytes = 4096;  // a longer token is never allowed
+
+size_t bucket_of(std::string_view bytes) {
+  const auto text = classify_text(bytes);
+  if (!text.has_value() || text->characters > kBucketCharacters.back()) return 0;
+  const auto place =
+      std::lower_bound(kBucketCharacters.begin(), kBucketCharacters.end(), text->characters);
+  return 1 + static_cast<size_t>(text->text_class) * kBucketCharacters.size() +
+         static_cast<size_t>(place - kBucketCharacters.begin());
+}
+
+std::vector<Vocabulary::Bucket> empty_buckets() {
+  std::vector<Vocabulary::Bucket> buckets(1);
+  for (const TextClass text_class : kTextClasses) {
+    size_t least = 1;
+    for (const size_t most : kBucketCharacters) {
+      buckets.push_back({text_class, least, most, {}, {}, {}});
+      least = most + 1;
+    }
+  }
+  return buckets;
+}
+
+void lay_out(const Vocabulary& vocabulary, Vocabulary::Bucket& bucket) {
+  std::sort(bucket.ids.begin(), bucket.ids.end(),
+            [&](TokenId a, TokenId b) { return vocabulary.bytes(a) < vocabulary.bytes(b); });
+  bucket.mask.assign(vocabulary.mask_words(), 0);
+  std::vector<uint32_t> open;  // the nodes down to the last one
+  const auto close = [&](size_t depth) {
+    for (; open.size() > depth; open.pop_back()) {
+      bucket.nodes[open.back()].skip = static_cast<uint32_t>(bucket.nodes.size());
+    }
+  };
+  std::string_view last;
+  for (uint32_t i = 0; i < bucket.ids.size(); ++i) {
+    const std::string_view bytes = vocabulary.bytes(bucket.ids[i]);
+    const size_t common = static_cast<size_t>(
+        std::mismatch(last.begin(), last.end(), bytes.begin(), bytes.end()).first - last.begin());
+    close(common);
+    for (size_t depth = common; depth < bytes.size(); ++depth) {
+      open.push_back(static_cast<uint32_t>(bucket.nodes.size()));
+      bucket.nodes.push_back(
+          {0, i, static_cast<uint16_t>(depth + 1), static_cast<uint8_t>(bytes[depth])});
+    }
+    last = bytes;
+    const auto id = static_cast<uint32_t>(bucket.ids[i]);
+    bucket.mask[id / 32] |= 1U << id % 32;
+  }
+  close(0);
+  bucket.nodes.push_back({0, static_cast<uint32_t>(bucket.ids.size()), 0, 0});
+}
+
+}  // namespace
+
+std::shared_ptr<const Vocabulary> Vocabulary::build(std::span<const std::string_view> tokens,
+                                                    std::vector<TokenId> end_tokens) {
+  std::shared_ptr<Vocabulary> result(new Vocabulary());
+  result->offsets_.push_back(0);
+  result->buckets_ = empty_buckets();
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    const std::string_view bytes = tokens[id];
+    result->text_.insert(result->text_.end(), bytes.begin(), bytes.end());
+    result->offsets_.push_back(result->text_.size());
+  }
+  // An end token may stand for bytes in the tokenizer; here it only ends.
+  std::erase_if(end_tokens,
+                [&](TokenId id) { return id < 0 || static_cast<size_t>(id) >= tokens.size(); });
+  result->end_tokens_ = std::move(end_tokens);
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    const auto token = static_cast<TokenId>(id);
+    if (result->usable(token)) result->buckets_[bucket_of(tokens[id])].ids.push_back(token);
+  }
+  for (Bucket& bucket : result->buckets_) lay_out(*result, bucket);
+  return result;
+}
+
+std::string_view Vocabulary::bytes(TokenId id) const {
+  const auto index = static_cast<size_t>(id);
+  return {text_.data() + offsets_[index], offsets_[index + 1] - offsets_[index]};
+}
+
+bool Vocabulary::usable(TokenId id) const {
+  const size_t length = bytes(id).size();
+  return length > 0 && length <= kMaxTokenBytes && !is_end(id);
+}
+
+bool Vocabulary::is_end(TokenId id) const {
+  return std::find(end_tokens_.begin(), end_tokens_.end(), id) != end_tokens_.end();
+}
+
+}  // namespace fathom::grammar

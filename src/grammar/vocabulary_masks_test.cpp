@@ -1,0 +1,124 @@
+// Masks against trying every token by itself, over vocabularies of random pieces.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "grammar/json_value.h"
+#include "grammar/matching_for_tests.h"
+#include "grammar/regex.h"
+
+namespace fathom::grammar {
+namespace {
+
+std::vector<std::string> random_tokens(std::mt19937& random, size_t count) {
+  const std::vector<std::string> pieces = {
+      "\"",   "\\",   "{",    "}",          "[",    "]",   ":",
+      ",",    " ",    "\n",   "0",          "12",   "-",   ".",
+      "e",    "a",    "true", "nu",         "ll",   "\t",  "\xC3",
+      "\xA9", "\xE4", "\xB8", "\xC3\xA9",   "u0",   "\\n", "\xF0\x9F\x98\x80",
+      "ab",   "word", "    ", "plain text", "\x01", "\xFF"};
+  std::vector<std::string> tokens;
+  for (size_t i = 0; i < count; ++i) {
+    std::string token;
+    for (size_t part = 0; part <= random() % 4; ++part) token += pieces[random() % pieces.size()];
+    tokens.push_back(token);
+  }
+  tokens.emplace_back();                    // never allowed
+  tokens.push_back(tokens.front());         // twice the same bytes
+  tokens.push_back(std::string(300, 'a'));  // longer than runs are counted
+  tokens.push_back(std::string(40, 'b') + "\"");
+  return tokens;
+}
+
+// Walks at random and compares the mask of each place with single tries.
+void compare(const std::shared_ptr<const CompiledGrammar>& grammar, std::mt19937& random) {
+  const size_t size = grammar->vocabulary().size();
+  std::vector<uint32_t> mask(grammar->vocabulary().mask_words() + 1, 0xFFFFFFFF);
+  Matcher matcher(grammar);
+  for (int step = 0; step < 40 && !matcher.finished(); ++step) {
+    matcher.fill_mask(mask);
+    std::vector<TokenId> allowed;
+    for (size_t id = 0; id < mask.size() * 32; ++id) {
+      const bool bit = mask[id / 32] >> id % 32 & 1;
+      bool taken = false;
+      if (id < size) {
+        Matcher probe(grammar);
+        taken = matcher.accept(static_cast<TokenId>(id));
+        if (taken) matcher.rollback(1);
+      }
+      ASSERT_EQ(bit, taken) << id;
+      if (taken) allowed.push_back(static_cast<TokenId>(id));
+    }
+    ASSERT_FALSE(allowed.empty());
+    ASSERT_TRUE(matcher.accept(allowed[random() % allowed.size()]));
+  }
+}
+
+TEST(Masks, AreWhatTryingEveryTokenFinds) {
+  std::mt19937 random(11);
+  const auto vocabulary = byte_vocabulary(random_tokens(random, 600));
+  Grammar json;
+  set_root(json, JsonPieces(json).value());
+  const auto value = compiled(json, vocabulary);
+  for (int round = 0; round < 12; ++round) compare(value, random);
+  for (const char* pattern : {"[a-z ]{3,40}", "(ab|word|\\s)*\"", ".{0,5}", "(.|\\n){10,500}",
+                              "[^\"]{1,300}x", "(a|aa|aaa)*b", "\xC3\xA9+[\\u0080-\\uffff]*"}) {
+    Grammar grammar;
+    set_root(grammar, *whole_regex(grammar, pattern));
+    const auto regex = compiled(grammar, vocabulary);
+    for (int round = 0; round < 4; ++round) compare(regex, random);
+  }
+}
+
+// Where no more rules may be opened, what would open one is not allowed.
+TEST(Masks, AreRightAtTheLimitOfNesting) {
+  Grammar grammar;
+  const RuleId inner = grammar.add_rule("inner");
+  const RuleId outer = grammar.add_rule("outer");
+  const Expr letters = grammar.repeat(grammar.chars({{'a', 'z'}}), 0, 3);
+  grammar.define(inner, grammar.sequence({grammar.call(outer), grammar.literal("]")}));
+  grammar.define(outer,
+                 grammar.sequence({grammar.chars(characters_of(TextClass::kPlain)), letters,
+                                   grammar.optional(grammar.call(inner)), grammar.literal("\"")}));
+  grammar.set_root(outer);
+  std::mt19937 random(2);
+  const auto vocabulary =
+      byte_vocabulary({"abcd", "abcdabcdabcdabcd", "zzzzzzzz", "a\"]", "\"]\"]"});
+  const auto nested = compiled(grammar, vocabulary);
+  Matcher deep(nested);
+  while (deep.accept('-')) {
+  }
+  EXPECT_GT(deep.token_count(), 200U);
+  std::vector<uint32_t> mask(vocabulary->mask_words());
+  for (int back = 0; back < 60; ++back) {
+    deep.fill_mask(mask);
+    for (TokenId id = 0; static_cast<size_t>(id) < vocabulary->size(); ++id) {
+      const bool taken = deep.accept(id);
+      if (taken) deep.rollback(1);
+      ASSERT_EQ(taken, (mask[id / 32] >> id % 32 & 1) != 0) << id << " " << back;
+    }
+    deep.rollback(1);
+  }
+}
+
+TEST(Masks, EndOnlyWhereTheTextIsComplete) {
+  Grammar grammar;
+  set_root(grammar, *whole_regex(grammar, "ab?"));
+  const auto regex = compiled(grammar);
+  const TokenId end = 256;
+  Matcher matcher(regex);
+  EXPECT_FALSE(matcher.accept(end));
+  EXPECT_TRUE(matcher.accept('a'));
+  EXPECT_TRUE(matcher.can_end());
+  EXPECT_TRUE(matcher.accept(end));
+  EXPECT_TRUE(matcher.finished());
+  EXPECT_FALSE(matcher.accept('b'));
+  std::vector<uint32_t> mask(regex->vocabulary().mask_words(), 1);
+  matcher.fill_mask(mask);
+  EXPECT_EQ(mask, std::vector<uint32_t>(mask.size(), 0));
+  matcher.rollback(1);
+  EXPECT_TRUE(matcher.accept('b'));
+}
+
+}  // namespace
+}  // namespace fathom::grammar
