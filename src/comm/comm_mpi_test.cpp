@@ -5,11 +5,10 @@
 //   mismatch         the last rank takes another operation than the rest
 //   roster           the last rank says that it has another model
 //   run              steps until something happens; rank 0 prints "step N"
-//   start            sleeps before it joins
+//   stuck            the same, but in step 20 the last rank begins to compute for ever
 //   latency          prints the time of a small all_reduce and of an exchange of 1 MiB
 // Options: --lost-after MS --start-deadline MS --deadline MS --compute MS (of a step).
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -85,19 +84,20 @@ int mismatch(World& world) {
   const bool odd = group.rank() == group.size() - 1;
   const Status status = odd ? group.broadcast({6, "plan", {}}, 0, &value, sizeof(value))
                             : group.all_reduce({5, "experts_out", {}}, FATHOM_F32, &value, 1);
-  return status ? 0 : fail(status.error().message);
+  return status ? 0 : kExitRankLost;  // the watch has said why
 }
 
 // A step as an engine's: the plan, some arithmetic, a sum.
-int run(World& world, Milliseconds compute) {
+int run(World& world, Milliseconds compute, bool gets_stuck) {
   Group& group = world.group();
+  const bool last = group.rank() == group.size() - 1;
   std::vector<float> values(1000);
   for (int64_t step = 0;; ++step) {
     int64_t plan = step;
     Status status = group.broadcast({step, "plan", {}}, 0, &plan, sizeof(plan));
     if (status) {
-      const auto until = Clock::now() + compute;
-      while (Clock::now() < until) std::fill(values.begin(), values.end(), 1.0F);
+      std::this_thread::sleep_for(compute);
+      while (gets_stuck && last && step == 20) std::this_thread::sleep_for(compute);
       status = group.all_reduce({step, "experts_out", {}}, FATHOM_F32, values.data(), 1000);
     }
     if (!status) return kExitRankLost;  // the watch has said why
@@ -133,10 +133,6 @@ int test(const Arguments& arguments) {
   const bool last = rank != nullptr && std::atoi(rank) + 1 == std::atoi(size);
   Identity identity = {"cpu", "0.1.0", "abc", "def"};
   if (arguments.mode == "roster" && last) identity.model_hash = "other";
-  if (arguments.mode == "start") {
-    say(fmt::format("rank {} pid {}", rank, getpid()));
-    if (last) std::this_thread::sleep_for(std::chrono::milliseconds(300));
-  }
   auto world = World::join(identity, {.start_deadline = arguments.time("--start-deadline"),
                                       .lost_after = arguments.time("--lost-after"),
                                       .operation_deadline = arguments.time("--deadline"),
@@ -146,7 +142,7 @@ int test(const Arguments& arguments) {
   if (arguments.mode == "sums") return sums(**world);
   if (arguments.mode == "mismatch") return mismatch(**world);
   if (arguments.mode == "latency") return latency(**world);
-  return run(**world, arguments.time("--compute"));
+  return run(**world, arguments.time("--compute"), arguments.mode == "stuck");
 }
 
 }  // namespace

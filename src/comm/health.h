@@ -33,8 +33,9 @@ class Health {
   int rank() const { return rank_; }
   int size() const { return static_cast<int>(peers_.size()); }
 
-  // Time while this process ran: a pause of the process or of the machine adds a second at most, so
-  // that ranks which are paused together do not find each other silent when they go on.
+  // Time while this process ran. The watch, which counts it, leaves out pauses of the process or
+  // the machine, so that ranks which are paused together do not find each other silent when they go
+  // on.
   void tick(Milliseconds passed);
   Milliseconds now() const { return Milliseconds(now_ms_.load(std::memory_order_relaxed)); }
 

@@ -3,6 +3,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <functional>
+#include <vector>
 
 #include "comm/health.h"
 
@@ -113,16 +115,24 @@ std::optional<Finding> Health::silent(Milliseconds patience) const {
 std::optional<Finding> Health::mismatched() const {
   const Progress& own = peers_[static_cast<size_t>(rank_)].progress;
   if (own.phase != Phase::kWaiting || own.group == 0) return std::nullopt;
+  std::vector<const Progress*> same_place;  // in or behind the same collective of the group
   for (const Peer& peer : peers_) {
     const Progress& other = peer.progress;
-    if (other.group != own.group || other.count != own.count || other.signature == own.signature) {
-      continue;
-    }
-    return make(
-        other.rank, Loss::kMismatch,
-        fmt::format("expected {} as on rank {}, got {}{}", operation_text(own), rank_,
-                    operation_text(other),
-                    operation_text(own) == operation_text(other) ? " of another size" : ""));
+    if (other.group == own.group && other.count == own.count) same_place.push_back(&other);
+  }
+  const auto votes = [&](const Progress* candidate) {
+    return std::ranges::count_if(
+        same_place, [&](const Progress* each) { return each->signature == candidate->signature; });
+  };
+  // max_element takes the first of several: the lowest rank's counts, on every rank.
+  const Progress* usual = *std::ranges::max_element(same_place, {}, votes);
+  for (const Progress* each : same_place) {
+    if (each->signature == usual->signature) continue;
+    const std::string expected = operation_text(*usual);
+    const std::string got = operation_text(*each);
+    return make(each->rank, Loss::kMismatch,
+                fmt::format("expected {} as on rank {}, got {}{}", expected, usual->rank, got,
+                            expected == got ? " of another size" : ""));
   }
   return std::nullopt;
 }

@@ -69,7 +69,8 @@ void Watch::run() {
     sleep();
     const auto passed =
         std::chrono::duration_cast<Milliseconds>(std::chrono::steady_clock::now() - last);
-    health_.tick(passed);
+    health_.tick(std::min(passed, 2 * options_.beat));  // longer ones were pauses of this process
+    if (passed > options_.patience / 2) pause_ = {passed, health_.now()};
     last += passed;
     if (stopped_) break;
     if (auto found = look()) health_.declare(std::move(*found));
@@ -111,6 +112,7 @@ std::optional<Finding> Watch::ended_or_stopped() {
     const ProcessState state = local_ranks_.state(rank);
     const bool ended = state == ProcessState::kEnded && !health_.finished(rank);
     if (const auto time = lasting(ended_since_, rank, ended, now); time >= options_.beat / 2) {
+      if (pause_ && now - pause_->second < options_.patience) return lost_by_pause(rank);
       return health_.blame(rank, Loss::kEnded,
                            fmt::format("its process, pid {} on this host, has ended", pid));
     }
@@ -125,6 +127,15 @@ std::optional<Finding> Watch::ended_or_stopped() {
     }
   }
   return std::nullopt;
+}
+
+// mpirun lets stopped ranks go on when it ends a job.
+Finding Watch::lost_by_pause(int ended) const {
+  return {
+      launch_.rank, Loss::kStopped,
+      fmt::format("rank {}: this process was paused for {:.1f} s, and rank {} has ended by now: "
+                  "the others must have found this rank lost",
+                  launch_.rank, seconds(pause_->first), ended)};
 }
 
 std::optional<Finding> Watch::overdue_guard() {
@@ -154,6 +165,11 @@ std::string Watch::ranks_of_this_host() const {
   const auto here = static_cast<int>(local_ranks_.found().size()) + 1;
   if (here < launch_.local_size) {
     text += fmt::format("; expected {} ranks on this host, saw {}", launch_.local_size, here);
+    std::vector<int> missing;
+    for (int rank = 0; rank < launch_.size; ++rank) {
+      if (rank != launch_.rank && !local_ranks_.found().contains(rank)) missing.push_back(rank);
+    }
+    text += fmt::format("; not seen: rank {}", fmt::join(missing, ", "));
   } else if (launch_.local_size < launch_.size && stopped.empty()) {
     text += "; all ranks of this host run, so whoever is missing is not on this host";
   }
@@ -184,7 +200,8 @@ void Watch::terminate_if_asked() {
   if (!termination_caught() || health_.broken()) return;
   if (!asked_to_end_) asked_to_end_ = health_.now();
   if (health_.now() - *asked_to_end_ < 2 * options_.beat) return;
-  log_warning("rank {}: ended by SIGTERM; {}", launch_.rank, health_.quietest());
+  log_warning("rank {}: ended by SIGTERM; {}{}", launch_.rank, health_.quietest(),
+              ranks_of_this_host());
   die_of_termination();
 }
 

@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "comm/health.h"
 #include "comm/heart.h"
@@ -57,6 +58,7 @@ class Watch {
   void sleep();
   std::optional<Finding> look();
   std::optional<Finding> ended_or_stopped();
+  Finding lost_by_pause(int ended) const;
   std::optional<Finding> overdue_guard();
   std::optional<Finding> stuck_heart();
   std::optional<Finding> lost_launcher();
@@ -72,6 +74,7 @@ class Watch {
   std::map<int, Milliseconds> ended_since_;
   std::map<int, Milliseconds> stopped_since_;
   std::optional<Milliseconds> asked_to_end_;
+  std::optional<std::pair<Milliseconds, Milliseconds>> pause_;  // of this process: length, end
   int64_t heart_rounds_ = -1;
   Milliseconds heart_moved_{0};
   std::mutex mutex_;  // of the next two

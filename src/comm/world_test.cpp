@@ -114,7 +114,7 @@ TEST(World, NamesARankInAnotherOperation) {
   EXPECT_THAT(results[0], AllOf(HasSubstr("lost rank 1 (host "),
                                 HasSubstr("expected all_reduce out of step 5 as on rank 0, got "
                                           "broadcast plan of step 6")));
-  EXPECT_THAT(results[1], HasSubstr("expected broadcast plan of step 6 as on rank 1"));
+  for (const std::string& result : results) EXPECT_THAT(result, HasSubstr("rank 1 (host "));
 }
 
 TEST(World, NamesARankWithAnotherSize) {
