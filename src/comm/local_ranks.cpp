@@ -1,5 +1,6 @@
 #include "comm/local_ranks.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/syscall.h>
@@ -7,8 +8,6 @@
 
 #include <charconv>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 namespace fathom::comm {
@@ -17,14 +16,24 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr size_t kLongestFile = 1 << 20;  // an environment may be as long as that, and longer
+
 std::string program_of(pid_t pid) {
   std::error_code failed;
   return fs::read_symlink(fmt::format("/proc/{}/exe", pid), failed).string();
 }
 
+// What can be read of it: the process that it is about may end meanwhile. Streams throw then.
 std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  std::string text;
+  char part[4096];
+  ssize_t got = 0;
+  while (file >= 0 && text.size() < kLongestFile && (got = read(file, part, sizeof(part))) > 0) {
+    text.append(part, static_cast<size_t>(got));
+  }
+  if (file >= 0) close(file);
+  return text;
 }
 
 std::optional<int> parse_number(std::string_view text) {

@@ -51,12 +51,14 @@ class Job:
         return self
 
     def __exit__(self, *_):
-        for pid in [self.mpirun.pid, *self.processes().values()]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        self.mpirun.wait()
+        self.mpirun.terminate()  # SIGKILL would leave its files in /dev/shm
+        try:
+            self.mpirun.wait(NAMED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.mpirun.kill()
+            self.mpirun.wait()
+        for pid in self.processes().values():
+            os.kill(pid, signal.SIGKILL)
         self._output.close()
 
     def processes(self):
