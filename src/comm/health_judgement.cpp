@@ -126,6 +126,9 @@ std::optional<Finding> Health::mismatched() const {
   };
   // max_element takes the first of several: the lowest rank's counts, on every rank.
   const Progress* usual = *std::ranges::max_element(same_place, {}, votes);
+  const auto group_size = static_cast<size_t>(own.group_size);
+  const bool certain = 2 * static_cast<size_t>(votes(usual)) > group_size;
+  if (!certain && same_place.size() < group_size) return std::nullopt;  // others may yet decide
   for (const Progress* each : same_place) {
     if (each->signature == usual->signature) continue;
     const std::string expected = operation_text(*usual);

@@ -10,7 +10,8 @@ namespace {
 
 constexpr int kProgressTag = 1;
 constexpr int kTableTag = 2;
-constexpr int kRoundsABeat = 5;  // looks for news between two signs of life
+constexpr int kRoundsABeat = 5;   // looks for news between two signs of life
+constexpr int kBeatsToTell = 10;  // outlives the watch's wait
 
 }  // namespace
 
@@ -28,7 +29,7 @@ Heart::~Heart() {
 }
 
 void Heart::run() {
-  int rounds_to_tell = 2 * kRoundsABeat;  // what was found
+  int rounds_to_tell = kBeatsToTell * kRoundsABeat;  // what was found
   for (int64_t number = 0; !stopped_ && !done() && rounds_to_tell > 0; ++number) {
     if (health_.broken()) --rounds_to_tell;
     round(health_.broken() || health_.finished(health_.rank()) || number % kRoundsABeat == 0);

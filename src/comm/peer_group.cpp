@@ -78,6 +78,7 @@ Status PeerGroup::begin(const Tag& tag, Operation operation, uint64_t bytes) {
   Progress progress = describe(tag, operation);
   progress.group = id_;
   progress.count = count_++;
+  progress.group_size = size();
   progress.signature = Hash()
                            .add(id_)
                            .add(progress.count)

@@ -51,6 +51,7 @@ struct Progress {
   int32_t accused = -1;                    // the rank that this one holds to be lost, or -1
   Loss loss = Loss::kNone;                 // why
   int32_t age_ms = 0;                      // in tables: since rank 0 heard of it
+  int32_t group_size = 0;                  // ranks of the group
   int32_t closing = 0;                     // rank 0's, in tables: everyone has finished
 };
 

@@ -16,6 +16,9 @@
 namespace fathom::comm {
 namespace {
 
+// For the heart to tell the others what was found. Half of what mpirun leaves between its signals.
+constexpr Milliseconds kTelling(500);
+
 double seconds(Milliseconds time) {
   return std::chrono::duration<double>(time).count();
 }
@@ -206,10 +209,9 @@ void Watch::terminate_if_asked() {
 }
 
 void Watch::conclude() {
-  const Milliseconds telling = 2 * options_.beat;
-  if (options_.processes) end_in(2 + static_cast<unsigned>(seconds(telling)), kExitRankLost);
+  if (options_.processes) end_in(3, kExitRankLost);
   log_error("{}", health_.finding()->text);
-  std::this_thread::sleep_for(telling);
+  std::this_thread::sleep_for(kTelling);
   options_.on_lost(health_.error());
 }
 

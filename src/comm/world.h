@@ -23,7 +23,8 @@ struct WorldOptions {
   Milliseconds lost_after{5000};           // how long a rank may be stopped or silent
   Milliseconds operation_deadline{60000};  // for tags without one, and for leaving
   // Called once, from another thread, when a rank is lost; it has been logged and told to the other
-  // ranks by then. Empty: the process ends with kExitRankLost.
+  // ranks by then. Empty: the process ends with kExitRankLost, as it does a few seconds later
+  // whatever this does.
   std::function<void(const Error&)> on_lost;
 };
 
