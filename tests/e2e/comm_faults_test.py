@@ -24,6 +24,7 @@ TIMES = int(os.environ.get("COMM_FAULTS_TIMES", "20"))
 JOBS_AT_ONCE = 3
 LOST_AFTER_MS = 2000  # shorter than the product's 5 s, to test more often
 NAMED_WITHIN_S = 10
+LONGEST_LOOK_S = 0.5
 RANK_LOST = 75  # kExitRankLost
 KILLED = 128 + signal.SIGKILL  # mpirun's code if it saw the signal before a rank's 75
 JOB_VARIABLE = "COMM_FAULTS_JOB"
@@ -81,9 +82,13 @@ class Job:
         return os.pread(self._output.fileno(), 1 << 22, 0).decode(errors="replace")
 
     def wait_until(self, what, condition, seconds):
-        deadline = time.monotonic() + seconds
+        waited = 0.0  # without pauses of the machine, which pause the job too
+        last = time.monotonic()
         while not (value := condition()):
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            waited += min(now - last, LONGEST_LOOK_S)
+            last = now
+            if waited > seconds:
                 raise AssertionError(f"expected {what} within {seconds} s; got:\n{self.output()}")
             time.sleep(0.005)
         return value
