@@ -13,6 +13,11 @@ else()
   find_package(prometheus-cpp REQUIRED)
 endif()
 find_package(GTest 1.12 REQUIRED)
+# Only the plug-in for several ranks needs MPI. The compiler wrapper that CMake asks is this
+# machine's, so there is none for others.
+if(NOT CMAKE_CROSSCOMPILING)
+  find_package(MPI COMPONENTS C)
+endif()
 
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)

@@ -4,6 +4,7 @@ FATHOM_BUILD_PACKAGES=(
   g++ cmake ninja-build ccache pkg-config
   libboost1.81-dev nlohmann-json3-dev libfmt-dev libspdlog-dev libcli11-dev
   libpcre2-dev prometheus-cpp-dev
+  openmpi-bin libopenmpi-dev   # several ranks; one alone needs neither
   libgtest-dev libgmock-dev   # test binaries are built with everything else
 )
 FATHOM_TEST_PACKAGES=(clang-format-14 python3 python3-numpy)
