@@ -111,9 +111,10 @@ TEST(World, NamesARankInAnotherOperation) {
                               : group.all_reduce({5, "out", {}}, FATHOM_F32, &value, 1);
     return status ? "done" : status.error().message;
   });
-  EXPECT_THAT(results[0], AllOf(HasSubstr("lost rank 1 (host "),
-                                HasSubstr("expected all_reduce out of step 5 as on rank 0, got "
-                                          "broadcast plan of step 6")));
+  // Rank 0 or rank 2, whoever saw it first; the other may hear of it before it sees for itself.
+  EXPECT_THAT(results, Contains(AllOf(HasSubstr("lost rank 1 (host "),
+                                      HasSubstr("expected all_reduce out of step 5 as on rank 0, "
+                                                "got broadcast plan of step 6"))));
   for (const std::string& result : results) EXPECT_THAT(result, HasSubstr("rank 1 (host "));
 }
 
