@@ -57,10 +57,12 @@ static inline int32_t quantise_values(const float* x, int64_t count, float facto
   int64_t i = 0;
   if constexpr (sizeof(typename Format::Value) == sizeof(int8_t)) {
     Ints sums = broadcast_int(0);
-    for (; i + kWidth <= count; i += kWidth) {
-      const Ints whole = to_ints(round_to_int(mul(load(x + i), broadcast(factor))));
-      store_bytes(out + i, whole);
-      sums = sum_of(sums, whole);
+    for (; i + kAtOnce <= count; i += kAtOnce) {
+      for (int64_t j = i; j < i + kAtOnce; j += kWidth) {
+        const Ints whole = to_ints(round_to_int(mul(load(x + j), broadcast(factor))));
+        store_bytes(out + j, whole);
+        sums = sum_of(sums, whole);
+      }
     }
     int32_t each[kWidth];
     store_ints(each, sums);
