@@ -15,8 +15,9 @@ namespace {
 constexpr int kMaxDepth = 64;
 constexpr uintmax_t kMaxFileBytes = uintmax_t{256} << 20;
 
-// Depth of nesting outside strings; cheaper and safer than finding out by recursing.
-int nesting(std::string_view text) {
+}  // namespace
+
+int json_nesting(std::string_view text) {
   int depth = 0;
   int deepest = 0;
   bool in_string = false;
@@ -36,10 +37,8 @@ int nesting(std::string_view text) {
   return deepest;
 }
 
-}  // namespace
-
 Result<json> parse_json(std::string_view text, const std::string& where) {
-  if (nesting(text) > kMaxDepth) {
+  if (json_nesting(text) > kMaxDepth) {
     return Error{ErrorCode::kDataCorrupt,
                  fmt::format("{}: expected JSON nested at most {} deep", where, kMaxDepth), where};
   }

@@ -1,4 +1,4 @@
-// JSON that came from a file: parsed without trusting its depth or size.
+// JSON from outside: parsed without trusting its depth or size.
 #pragma once
 
 #include <filesystem>
@@ -9,6 +9,9 @@
 #include "base/result.h"
 
 namespace fathom {
+
+// Depth of nesting outside strings; cheaper and safer than finding out by recursing.
+int json_nesting(std::string_view text);
 
 // `where` names the source in messages. Nesting deeper than 64 is refused.
 Result<nlohmann::json> parse_json(std::string_view text, const std::string& where);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/json_file.h"
 #include "grammar/limits.h"
 
 namespace fathom::grammar {
@@ -133,27 +134,6 @@ std::string shown(const SchemaJson& value) {
   return text;
 }
 
-// Depth of nesting outside strings, found without recursing.
-int nesting(std::string_view text) {
-  int depth = 0;
-  int deepest = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      deepest = std::max(deepest, ++depth);
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  return deepest;
-}
-
 std::string unescaped(std::string step) {
   for (size_t at = 0; (at = step.find('%', at)) != std::string::npos; ++at) {
     const std::string digits = step.substr(at + 1, 2);
@@ -204,7 +184,7 @@ Result<SchemaDocument> SchemaDocument::parse(std::string_view text) {
                      " bytes, got " + std::to_string(text.size()),
                  "#"};
   }
-  if (nesting(text) > kMaxSourceDepth) {
+  if (json_nesting(text) > kMaxSourceDepth) {
     return Error{ErrorCode::kResourceExhausted,
                  "#: expected a schema nested at most " + std::to_string(kMaxSourceDepth) + " deep",
                  "#"};
