@@ -134,8 +134,10 @@ constexpr int kDotTileColumns = kWidth / kDotTileRows;
 // kDotTileRows rows and kDotTileColumns columns.
 [[gnu::noinline]] static inline void bf16_dot_tile(Bf16Rows a, const uint16_t* const* b,
                                                    int64_t width, float* out, int64_t stride) {
-  Vec sums[kWidth];
-  unrolled<kWidth>([&](auto i) __attribute__((always_inline)) { sums[i.value] = broadcast(0.0f); });
+  Vec sums[kDotTileColumns][kDotTileRows];
+  unrolled<kWidth>([&](auto i) __attribute__((always_inline)) {
+    sums[i.value / kDotTileRows][i.value % kDotTileRows] = broadcast(0.0f);
+  });
   int64_t k = 0;
   do {
     Ints columns[kDotTileColumns];
@@ -145,17 +147,13 @@ constexpr int kDotTileColumns = kWidth / kDotTileRows;
     unrolled<kDotTileRows>([&](auto r) __attribute__((always_inline)) {
       const Ints row = load_ints(a.data + r.value * a.stride + k);
       unrolled<kDotTileColumns>([&](auto c) __attribute__((always_inline)) {
-        Vec& sum = sums[c.value * kDotTileRows + r.value];
+        Vec& sum = sums[c.value][r.value];
         sum = add_bf16(sum, columns[c.value], row);
       });
     });
     k += kBf16Width;
   } while (k < width);
-  alignas(64) float each[kWidth];
-  store(each, reduce_add_each(sums));
-  unrolled<kDotTileColumns>([&](auto c) __attribute__((always_inline)) {
-    memcpy(out + c.value * stride, each + c.value * kDotTileRows, kDotTileRows * sizeof(float));
-  });
+  for (int c = 0; c < kDotTileColumns; ++c) reduce_add_8(sums[c], out + c * stride);
 }
 
 }  // namespace fathom::cpu::FATHOM_CPU_ISA

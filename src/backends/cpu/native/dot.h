@@ -37,6 +37,29 @@ struct Sums {
   Vec at[R][C];
 };
 
+// out[r, c] = the sum of at[r][c]'s lanes, in the order of reduce_add().
+template <int R, int C>
+[[gnu::always_inline]] static inline void reduce(const Sums<R, C>& sums, Output out) {
+  constexpr int kGroups = R * C / 8;
+  unrolled<kGroups>([&](auto group) __attribute__((always_inline)) {
+    Vec eight[8];
+    float each[8];
+    unrolled<8>([&](auto i) __attribute__((always_inline)) {
+      constexpr int at = 8 * group.value + i.value;
+      eight[i.value] = sums.at[at / C][at % C];
+    });
+    reduce_add_8(eight, each);
+    unrolled<8>([&](auto i) __attribute__((always_inline)) {
+      constexpr int at = 8 * group.value + i.value;
+      out.data[at / C * out.stride + at % C] = each[i.value];
+    });
+  });
+  unrolled<R * C - 8 * kGroups>([&](auto i) __attribute__((always_inline)) {
+    constexpr int r = (8 * kGroups + i.value) / C, c = (8 * kGroups + i.value) % C;
+    out.data[r * out.stride + c] = reduce_add(sums.at[r][c]);
+  });
+}
+
 // sums += x[r] . w[c] over a block of columns from `k` on, in the order of dot_run().
 template <typename Format, int R, int C>
 [[gnu::always_inline]] static inline void add_block(const float* const* x,
@@ -98,27 +121,25 @@ static inline void dot_tile(const Rows& x, const fathom_weight& w, int64_t colum
   Sums<R, C> sums;
   unrolled<R * C>([&](auto i) { sums.at[i.value / C][i.value % C] = broadcast(0.0f); });
   const auto data = weight_row<Format>(w, column);
-  const float* scale_rows[C];
-  for (int c = 0; c < C; ++c) scale_rows[c] = scale_row<Format>(w, column + c);
-  const int64_t run = scale_run<Format>(w);
-  for (int64_t from = 0; from < w.k; from += run) {
+  const float* row_scales[C] = {};
+  scale_rows<Format>(w, column, row_scales);
+  const int64_t run_columns = scale_run<Format>(w);
+  int64_t run = 0;
+  for (int64_t from = 0; from < w.k; from += run_columns, ++run) {
     const float* values[R];
     Vec scales[C];
     for (int r = 0; r < R; ++r) values[r] = x[r] + from;
     unrolled<C>([&](auto c) __attribute__((always_inline)) {
-      scales[c.value] = scales_at<Format>(w, scale_rows[c.value], from);
+      scales[c.value] = scales_at<Format>(w, row_scales[c.value], run);
     });
-    const int64_t count = min_of(run, w.k - from);
+    const int64_t count = min_of(run_columns, w.k - from);
     // The next tile's rows, most likely, in the order of their addresses: one stream, which the
     // processor follows further ahead, where the tile's own C streams are too many for it.
     prefetch(data + C * (w.k + from), C * count);
     spread_nan<Format>(data + from, C, w.k, count, scales);
     dot_run<Format, R, C>(values, data + from, w.k, scales, count, sums);
   }
-  unrolled<R * C>([&](auto i) {
-    constexpr int r = i.value / C, c = i.value % C;
-    out.data[r * out.stride + c] = reduce_add(sums.at[r][c]);
-  });
+  reduce(sums, out);
 }
 
 // A panel: F32 rows `stride` apart, each padded with zeros to whole vectors.
@@ -150,13 +171,10 @@ static inline void panel_tile(const Rows& x, Panel panel, int64_t count, Part pa
     sums.at[r][c] = part.first ? broadcast(0.0f) : load(part.sums + r * part.stride + c * kWidth);
   });
   dot_run<F32Format, R, C>(values, panel.data, panel.stride, nullptr, count, sums);
+  if (part.last) return reduce(sums, out);
   unrolled<R * C>([&](auto i) {
     constexpr int r = i.value / C, c = i.value % C;
-    if (part.last) {
-      out.data[r * out.stride + c] = reduce_add(sums.at[r][c]);
-    } else {
-      store(part.sums + r * part.stride + c * kWidth, sums.at[r][c]);
-    }
+    store(part.sums + r * part.stride + c * kWidth, sums.at[r][c]);
   });
 }
 

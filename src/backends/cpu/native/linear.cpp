@@ -6,18 +6,20 @@
 namespace fathom::cpu::FATHOM_CPU_ISA {
 namespace {
 
-// Outputs of one task: whole tiles, and enough work to be worth handing out.
-int64_t outputs_at_once(const fathom_linear_args& args) {
-  constexpr int64_t kProductsToShare = 32768;
+// Outputs of one task: whole tiles, and enough work to be worth handing out. Of large weights more
+// than that, so that most tiles are followed by the one that was brought into the cache for them.
+int64_t outputs_at_once(const fathom_linear_args& args, int threads) {
+  constexpr int64_t kTileOutputs = 8, kProductsToShare = 12288, kTasksOfThread = 8;
   const int64_t products = max_of(1, args.x.shape[0]) * args.weight.k;
-  const int64_t wanted = ceil_div(ceil_div(kProductsToShare, products), 8) * 8;
-  return max_of(kPanelOutputs / 2, wanted);
+  const int64_t worthwhile = ceil_div(kProductsToShare, products * kTileOutputs) * kTileOutputs;
+  const int64_t share = args.weight.n / (threads * kTasksOfThread) / kTileOutputs * kTileOutputs;
+  return max_of(worthwhile, min_of(share, kPanelOutputs));
 }
 
 void linear_rows(ThreadPool& pool, const fathom_linear_args& args) {
   const int64_t rows = args.x.shape[0];
   const bool panels = rows > kDirectRows;
-  const int64_t outputs = panels ? kPanelOutputs : outputs_at_once(args);
+  const int64_t outputs = panels ? kPanelOutputs : outputs_at_once(args, pool.threads());
   const int64_t row_blocks = ceil_div(rows, kPanelRows);
   const Rows x = {row_of(args.x, 0), args.x.stride[0], nullptr, rows};
   const Output out = {row_of(args.out, 0), args.out.stride[0]};

@@ -32,7 +32,8 @@ struct Layout {
     take(states, queries * args.shape.num_heads * kStateFloats);
     take(part_sums, parts * latent_stride);
     take(part_states, parts * kStateFloats);
-    thread_floats = max_of(segment_floats(entry_stride), kBatchQueries * padded(args.shape.v_dim));
+    thread_floats = max_of(segment_floats(entry_stride, latent_stride, queries),
+                           kBatchQueries * padded(args.shape.v_dim));
     take(of_threads, threads * thread_floats);
   }
 
@@ -68,7 +69,7 @@ struct Run {
   int64_t place;
 
   int64_t position(int64_t query) const { return sequence->context + first + query; }
-  int64_t segments() const { return ceil_div(position(count), kSegmentPositions); }
+  int64_t segments() const { return segment_of(position(count) - 1) + 1; }
 };
 
 struct Batch {
@@ -216,11 +217,12 @@ class Decode {
       const int64_t slot = task / groups % slots;
       if (first + slot >= run.segments()) return;
       const int64_t head = task % groups * kMostSegmentHeads;
-      const int64_t begin = (first + slot) * kSegmentPositions;
+      const int64_t begin = segment_begin(first + slot);
+      const int64_t after = segment_begin(first + slot + 1);
       const Segment segment = {.args = args_,
                                .sequence = *run.sequence,
                                .begin = begin,
-                               .end = min_of(run.position(run.count), begin + kSegmentPositions),
+                               .end = min_of(run.position(run.count), after),
                                .first_position = run.position(0),
                                .queries = run.count,
                                .heads = min_of(kMostSegmentHeads, heads_ - head),
@@ -242,7 +244,7 @@ class Decode {
       const Run& run = batch.runs[i];
       for (int64_t query = 0; query < run.count; ++query) {
         const int64_t place = run.place + query;
-        const int64_t seen = run.position(query) / kSegmentPositions + 1;
+        const int64_t seen = segment_of(run.position(query)) + 1;
         for (int64_t segment = first; segment < min_of(seen, end); ++segment) {
           merge(*part_state(batch, segment - first, place, head),
                 part_sum(batch, segment - first, place, head), segment == 0, *state(place, head),

@@ -4,8 +4,9 @@
 // linker would keep one copy of it, maybe one with instructions this processor lacks.
 //
 // Each vec_*.h, vec_128.h with a loads_*.h, gives the same names: Vec, kWidth, load, load_first,
-// store, store_first, broadcast, add, sub, mul, div, fma, maximum, reduce_add, reduce_max,
-// load_bf16, load_fp8, kFp8Factor, load_i8, load_i4, round_to_int, power_of_two, zero_where_less.
+// store, store_first, broadcast, add, sub, mul, div, fma, maximum, reduce_add, reduce_add_8,
+// reduce_max, load_bf16, load_fp8, kFp8Factor, load_i8, load_i4, round_to_int, power_of_two,
+// zero_where_less.
 #pragma once
 
 #include <utility>
@@ -31,6 +32,12 @@ static inline int64_t max_of(int64_t a, int64_t b) {
 static inline int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
+#if FATHOM_CPU_BITS != 512
+static inline void reduce_add_8(const Vec (&a)[8], float* out) {
+  for (int i = 0; i < 8; ++i) out[i] = reduce_add(a[i]);
+}
+#endif
+
 // body(I) for each I in [0, N), each a constant: arrays that are only used so stay in registers.
 template <int N, typename Body>
 [[gnu::always_inline]] static inline void unrolled(const Body& body) {

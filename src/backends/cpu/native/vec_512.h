@@ -70,23 +70,30 @@ static inline float reduce_add(Vec a) {
   sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
   return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
 }
-// Lane i is the sum of a[i]'s lanes: pairs of vectors become one, with half as many lanes of each.
-static inline Vec reduce_add_each(const Vec (&a)[16]) {
-  __m512 quarters[4];  // lane 4j + i of quarters[q]: a part of the sum of a[4q + i]
-  for (int q = 0; q < 4; ++q) {
-    const Vec* four = a + 4 * q;
-    const __m512 first = _mm512_add_ps(_mm512_unpacklo_ps(four[0].v, four[1].v),
-                                       _mm512_unpackhi_ps(four[0].v, four[1].v));
-    const __m512 second = _mm512_add_ps(_mm512_unpacklo_ps(four[2].v, four[3].v),
-                                        _mm512_unpackhi_ps(four[2].v, four[3].v));
-    quarters[q] = _mm512_add_ps(_mm512_shuffle_ps(first, second, 0x44),
-                                _mm512_shuffle_ps(first, second, 0xee));
-  }
-  const auto halves = [](__m512 low, __m512 high) {
+// out[i] = reduce_add(a[i]), with the same additions: halves of two vectors become one vector,
+// then quarters of four, eighths of eight.
+[[gnu::always_inline]] static inline void reduce_add_8(const Vec (&a)[8], float* out) {
+  const auto halves = [](Vec low, Vec high) {
+    return _mm512_add_ps(_mm512_shuffle_f32x4(low.v, high.v, 0x44),
+                         _mm512_shuffle_f32x4(low.v, high.v, 0xee));
+  };
+  const auto quarters = [](__m512 low, __m512 high) {
     return _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88),
                          _mm512_shuffle_f32x4(low, high, 0xdd));
   };
-  return {halves(halves(quarters[0], quarters[1]), halves(quarters[2], quarters[3]))};
+  // Lanes 4i to 4i + 3 of the first are parts of a[i]'s sum, of the second of a[4 + i]'s.
+  const __m512 low = quarters(halves(a[0], a[1]), halves(a[2], a[3]));
+  const __m512 high = quarters(halves(a[4], a[5]), halves(a[6], a[7]));
+  const __m512 pairs =
+      _mm512_add_ps(_mm512_shuffle_ps(low, high, 0x44), _mm512_shuffle_ps(low, high, 0xee));
+  const __m512 sums =
+      _mm512_add_ps(_mm512_shuffle_ps(pairs, pairs, 0x88), _mm512_shuffle_ps(pairs, pairs, 0xdd));
+  // Lane 4i of the sums is a[i]'s, lane 4i + 1 is a[4 + i]'s.
+  const __m256 both =
+      _mm256_unpacklo_ps(_mm512_castps512_ps256(sums), _mm512_extractf32x8_ps(sums, 1));
+  const __m128 even = _mm256_castps256_ps128(both), odd = _mm256_extractf128_ps(both, 1);
+  _mm_storeu_ps(out, _mm_unpacklo_ps(even, odd));
+  _mm_storeu_ps(out + 4, _mm_unpackhi_ps(even, odd));
 }
 // Lane j of a[i] goes to lane i of a[j].
 static inline void transpose(Vec (&a)[16]) {

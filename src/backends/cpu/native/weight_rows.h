@@ -170,17 +170,28 @@ static inline void prefetch(Pointer p, int64_t count) {
   }
 }
 
-// The scales of a row's blocks.
-template <typename Format>
-static inline const float* scale_row(const fathom_weight& w, int64_t row) {
-  return Format::kScaled ? w.scale + row / w.block_n * ceil_div(w.k, w.block_k) : nullptr;
+// scales[i] = the scales of row + i's blocks. Divides once: that takes longer than many products.
+template <typename Format, int N>
+static inline void scale_rows(const fathom_weight& w, int64_t row, const float* (&scales)[N]) {
+  if constexpr (Format::kScaled) {
+    const int64_t blocks = ceil_div(w.k, w.block_k);
+    int64_t left = w.block_n - row % w.block_n;
+    const float* of_block = w.scale + row / w.block_n * blocks;
+    for (int i = 0; i < N; ++i) {
+      scales[i] = of_block;
+      if (--left > 0) continue;
+      left = w.block_n;
+      of_block += blocks;
+    }
+  }
 }
 
-// Scales of the vectors in the run of columns that begins at `column`.
+// Scales of the vectors in a row's `run`th run of columns.
 template <typename Format>
-static inline Vec scales_at(const fathom_weight& w, const float* scales, int64_t column) {
+static inline Vec scales_at(const fathom_weight& w, const float* scales, int64_t run) {
   if (!Format::kScaled) return broadcast(1.0f);
-  if (w.block_k % kWidth == 0) return broadcast(scales[column / w.block_k] * Format::kFactor);
+  if (w.block_k % kWidth == 0) return broadcast(scales[run] * Format::kFactor);
+  const int64_t column = run * kWidth;
   float each[kWidth];
   for (int64_t i = 0; i < kWidth; ++i) {
     each[i] = scales[min_of(column + i, w.k - 1) / w.block_k] * Format::kFactor;
@@ -217,13 +228,15 @@ static inline Vec scaled(Vec value, Vec scale) {
 template <typename Format>
 static void read_row(const fathom_weight& w, int64_t row, int64_t begin, int64_t end, float* out) {
   const auto data = weight_row<Format>(w, row);
-  const float* scales = scale_row<Format>(w, row);
-  const int64_t run = scale_run<Format>(w);
-  for (int64_t from = begin; from < end;) {
-    const int64_t to = min_of(end, (from / run + 1) * run);
+  const float* scales[1] = {};
+  scale_rows<Format>(w, row, scales);
+  const int64_t run_columns = scale_run<Format>(w);
+  int64_t run = begin / run_columns;
+  for (int64_t from = begin; from < end; ++run) {
+    const int64_t to = min_of(end, (run + 1) * run_columns);
     constexpr int64_t kRowsAhead = 4;  // rows are mostly read one after the other
     prefetch(data + (kRowsAhead * w.k + from), to - from);
-    Vec scale = scales_at<Format>(w, scales, from);
+    Vec scale = scales_at<Format>(w, scales[0], run);
     spread_nan<Format>(data + from, 1, 0, to - from, &scale);
     int64_t i = from;
     if constexpr (requires { Format::kBlock; }) {
