@@ -182,7 +182,7 @@ nlohmann::json to_json(const Stack& stack, const fathom_limits& limits,
   auto results = nlohmann::json::array();
   for (const auto& m : measured) {
     results.push_back({{"test", m.test},
-                       {"weights", device::dtype_name(stack.cost.main_dtype())},
+                       {"weights", device::dtype_name(stack.cost->main_dtype())},
                        {"tokens", m.tokens},
                        {"depth", m.depth},
                        {"batch", m.batch},
@@ -199,7 +199,7 @@ nlohmann::json to_json(const Stack& stack, const fathom_limits& limits,
 }
 
 void print_heading(const BenchOptions& options, const Stack& stack, const fathom_limits& limits) {
-  fmt::print("{} ({}) on {}\n", options.stack.name(), device::dtype_name(stack.cost.main_dtype()),
+  fmt::print("{} ({}) on {}\n", options.stack.name(), device::dtype_name(stack.cost->main_dtype()),
              stack.device->info().name);
   fmt::print("limits: read {:.1f} GB/s, int8 {:.0f} GOPS, bf16 {:.0f} GFLOPS\n\n",
              limits.read_bytes_per_s / 1e9, limits.int8_ops_per_s / 1e9,
@@ -230,7 +230,7 @@ int run_bench(const BenchOptions& options) {
   }
   const fathom_limits limits = measure_limits(*stack->device);
   if (!options.json) print_heading(options, *stack, limits);
-  const auto measured = run_all(*stack->engine, Roofline(limits, stack->cost), options);
+  const auto measured = run_all(*stack->engine, Roofline(limits, *stack->cost), options);
   if (!measured) {
     log_error("bench: {}", measured.error().message);
     return 1;

@@ -108,7 +108,7 @@ void add_stack_options(CLI::App& app, StackOptions& stack, bool model_required) 
 void add_layout_options(CLI::App& serve, ServeOptions& options) {
   DryRunOptions& dry_run = options.dry_run;
   serve
-      .add_option("--parallel", options.parallel,
+      .add_option("--parallel", options.stack.parallel,
                   "how ranks divide the model: pp=,dp=,tp=,ep=[,redundant=][,shared=], or auto "
                   "(docs/layouts.md)")
       ->envname("FATHOM_PARALLEL");
