@@ -9,12 +9,15 @@
 #include <cstring>
 #include <fstream>
 #include <span>
+#include <thread>
 #include <vector>
 
+#include "base/log.h"
 #include "cli/dry_run.h"
 #include "cli/version.h"
 #include "engine/sip_hash.h"
 #include "models/deepseek_v3/choose_layout.h"
+#include "models/deepseek_v3/parallel_model.h"
 #include "models/deepseek_v3/shard_rules.h"
 
 namespace fathom::cli {
@@ -77,9 +80,11 @@ Status check_parallel(const StackOptions& options, const comm::Launch& launch) {
   }
   if (options.parallel.empty() || options.parallel == "auto") return {};
   FATHOM_ASSIGN(const auto layout, dsv3::Layout::parse(options.parallel));
-  FATHOM_ASSIGN(const auto config, load_config(options.model));
-  FATHOM_ASSIGN(const auto tensors, tensors_of(options.model, config));
-  FATHOM_TRY(dsv3::check_cuts(config, layout, tensors, options.weights));
+  if (options.synthetic.empty()) {
+    FATHOM_ASSIGN(const auto config, load_config(options.model));
+    FATHOM_ASSIGN(const auto tensors, tensors_of(options.model, config));
+    FATHOM_TRY(dsv3::check_cuts(config, layout, tensors, options.weights));
+  }
   auto fits = dsv3::check_ranks(layout, launch.size);
   if (fits || launch.size > 1) return fits;
   return invalid_argument(fmt::format("{} (mpirun -n {} fathom serve ... starts them)",
@@ -136,6 +141,15 @@ Status agree(comm::Group& ranks, std::string_view name, const Status& own) {
     return Error{ErrorCode::kUnavailable, fmt::format("rank {}: {}", rank, all[rank].data())};
   }
   return {};
+}
+
+// Where it is others who are lost, the watch says so and ends this process.
+int follow_rank_0(Stack& stack) {
+  const auto followed = dsv3::follow(*stack.follower, stack.membership.ranks());
+  if (followed) return 0;
+  log_error("{}", followed.error().message);
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  std::_Exit(comm::kExitRankLost);
 }
 
 }  // namespace fathom::cli

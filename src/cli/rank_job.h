@@ -39,4 +39,8 @@ Result<int64_t> least_of(comm::Group& ranks, std::string_view name, int64_t valu
 // when all have called it, however long they load.
 Status agree(comm::Group& ranks, std::string_view name, const Status& own);
 
+// What a rank with a follower does until rank 0 says that this is the end. Returns the process's
+// exit code; where a rank is lost, itself for its own device's sake included, it does not return.
+int follow_rank_0(Stack& stack);
+
 }  // namespace fathom::cli

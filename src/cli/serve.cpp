@@ -5,16 +5,12 @@
 
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <thread>
 
 #include "base/log.h"
+#include "cli/rank_job.h"
 #include "cli/version.h"
-#include "models/deepseek_v3/parallel_model.h"
 
 namespace fathom::cli {
-
-namespace dsv3 = models::deepseek_v3;
 
 namespace {
 
@@ -42,16 +38,6 @@ sigset_t stop_signals() {
 int64_t unix_seconds() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::seconds>(now).count();
-}
-
-// Does what rank 0 says until the end. A rank that fails is lost to the others, who end with the
-// same code; where it is they who are lost, the watch says so and ends this process.
-int follow(Stack& stack) {
-  const auto followed = dsv3::follow(*stack.follower, stack.membership.ranks());
-  if (followed) return 0;
-  log_error("{}", followed.error().message);
-  std::this_thread::sleep_for(std::chrono::seconds(1));
-  std::_Exit(comm::kExitRankLost);
 }
 
 }  // namespace
@@ -115,7 +101,7 @@ int run_serve(const ServeOptions& options) {
     log_error("{}", stack.error().message);
     return 1;
   }
-  if (stack->follower) return follow(*stack);
+  if (stack->follower) return follow_rank_0(*stack);
   if (options.check_only) {
     fmt::print("{} is good\n", options.stack.model.string());
     return 0;

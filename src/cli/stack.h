@@ -59,7 +59,7 @@ class Membership {
   Membership& operator=(Membership&&) = delete;
   ~Membership();
 
-  comm::World& world() { return *world_; }
+  const comm::World& world() const { return *world_; }
   comm::Group& ranks() { return world_->group(); }
 
  private:

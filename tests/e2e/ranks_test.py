@@ -7,8 +7,10 @@ FATHOM_LAYOUTS="tp=2;dp=2" restricts the layouts while mending one.
 """
 
 import concurrent.futures
+import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import threading
@@ -19,6 +21,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "tools", "oracle"))
 import make_checkpoint
 import server as fathom
+from mpi_job import MpiJob
 
 TINY = os.path.join(fathom.REPOSITORY, "models", "tiny")
 KERNELS = ("--kernels", "reference")
@@ -147,6 +150,38 @@ class Layouts(unittest.TestCase):
             self.assertEqual(tokens, right, prompt)
             errors = [abs(a - b) for a, b in zip(logprobs[1:], right_logprobs[1:])]
             self.assertLess(max(errors, default=0), MAX_ERROR, prompt)
+
+
+class Cost(unittest.TestCase):
+    """What `fathom bench` says that rank 0 sends is what the plan says, within 5%."""
+
+    def planned(self, layout):
+        """Bytes a token that rank 0 sends; plans are for bf16, the CPU's activations are F32."""
+        done = subprocess.run([fathom.fathom_binary(), "serve", "--dry-run", "--json", "--model",
+                               TINY, "--weights", "bf16", "--parallel", layout],
+                              capture_output=True, check=True, text=True)  # fmt: skip
+        sent = json.loads(done.stdout)["rank_groups"][0]["sent_bytes_a_token"]
+        return 2 * (sent["all_reduce"] + sent["pipeline"])
+
+    def measured(self, layout, ranks):
+        job = MpiJob(fathom.fathom_binary(), ranks)
+        command = [*job.command(), fathom.fathom_binary(), "bench", "--model", TINY, "--json"]
+        command += ["--weights", "bf16", "--parallel", layout, "--speculate", "0", "--batch", "1"]
+        command += ["--prompt", "1000", "--decode", "8", "--repeat", "1"]
+        done = subprocess.run(command, env=job.environment(), capture_output=True, text=True,
+                              check=False)  # fmt: skip
+        self.assertEqual(done.returncode, 0, done.stderr)
+        prefill, decode = json.loads(done.stdout)["results"]
+        for each in (prefill, decode):
+            self.assertGreater(each["communication"], 0)
+            self.assertLess(each["communication"], 1)
+        return prefill["sent_bytes_a_token"]
+
+    def test_sums_over_tensor_ranks(self):
+        self.assertAlmostEqual(self.measured("tp=2", 2) / self.planned("tp=2"), 1, delta=0.05)
+
+    def test_the_stream_between_stages(self):
+        self.assertAlmostEqual(self.measured("pp=2", 2) / self.planned("pp=2"), 1, delta=0.05)
 
 
 def add_tests():
