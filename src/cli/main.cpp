@@ -112,9 +112,18 @@ void add_parallel_option(CLI::App& app, std::string& parallel) {
       ->envname("FATHOM_PARALLEL");
 }
 
+void add_balance_option(CLI::App& app, int64_t& steps) {
+  app.add_option("--balance-steps", steps,
+                 "steps after which redundant experts are placed anew by measured load; 0: never")
+      ->envname("FATHOM_BALANCE_STEPS")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
+      ->capture_default_str();
+}
+
 void add_layout_options(CLI::App& serve, ServeOptions& options) {
   DryRunOptions& dry_run = options.dry_run;
   add_parallel_option(serve, options.stack.parallel);
+  add_balance_option(serve, options.stack.balance_steps);
   auto* enabled = serve.add_flag(
       "--dry-run", dry_run.enabled,
       "print what each rank would hold and send, and end; --model may be a config.json");

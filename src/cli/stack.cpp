@@ -163,7 +163,7 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const StackOptions& options
   comm::Group& ranks = stack.membership.ranks();
   std::unique_ptr<models::CausalLm> model;
   if (ranks.size() > 1) {
-    model = std::make_unique<dsv3::ParallelModel>(std::move(own), ranks);
+    model = std::make_unique<dsv3::ParallelModel>(std::move(own), ranks, options.balance_steps);
   } else {
     model = std::move(own);
   }

@@ -41,7 +41,7 @@ TINY_LAYOUTS = {
     "tp=2,dp=2,ep=2": 4,
     "pp=2,tp=2": 4,
     "pp=2,dp=2": 4,
-    "dp=4,redundant=8": 4,  # some experts twice
+    "dp=4,redundant=8": 4,  # some experts twice, placed anew every 5 steps
     "dp=2,shared=2": 2,  # the shared expert in a routed one's place
     "pp=2,dp=2,tp=2": 8,
     "dp=4,tp=2,ep=4": 8,
@@ -140,12 +140,15 @@ class Layouts(unittest.TestCase):
 
     def check(self, model, layout, ranks, *flags):
         expected = self.one_rank(model, *flags)
-        with fathom.Server(model, *KERNELS, *flags, "--parallel", layout, ranks=ranks) as server:
+        flags += ("--parallel", layout, "--balance-steps", "5")
+        with fathom.Server(model, *KERNELS, *flags, ranks=ranks) as server:
             got = answers_among_others(server)
             wait_until_idle(server)
             code = server.stop()
             self.assertEqual(code, 0, server.stderr())
             self.assertEqual(server.job.processes(), {})
+            placed_anew = "experts placed anew" in server.stderr()
+            self.assertEqual(placed_anew, "redundant" in layout, server.stderr())
         for prompt, (tokens, logprobs), (right, right_logprobs) in zip(PROMPTS, got, expected):
             self.assertEqual(tokens, right, prompt)
             errors = [abs(a - b) for a, b in zip(logprobs[1:], right_logprobs[1:])]

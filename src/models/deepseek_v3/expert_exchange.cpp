@@ -42,7 +42,7 @@ ExchangeSizes::ExchangeSizes(const Config& config, const Share& share, int64_t r
 }
 
 ExpertExchange::ExpertExchange(const Config& config, const Share& share,
-                               const ExchangeBuffers& buffers)
+                               const ExchangeBuffers& buffers, int64_t layers)
     : top_k_(config.num_experts_per_tok),
       visits_(top_k_ + (share.layout.shared > 0 ? 1 : 0)),
       shared_(config.n_routed_experts),
@@ -51,7 +51,11 @@ ExpertExchange::ExpertExchange(const Config& config, const Share& share,
       group_(share.place.expert % groups_),
       index_(share.place.expert),
       buffers_(buffers) {
-  find_holders(share, config.n_routed_experts + 1);
+  layers_.resize(static_cast<size_t>(layers));
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    place(layer, share.experts);
+    loads(layer).assign(static_cast<size_t>(config.n_routed_experts), 0.0f);
+  }
   leaving_.reserve(static_cast<size_t>(buffers.leaving.shape[0]));
   const auto ranks = static_cast<size_t>(share.layout.ep);
   to_.resize(ranks);
@@ -63,29 +67,31 @@ ExpertExchange::ExpertExchange(const Config& config, const Share& share,
 }
 
 // Those of the own data index, where there are any, else all.
-void ExpertExchange::find_holders(const Share& share, int64_t experts) {
-  holders_.resize(static_cast<size_t>(experts));
+void ExpertExchange::place(int64_t layer, Placement placement) {
+  auto& holders = layers_[static_cast<size_t>(layer)].holders;
+  holders.assign(static_cast<size_t>(shared_) + 1, {});
   const auto is_near = [&](const Holder& holder) {
     return holder.index / groups_ == index_ / groups_;
   };
-  for (size_t index = 0; index < share.experts.size(); ++index) {
-    const auto& here = share.experts[index];
+  for (size_t index = 0; index < placement.size(); ++index) {
+    const auto& here = placement[index];
     for (size_t number = 0; number < here.size(); ++number) {
       const int64_t expert = here[number] == kSharedExpert ? shared_ : here[number];
-      holders_[static_cast<size_t>(expert)].push_back(
+      holders[static_cast<size_t>(expert)].push_back(
           {static_cast<int64_t>(index), static_cast<int32_t>(number)});
     }
   }
-  for (auto& holders : holders_) {
-    if (std::ranges::none_of(holders, is_near)) continue;
-    std::erase_if(holders, [&](const Holder& holder) { return !is_near(holder); });
+  for (auto& its : holders) {
+    if (std::ranges::none_of(its, is_near)) continue;
+    std::erase_if(its, [&](const Holder& holder) { return !is_near(holder); });
   }
+  layers_[static_cast<size_t>(layer)].placement = std::move(placement);
 }
 
-Result<ArrivedRows> ExpertExchange::dispatch(const Ranks& ranks, const Tensor& x,
+Result<ArrivedRows> ExpertExchange::dispatch(const Ranks& ranks, int64_t layer, const Tensor& x,
                                              const int32_t* expert_ids,
                                              const float* expert_weights) {
-  route(x.shape[0], expert_ids, expert_weights);
+  route(layers_[static_cast<size_t>(layer)], x.shape[0], expert_ids, expert_weights);
   if (!ranks.expert) return ArrivedRows{};
   FATHOM_TRY(exchange_counts(ranks));
   pack(x);
@@ -97,19 +103,22 @@ Result<ArrivedRows> ExpertExchange::dispatch(const Ranks& ranks, const Tensor& x
   return unpack();
 }
 
-void ExpertExchange::route(int64_t rows, const int32_t* expert_ids, const float* expert_weights) {
+void ExpertExchange::route(Layer& layer, int64_t rows, const int32_t* expert_ids,
+                           const float* expert_weights) {
   leaving_.clear();
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t choice = 0; choice < top_k_; ++choice) {
       const int64_t at = row * top_k_ + choice;
-      visit(row, choice, expert_ids[at], expert_weights[at]);
+      ++layer.loads[static_cast<size_t>(expert_ids[at])];
+      visit(layer, row, choice, expert_ids[at], expert_weights[at]);
     }
-    if (visits_ > top_k_) visit(row, top_k_, shared_, 1.0f);
+    if (visits_ > top_k_) visit(layer, row, top_k_, shared_, 1.0f);
   }
 }
 
-void ExpertExchange::visit(int64_t row, int64_t choice, int64_t expert, float weight) {
-  const auto& holders = holders_[static_cast<size_t>(expert)];
+void ExpertExchange::visit(const Layer& layer, int64_t row, int64_t choice, int64_t expert,
+                           float weight) {
+  const auto& holders = layer.holders[static_cast<size_t>(expert)];
   const Holder& holder = holders[static_cast<size_t>(row) % holders.size()];
   const int64_t at = row * visits_ + choice;
   buffers_.own_ids[at] = holder.index == index_ ? holder.number : -1;

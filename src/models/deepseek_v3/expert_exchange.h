@@ -59,12 +59,21 @@ struct ArrivedRows {
 
 class ExpertExchange {
  public:
-  ExpertExchange(const Config& config, const Share& share, const ExchangeBuffers& buffers);
+  // Of so many layers, numbered from 0, whose experts are where `share` says at first.
+  ExpertExchange(const Config& config, const Share& share, const ExchangeBuffers& buffers,
+                 int64_t layers);
+
+  // Where a layer's experts are from now on, on all ranks alike.
+  using Placement = std::vector<std::vector<int64_t>>;  // place_experts()
+  const Placement& placement(int64_t layer) const { return at(layer).placement; }
+  void place(int64_t layer, Placement placement);
+  // Tokens of this data index that chose each routed expert since the last reset, F32 for sums.
+  std::vector<float>& loads(int64_t layer) { return layers_[static_cast<size_t>(layer)].loads; }
 
   // Takes the choices [T, top_k] for x [T, H] apart: own_ids() and own_weights() [T, visits()] are
   // for this rank's experts, the rest is sent. Every rank with this slice calls it.
-  Result<ArrivedRows> dispatch(const Ranks& ranks, const Tensor& x, const int32_t* expert_ids,
-                               const float* expert_weights);
+  Result<ArrivedRows> dispatch(const Ranks& ranks, int64_t layer, const Tensor& x,
+                               const int32_t* expert_ids, const float* expert_weights);
   const int32_t* own_ids() const { return buffers_.own_ids; }
   const float* own_weights() const { return buffers_.own_weights; }
   int32_t visits() const { return static_cast<int32_t>(visits_); }
@@ -88,9 +97,15 @@ class ExpertExchange {
     float weight = 0;
   };
 
-  void find_holders(const Share& share, int64_t experts);
-  void route(int64_t rows, const int32_t* expert_ids, const float* expert_weights);
-  void visit(int64_t row, int64_t choice, int64_t expert, float weight);
+  struct Layer {
+    Placement placement;
+    std::vector<std::vector<Holder>> holders;  // of each expert, the nearest ones
+    std::vector<float> loads;
+  };
+
+  const Layer& at(int64_t layer) const { return layers_[static_cast<size_t>(layer)]; }
+  void route(Layer& layer, int64_t rows, const int32_t* expert_ids, const float* expert_weights);
+  void visit(const Layer& layer, int64_t row, int64_t choice, int64_t expert, float weight);
   Status exchange_counts(const Ranks& ranks);
   void pack(const Tensor& x);
   ArrivedRows unpack();
@@ -103,10 +118,10 @@ class ExpertExchange {
   int64_t group_;   // this one's place among them
   int64_t index_;   // its expert index
   ExchangeBuffers buffers_;
-  std::vector<std::vector<Holder>> holders_;  // of each expert, the nearest ones
-  std::vector<Visit> leaving_;                // in the order of choices
-  std::vector<int64_t> to_, from_;            // rows by expert index
-  std::vector<int64_t> next_;                 // place of the next row to each
+  std::vector<Layer> layers_;
+  std::vector<Visit> leaving_;      // in the order of choices
+  std::vector<int64_t> to_, from_;  // rows by expert index
+  std::vector<int64_t> next_;       // place of the next row to each
   std::vector<size_t> count_bytes_, to_bytes_, from_bytes_;
 };
 

@@ -44,11 +44,13 @@ Result<std::unique_ptr<Model>> Model::load_share(std::shared_ptr<const TensorSou
                              device.backend().name)};
   }
   FATHOM_ASSIGN(Ranks ranks, Ranks::join(world, plan.layout()));
-  FATHOM_ASSIGN(Weights weights,
-                Weights::load_share(std::move(source), plan, world.rank(), device, options));
+  FATHOM_ASSIGN(Weights weights, Weights::load_share(source, plan, world.rank(), device, options));
   auto model =
       std::unique_ptr<Model>(new Model(plan.config(), share_of(plan, world.rank()),
                                        std::move(ranks), device, limits, std::move(weights)));
+  model->source_ = std::move(source);
+  model->plan_ = plan;
+  model->load_ = {.format = options.format, .threads = options.threads};
   FATHOM_TRY(model->plan_memory());
   return model;
 }
@@ -64,7 +66,7 @@ Status Model::plan_memory() {
   FATHOM_ASSIGN(workspace_arena_, device_.alloc_arena(plan.bytes));
   FATHOM_ASSIGN(buffers_, plan.take(workspace_arena_, device_));
   if (config_.n_routed_experts > 0 && share_.layout.stage_ranks() > 1) {
-    exchange_.emplace(config_, share_, buffers_.exchange);
+    exchange_.emplace(config_, share_, buffers_.exchange, static_cast<int64_t>(caches_.size()));
   }
   if (!device_.host_memory()) {
     host_logits_.resize(static_cast<size_t>(limits_.max_logit_rows * config_.vocab_size));
@@ -87,6 +89,7 @@ Step Model::begin_step(const StepBatch& batch, int64_t first_row, int64_t first_
           .share = share_,
           .ranks = ranks_,
           .exchange = exchange_ ? &*exchange_ : nullptr,
+          .layer = 0,
           .mla = mla_shape(config_, share_.heads),
           .at = cut(buffers_, first_row, rows, first_logit, logit_rows),
           .given = batch.given,
@@ -129,6 +132,7 @@ Result<std::span<const float>> Model::forward_rows(const StepBatch& batch, int64
   }
   StreamInput input = StreamInput::kResidualOnly;
   for (size_t layer = 0; layer < weights_.blocks.size(); ++layer) {
+    step.layer = static_cast<int64_t>(layer);
     FATHOM_TRY(block(step, weights_.blocks[layer], caches_[layer], input));
     input = StreamInput::kResidualPlusX;
   }
@@ -157,6 +161,7 @@ Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<co
   FATHOM_TRY(ops::rms_norm(step.ops, at.x, mtp.hnorm, eps,
                            device::columns(at.joined, config_.hidden_size, config_.hidden_size)));
   FATHOM_TRY(ops::linear(step.ops, at.joined, mtp.eh_proj, at.residual));  // [T, H]
+  step.layer = static_cast<int64_t>(weights_.blocks.size());
   FATHOM_TRY(block(step, mtp.block, caches_.back(), StreamInput::kResidualOnly));
   FATHOM_TRY(ops::add_rms_norm(step.ops, at.x, at.residual, mtp.norm, eps, at.hidden));  // [T, H]
   return head(step, at.hidden, mtp.head);  // [L, vocab]

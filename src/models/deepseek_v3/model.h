@@ -5,9 +5,11 @@
 // section 2.1 for latent attention.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -15,6 +17,7 @@
 #include "models/causal_lm.h"
 #include "models/deepseek_v3/config.h"
 #include "models/deepseek_v3/cost.h"
+#include "models/deepseek_v3/shard.h"
 #include "models/deepseek_v3/step.h"
 #include "models/deepseek_v3/step_rows.h"
 #include "models/deepseek_v3/weights.h"
@@ -39,6 +42,16 @@ class Model final : public CausalLm {
   // be none. Logits are [L, share().tokens.size()] then, and none before the last stage. Likewise
   // draft(), which the ranks of the last stage call.
   Result<std::span<const float>> forward(const StepBatch& batch) override;
+
+  // Gives redundant experts their places anew, by how often each was chosen since the last time.
+  // Every rank calls it; kernels wait meanwhile. How uneven the ranks' work was, and would have
+  // been with the new places, on the average of this rank's layers (imbalance()).
+  struct Balance {
+    double before = 1;
+    double after = 1;
+    int64_t loaded = 0;  // experts that this rank has loaded, of all layers
+  };
+  Result<Balance> balance();
 
   const Config& config() const { return config_; }
   const Share& share() const { return share_; }
@@ -67,6 +80,8 @@ class Model final : public CausalLm {
         weights_(std::move(weights)),
         rows_(limits) {}
 
+  MoeWeights* moe_of(int64_t layer);
+  Result<int64_t> take_experts(int64_t layer, const ExpertExchange::Placement& placed);
   Status plan_memory();
   // `batch` is of the call's rows from first_row on, and its logits of those from first_logit on.
   Result<std::span<const float>> forward_rows(const StepBatch& batch, int64_t first_row,
@@ -87,7 +102,12 @@ class Model final : public CausalLm {
   std::vector<fathom_kv_cache> caches_;
   StepBuffers buffers_ = {};
   std::optional<ExpertExchange> exchange_;  // where experts are on several ranks
-  StepRows rows_;                           // of a microbatch
+  // For balance(): where experts come from, and those it has loaded, by layer and number.
+  std::shared_ptr<const TensorSource> source_;
+  std::optional<ShardPlan> plan_;
+  LoadOptions load_;
+  std::map<std::pair<int64_t, size_t>, LoadedExpert> moved_;
+  StepRows rows_;  // of a microbatch
   int64_t microbatches_ = 1;
   std::vector<float> host_logits_;  // where the chip's memory is not the host's
 };

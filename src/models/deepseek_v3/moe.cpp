@@ -38,8 +38,8 @@ ops::MoeExperts experts_of(const MoeWeights& w) {
 Status exchanged_experts(Step& step, const MoeWeights& w, ops::Accumulate accumulate) {
   auto& at = step.at;
   ExpertExchange& exchange = *step.exchange;
-  FATHOM_ASSIGN(const ArrivedRows arrived,
-                exchange.dispatch(step.ranks, at.normed, at.expert_ids, at.expert_weights));
+  FATHOM_ASSIGN(const ArrivedRows arrived, exchange.dispatch(step.ranks, step.layer, at.normed,
+                                                             at.expert_ids, at.expert_weights));
   FATHOM_TRY(ops::moe_experts(step.ops, at.normed, exchange.own_ids(), exchange.own_weights(),
                               exchange.visits(), experts_of(w), accumulate, at.x));  // [T, H]
   if (arrived.rows() > 0) {

@@ -37,12 +37,13 @@ Result<std::span<const float>> run(Model& model, StepKind kind, const StepPart& 
 
 }  // namespace
 
-ParallelModel::ParallelModel(std::unique_ptr<Model> own, comm::Group& world)
+ParallelModel::ParallelModel(std::unique_ptr<Model> own, comm::Group& world, int64_t balance_steps)
     : own_(std::move(own)),
       world_(world),
       limits_(limits_of(*own_)),
       parts_(limits_),
-      writer_(limits_) {
+      writer_(limits_),
+      balance_steps_(own_->share().layout.redundant > 0 ? balance_steps : 0) {
   const auto rows = static_cast<size_t>(limits_.max_logit_rows);
   const auto vocab = static_cast<size_t>(vocab_size());
   logits_.resize(rows * static_cast<size_t>(limits_.data_indices) * vocab);
@@ -55,6 +56,13 @@ ParallelModel::~ParallelModel() {
 }
 
 Result<std::span<const float>> ParallelModel::forward(const StepBatch& batch) {
+  if (balance_steps_ > 0 && !failure_ && since_balance_++ == balance_steps_) {
+    since_balance_ = 0;
+    if (const auto balanced = balance(); !balanced) {
+      failure_ = for_clients(balanced.error());
+      return *failure_;
+    }
+  }
   return call(StepKind::kForward, batch, {});
 }
 
@@ -78,6 +86,14 @@ Result<std::span<const float>> ParallelModel::call(StepKind kind, const StepBatc
   if (const auto gathered = gather(*own); !gathered) return fail(gathered.error());
   return std::span<const float>(logits_).first(batch.logit_rows.size() *
                                                static_cast<size_t>(vocab_size()));
+}
+
+Status ParallelModel::balance() {
+  FATHOM_TRY(announce(StepKind::kBalance, 1));
+  FATHOM_ASSIGN(const Model::Balance balance, own_->balance());
+  log_info("experts placed anew: the busiest rank had {:.2f} times the mean, would have {:.2f}",
+           balance.before, balance.after);
+  return {};
 }
 
 int64_t ParallelModel::microbatches() const {
@@ -152,6 +168,10 @@ Status follow(Model& own, comm::Group& world) {
     FATHOM_ASSIGN(const StepKind kind, reader.read());
     if (kind == StepKind::kEnd) return {};
     own.begin_call(step, reader.microbatches());
+    if (kind == StepKind::kBalance) {
+      FATHOM_TRY(own.balance());
+      continue;
+    }
     FATHOM_ASSIGN(const auto logits, run(own, kind, reader.part()));
     if (!logits.empty()) {
       FATHOM_TRY(world.send({step, "logits", {}}, 0, logits.data(), logits.size_bytes()));

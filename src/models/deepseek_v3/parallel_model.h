@@ -18,8 +18,9 @@ namespace fathom::models::deepseek_v3 {
 
 class ParallelModel final : public CausalLm {
  public:
-  // Of rank 0. `world` must outlive it.
-  ParallelModel(std::unique_ptr<Model> own, comm::Group& world);
+  // Of rank 0. `world` must outlive it. Redundant experts are placed anew every so many forward
+  // passes; 0: never.
+  ParallelModel(std::unique_ptr<Model> own, comm::Group& world, int64_t balance_steps);
   // Tells the others that this is the end, unless a call has failed.
   ~ParallelModel() override;
 
@@ -35,6 +36,7 @@ class ParallelModel final : public CausalLm {
  private:
   Result<std::span<const float>> call(StepKind kind, const StepBatch& batch,
                                       std::span<const int32_t> rows);
+  Status balance();
   Status announce(StepKind kind, int64_t microbatches);
   int64_t microbatches() const;
   Status gather(std::span<const float> own);
@@ -46,7 +48,9 @@ class ParallelModel final : public CausalLm {
   RunLimits limits_;
   StepParts parts_;
   PlanWriter writer_;
-  int64_t step_ = 0;  // calls made
+  const int64_t balance_steps_;
+  int64_t since_balance_ = 0;  // forward passes
+  int64_t step_ = 0;           // calls made
   std::vector<float> logits_;
   std::vector<float> received_;  // one rank's part
   std::optional<Error> failure_;

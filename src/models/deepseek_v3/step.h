@@ -57,6 +57,7 @@ struct Step {
   const Share& share;
   const Ranks& ranks;
   ExpertExchange* exchange;  // null: one rank has all experts
+  int64_t layer;             // of this rank's, the MTP layer last
   fathom_mla_shape mla;
   StepBuffers at;  // cut to this step's T and L rows
   std::span<const fathom_sequence> given;

@@ -31,6 +31,10 @@ struct PlannedSequence {
   int64_t table_size = 0;
 };
 
+bool has_rows(StepKind kind) {
+  return kind == StepKind::kForward || kind == StepKind::kDraft;
+}
+
 size_t padded(size_t bytes) {
   return (bytes + 7) / 8 * 8;
 }
@@ -186,7 +190,7 @@ std::span<std::byte> PlanWriter::write(StepKind kind, int64_t microbatches,
   message_.clear();
   PlanHead head = {.kind = kind, .bytes = 0, .microbatches = microbatches};
   append(message_, &head, sizeof(head));
-  if (kind != StepKind::kEnd) {
+  if (has_rows(kind)) {
     for (size_t data = 0; data < parts.size(); ++data) {
       const auto size = static_cast<int64_t>(part_bytes(head_of(parts[data])));
       append(message_, &size, sizeof(size));
@@ -218,10 +222,10 @@ Result<StepKind> PlanReader::read() {
   FATHOM_ASSIGN(const size_t size, this->size());
   PlanHead head;
   std::memcpy(&head, message_.data(), sizeof(head));
-  if (head.kind == StepKind::kEnd) return head.kind;
-  if (head.kind != StepKind::kForward && head.kind != StepKind::kDraft) {
-    return corrupt("a forward pass, a draft or the end");
+  if (head.kind < StepKind::kForward || head.kind > StepKind::kEnd) {
+    return corrupt("a known kind of call");
   }
+  if (!has_rows(head.kind)) return head.kind;
   if (head.microbatches < 1 || head.microbatches > limits_.max_step_tokens) {
     return corrupt("as many microbatches as there are rows at most");
   }

@@ -1,6 +1,6 @@
 // What rank 0 tells the other ranks of a step before it: which call of the model it is, and the
 // rows of each data index. A message is
-//   PlanHead, size of each data index's part (int64), the parts;
+//   PlanHead, and for calls with rows: size of each data index's part (int64), the parts;
 // a part is
 //   PartHead, slots, sequences (PlannedSequence), block tables, tokens, positions, logit rows,
 //   sources (of drafts),
@@ -18,7 +18,7 @@
 
 namespace fathom::models::deepseek_v3 {
 
-enum class StepKind : int64_t { kForward, kDraft, kEnd };
+enum class StepKind : int64_t { kForward, kDraft, kBalance, kEnd };
 
 // One data index's part of a step.
 struct StepPart {

@@ -82,4 +82,22 @@ Result<Weights> Weights::load_share(std::shared_ptr<const TensorSource> source,
   return weights;
 }
 
+Result<LoadedExpert> LoadedExpert::load(std::shared_ptr<const TensorSource> source,
+                                        const ShardPlan& plan, int64_t rank, int64_t layer,
+                                        int64_t expert, device::Device& device,
+                                        const LoadOptions& options) {
+  FATHOM_ASSIGN(auto own,
+                ShardSource::make(std::move(source), plan.parts_of_expert(rank, layer, expert)));
+  FATHOM_ASSIGN(LoadedTensors loaded, load_tensors(*own, own->specs(), device, options));
+  LoadedExpert result;
+  for (const auto& [name, weight] : loaded.matrices) {
+    if (name.ends_with("gate_proj.weight")) result.weights.w1 = weight;
+    if (name.ends_with("down_proj.weight")) result.weights.w2 = weight;
+    if (name.ends_with("up_proj.weight")) result.weights.w3 = weight;
+  }
+  result.source = std::move(own);
+  result.arena = std::move(loaded.arena);
+  return result;
+}
+
 }  // namespace fathom::models::deepseek_v3

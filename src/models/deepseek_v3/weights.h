@@ -94,4 +94,16 @@ struct Weights {
                                     const LoadOptions& options);
 };
 
+// One expert's three matrices, for one rank, with their owners.
+struct LoadedExpert {
+  MlpWeights weights;
+  std::shared_ptr<const TensorSource> source;
+  device::Arena arena;
+
+  static Result<LoadedExpert> load(std::shared_ptr<const TensorSource> source,
+                                   const ShardPlan& plan, int64_t rank, int64_t layer,
+                                   int64_t expert, device::Device& device,
+                                   const LoadOptions& options);
+};
+
 }  // namespace fathom::models::deepseek_v3
