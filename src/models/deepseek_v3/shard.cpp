@@ -117,6 +117,16 @@ TensorPart ShardPlan::part(size_t index, const RankPlace& place) const {
   return part;
 }
 
+std::vector<TensorPart> ShardPlan::parts_of_expert(int64_t rank, int64_t layer,
+                                                   int64_t expert) const {
+  const RankPlace place = place_of(layout_, rank);
+  std::vector<TensorPart> parts;
+  for (const size_t index : of_expert_[static_cast<size_t>(place.stage)][expert_index(expert)]) {
+    if (divisions_[index].layer == layer) parts.push_back(part(index, place));
+  }
+  return parts;
+}
+
 std::vector<TensorPart> ShardPlan::parts_of(int64_t rank) const {
   const RankPlace place = place_of(layout_, rank);
   const auto stage = static_cast<size_t>(place.stage);

@@ -46,6 +46,8 @@ class ShardPlan {
 
   // In the order of tensors(). Valid as long as the plan is.
   std::vector<TensorPart> parts_of(int64_t rank) const;
+  // Of one routed expert in one layer of its stage, whether or not experts() has it on this rank.
+  std::vector<TensorPart> parts_of_expert(int64_t rank, int64_t layer, int64_t expert) const;
 
  private:
   using Indices = std::vector<size_t>;  // of tensors_
