@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/markers.h"
+#include "api/schema_field.h"
 #include "api/tool_listing.h"
 
 namespace fathom::api {
@@ -49,6 +50,16 @@ bool lists_tools(const tokenizer::ChatTemplate& chat) {
     return joined;
   };
   return !with || !without || text(*with) != text(*without);
+}
+
+// Templates count on parameters; OpenAI's API leaves them out of functions that take none.
+Json with_parameters(Json tools) {
+  for (Json& tool : tools) {
+    Json& function = tool["function"];
+    if (find_member(function, "parameters") != nullptr) continue;
+    function["parameters"] = {{"type", "object"}, {"properties", Json::object()}};
+  }
+  return tools;
 }
 
 // Adds `text` to the first system message, or puts one in front.
@@ -118,13 +129,16 @@ Result<Prompt> PromptBuilder::chat(const ChatInput& input) const {
   }
   Json messages = Json::array();
   for (const ChatMessage& message : input.messages) messages.push_back(message_json(message));
+  Json tools;
+  if (input.tools != nullptr) tools = with_parameters(*input.tools);
   if (input.tools != nullptr && !lists_tools_) {
-    add_to_system(messages, tool_listing(*input.tools, tool_form_));
+    add_to_system(messages, tool_listing(tools, tool_form_));
   }
   const Json variables = {{"add_generation_prompt", input.add_generation_prompt},
                           {"thinking", input.thinking},
                           {"enable_thinking", input.thinking}};
-  const auto rendered = template_->render(messages, input.tools, variables);
+  const auto rendered =
+      template_->render(messages, input.tools == nullptr ? nullptr : &tools, variables);
   if (!rendered) {
     return invalid_argument("messages: " + shorten(rendered.error().message, 300), "messages");
   }

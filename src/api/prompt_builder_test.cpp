@@ -77,6 +77,15 @@ TEST(PromptBuilder, ListsToolsWhereTheTemplateDoesNot) {
   EXPECT_EQ(prompt(lists, {message("user", "hi")}, &tools), "add;hi");
 }
 
+TEST(PromptBuilder, FunctionsWithoutParametersHaveAnEmptyList) {
+  const Json tools = Json::array(
+      {{{"type", "function"}, {"function", {{"name", "now"}, {"parameters", nullptr}}}}});
+  const PromptBuilder lists =
+      builder("{% for t in tools or [] %}{{ t.function.parameters | tojson }}{% endfor %}");
+  EXPECT_EQ(prompt(lists, {message("user", "hi")}, &tools),
+            R"({"type": "object", "properties": {}})");
+}
+
 // What a description spells is text, not a mark.
 TEST(PromptBuilder, ListedToolsMakeNoSpecialTokens) {
   const Json tools = Json::array(

@@ -26,10 +26,9 @@ std::string tool_listing(const Json& tools, ToolForm form) {
   for (const Json& tool : tools) {
     const Json& function = tool["function"];
     const Json* description = find_member(function, "description");
-    const Json* parameters = find_member(function, "parameters");
     text += "\n### " + function["name"].get<std::string>() + "\n";
     if (description != nullptr) text += "Description: " + description->get<std::string>() + "\n";
-    text += "\nParameters: " + (parameters == nullptr ? "{}" : dump_json(*parameters)) + "\n";
+    text += "\nParameters: " + dump_json(function["parameters"]) + "\n";
   }
   return text +
          "\nTo call a tool, answer in exactly this form, with the tool's name for NAME and, for "

@@ -9,8 +9,8 @@
 
 namespace fathom::api {
 
-// Of a checked array of tools: names, descriptions, parameters, and how a call is written; as the
-// model card of DeepSeek-V3.1 describes it.
+// Of a checked array of tools, all with parameters: names, descriptions, parameters, and how a call
+// is written; as the model card of DeepSeek-V3.1 describes it.
 std::string tool_listing(const Json& tools, ToolForm form);
 
 }  // namespace fathom::api

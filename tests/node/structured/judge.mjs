@@ -25,7 +25,7 @@ async function post(server, body) {
   const response = await fetch(server.url + "/v1/chat/completions", {
     method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
   if (response.status !== 200) {
-    throw new Error(`${response.status}: ${await response.text()} to ${JSON.stringify(body)}`);
+    throw new Error(`${response.status}: ${await response.text()} to ${JSON.stringify(body).slice(0, 500)}`);
   }
   return response;
 }

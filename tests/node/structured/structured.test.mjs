@@ -8,6 +8,7 @@ import { eachOf, streamed, validator, whole } from "./judge.mjs";
 import { randomSchema } from "./random_schemas.mjs";
 
 const COUNT = 300;
+const TOOL_COUNT = 212;
 const byHand = JSON.parse(readFileSync(new URL("../grammar/schemas.json", import.meta.url), "utf8"));
 const entries = byHand.slice();
 for (let seed = 1; entries.length < COUNT; ++seed) {
@@ -70,7 +71,13 @@ test("json_object, regex, grammar and choice", async () => {
   share(results, ({ finish }) => finish === "stop", 0.6);
 });
 
-const isObject = ({ schema }) => schema.type === "object";
+// Tools stand in the prompt, which the small model has not much room for.
+const isTool = ({ schema }) => schema.type === "object" && JSON.stringify(schema).length < 1500;
+const toolEntries = entries.filter(isTool);
+for (let seed = 1000; toolEntries.length < TOOL_COUNT; ++seed) {
+  const entry = { name: `random ${seed}`, schema: randomSchema(seed) };
+  if (isTool(entry)) toolEntries.push(entry);
+}
 const tools = (entry, strict) => [
   { type: "function", function: { name: "act", strict, parameters: entry.schema } },
   { type: "function", function: { name: "wait" } }];
@@ -90,25 +97,23 @@ function checkCalls(entry, { finish, calls, content }) {
 }
 
 test("calls that are required are valid by their tools' schemas", async () => {
-  const objects = entries.filter(isObject);
   const named = { type: "function", function: { name: "act" } };
-  const results = await answers(objects.map((entry, seed) => request(seed, {
+  const results = await answers(toolEntries.map((entry, seed) => request(seed, {
     tools: tools(entry, seed % 2 === 0), tool_choice: seed % 2 === 0 ? named : "required",
     parallel_tool_calls: seed % 4 === 1,
     thinking: { type: seed % 6 === 0 ? "enabled" : "disabled", budget_tokens: 5 },
   })));
   results.forEach((answer, i) => {
-    checkCalls(objects[i], answer);
+    checkCalls(toolEntries[i], answer);
     if (i % 2 === 0) assert.ok(answer.calls.every(({ name }) => name === "act"));
     if (i % 4 !== 1) assert.ok(answer.calls.length <= 1);
     if (answer.finish !== "length") assert.ok(answer.calls.length > 0 && answer.content === "");
   });
-  assert.ok(objects.length >= 212);
   share(results, ({ finish }) => finish === "tool_calls", 0.5);
 });
 
 test("a strict tool's calls are valid where the model chooses", async () => {
-  const objects = entries.filter(isObject).slice(0, 48);
+  const objects = toolEntries.slice(0, 48);
   const biased = { logit_bias: { 1271: 8 } }; // <｜tool▁calls▁begin｜>
   const results = await answers(objects.map((entry, seed) => request(seed, {
     tools: tools(entry, true), ...(seed % 2 === 0 ? biased : {}) })));
