@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { MODEL, Server } from "../openai/server.mjs";
 import { eachOf, streamed, validator, whole } from "./judge.mjs";
 import { randomSchema } from "./random_schemas.mjs";
@@ -119,4 +120,31 @@ test("a strict tool's calls are valid where the model chooses", async () => {
     tools: tools(entry, true), ...(seed % 2 === 0 ? biased : {}) })));
   results.forEach((answer, i) => checkCalls(objects[i], answer));
   share(results, ({ calls }) => calls.length > 0, 0.2);
+});
+
+test("calls in the form of V3 and R1, which the template tells", async () => {
+  const template = fileURLToPath(new URL("fenced.jinja", import.meta.url));
+  const server = await Server.start("--chat-template", template);
+  try {
+    const objects = toolEntries.slice(0, 32);
+    const requests = objects.map((entry, seed) => request(seed, {
+      tools: tools(entry, true), tool_choice: "required", temperature: 0.9 }));
+    const results = await eachOf(requests, (body) => whole(server, body));
+    assert.deepEqual(await eachOf(requests, (body) => streamed(server, body)), results);
+    results.forEach((answer, i) => checkCalls(objects[i], answer));
+    share(results, ({ finish }) => finish === "tool_calls", 0.5);
+    // As the model wrote it, with its marks.
+    const { choices: [{ logprobs }] } = await (await fetch(server.url + "/v1/chat/completions", {
+      method: "POST", body: JSON.stringify({ ...requests[0], logprobs: true }) })).json();
+    const written = logprobs.content.map(({ token }) => token).join("");
+    assert.match(written, /^<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>\w+\n```json\n{/);
+  } finally {
+    assert.equal(await server.terminate(), 0, server.log);
+  }
+});
+
+test("drafts were taken, and only where asked for", async () => {
+  const accepted = "fathom_spec_decode_num_accepted_tokens_total";
+  assert.ok((await speculating.metric(accepted)) > 0);
+  assert.equal(await plain.metric(accepted), 0);
 });
