@@ -188,7 +188,6 @@ TEST_F(BadRequests, WithinOtherFields) {
          "stream_options.include_usage");
   refuse({{"min_tokens", 6}}, "min_tokens");
   refuse({{"top_logprobs", 2}}, "top_logprobs");
-  refuse({{"response_format", {{"type", "json_object"}}}}, "response_format");
   refuse({{"response_format", {{"type", "xml"}}}}, "response_format.type");
   refuse({{"thinking", {{"type", "maybe"}}}}, "thinking");
   refuse({{"chat_template_kwargs", {{"thinking", "yes"}}}}, "chat_template_kwargs.thinking");

@@ -50,8 +50,8 @@ Result<Prompts> make_prompts(const HandlerContext& context, const CompletionRequ
 }
 
 ChoiceSpec make_choice(const CompletionRequest& request,
-                       const std::vector<tokenizer::TokenId>& prompt, int64_t max_tokens,
-                       int number) {
+                       const std::vector<tokenizer::TokenId>& prompt, const GrammarPtr& grammar,
+                       int64_t max_tokens, int number) {
   ChoiceSpec choice;
   choice.request.prompt = prompt;
   choice.request.priority = request.priority;
@@ -59,6 +59,8 @@ ChoiceSpec make_choice(const CompletionRequest& request,
   choice.request.sampling = sampling_params(request, max_tokens, number);
   choice.request.sampling.logprobs = request.logprobs;
   if (request.echo) choice.request.sampling.prompt_logprobs = request.logprobs;
+  choice.request.grammar = grammar;
+  choice.output.grammar = grammar;
   choice.output.stop = request.stop;
   choice.output.min_tokens = request.min_tokens;
   choice.output.skip_special_tokens = request.skip_special_tokens;
@@ -68,7 +70,7 @@ ChoiceSpec make_choice(const CompletionRequest& request,
 
 Result<std::vector<ChoiceSpec>> make_choices(const HandlerContext& context,
                                              const CompletionRequest& request,
-                                             const Prompts& prompts) {
+                                             const Prompts& prompts, const GrammarPtr& grammar) {
   std::vector<ChoiceSpec> choices;
   for (size_t i = 0; i < prompts.size(); ++i) {
     FATHOM_ASSIGN(
@@ -76,7 +78,7 @@ Result<std::vector<ChoiceSpec>> make_choices(const HandlerContext& context,
         allowed_tokens(request, static_cast<int64_t>(prompts[i].size()), kDefaultMaxTokens,
                        context.limits().max_context, prompt_path(request, i)));
     for (int k = 0; k < request.n; ++k) {
-      choices.push_back(make_choice(request, prompts[i], max_tokens, k));
+      choices.push_back(make_choice(request, prompts[i], grammar, max_tokens, k));
     }
   }
   return choices;
@@ -90,7 +92,10 @@ void handle_completion(HandlerContext& context, const std::string& body, const R
   if (!context.serves(request->model)) return reply->send_error(model_not_found(*request->model));
   auto prompts = make_prompts(context, *request);
   if (!prompts) return reply->send_error(to_api_error(prompts.error()));
-  auto choices = make_choices(context, *request, *prompts);
+  Result<GrammarPtr> grammar = GrammarPtr();
+  if (request->structure) grammar = context.grammars.of(*request->structure);
+  if (!grammar) return reply->send_error(to_api_error(grammar.error()));
+  auto choices = make_choices(context, *request, *prompts, *grammar);
   if (!choices) {
     ApiError error = to_api_error(choices.error());
     error.code = "context_length_exceeded";

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "api/answer_grammars.h"
 #include "api/generation.h"
 #include "api/metrics.h"
 #include "api/prompt_builder.h"
@@ -20,6 +21,7 @@ struct HandlerContext {
   MarkerTable markers;
   ApiOptions options;
   Metrics metrics;
+  AnswerGrammars grammars;
 
   ModelLimits limits() const { return {engine.vocab_size(), engine.max_context()}; }
   // An absent name means the model that is served.

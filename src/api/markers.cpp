@@ -46,8 +46,16 @@ Marker MarkerTable::of_token(tokenizer::TokenId id) const {
   return Marker::kNone;
 }
 
-bool MarkerTable::is_token(Marker marker) const {
-  return std::find(in_text_.begin(), in_text_.end(), marker) == in_text_.end();
+std::optional<tokenizer::TokenId> MarkerTable::token_of(Marker marker) const {
+  for (const Entry& entry : tokens_) {
+    if (entry.marker == marker) return entry.id;
+  }
+  return {};
+}
+
+std::string MarkerTable::grammar_text(Marker marker) const {
+  if (!is_token(marker)) return std::string(marker_text(marker));
+  return {'\xFF', static_cast<char>(marker)};
 }
 
 MarkerScanner::MarkerScanner(std::vector<Marker> in_text) : markers_(std::move(in_text)) {

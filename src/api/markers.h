@@ -47,7 +47,11 @@ class MarkerTable {
   explicit MarkerTable(const tokenizer::Tokenizer& tokenizer);
 
   Marker of_token(tokenizer::TokenId id) const;
-  bool is_token(Marker marker) const;
+  std::optional<tokenizer::TokenId> token_of(Marker marker) const;
+  bool is_token(Marker marker) const { return token_of(marker).has_value(); }
+  // How the marker reads in a grammar. One that is a token is spelled with the byte FF, which is in
+  // no UTF-8, so that no other tokens spell it.
+  std::string grammar_text(Marker marker) const;
   // The markers that are no token.
   const std::vector<Marker>& in_text() const { return in_text_; }
 

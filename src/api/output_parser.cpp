@@ -6,6 +6,11 @@ namespace fathom::api {
 
 namespace {
 
+std::optional<GrammarFollower> follower(const OutputOptions& options, const MarkerTable& markers) {
+  if (options.stop.empty() || options.grammar == nullptr) return {};
+  return GrammarFollower(options.grammar, markers, options.starts_in_thought);
+}
+
 std::vector<Marker> scanned_markers(const MarkerTable& table, const OutputOptions& options) {
   if (!options.split_reasoning && !options.parse_tools) return {};
   return table.in_text();
@@ -19,7 +24,7 @@ OutputParser::OutputParser(const tokenizer::Tokenizer& tokenizer, const MarkerTa
       markers_(markers),
       options_(std::move(options)),
       detokenizer_(tokenizer, options_.skip_special_tokens),
-      stop_(options_.stop),
+      stop_(options_.stop, follower(options_, markers)),
       scanner_(scanned_markers(markers, options_)),
       reasoning_(options_.starts_in_thought),
       tools_(options_.parallel_tool_calls),
@@ -39,6 +44,7 @@ bool OutputParser::push(engine::TokenId token, const std::optional<engine::Token
   if (!stopped) stopped = feed_stop({detokenizer_.push(token), marker}, pieces);
   deliver(std::move(pieces), delta);
   release_tokens(delta);
+  stopped |= !options_.parallel_tool_calls && tools_.ended_calls() > 0;
   if (stopped) end_text(delta);
   return stopped;
 }
@@ -104,7 +110,7 @@ void OutputParser::end_text(OutputDelta& delta) {
   std::vector<ReasoningParser::Part> white_space;
   reasoning_.flush(white_space);
   for (const auto& part : white_space) delta.content += part.piece.text;
-  if (options_.parse_tools) tools_.flush(delta.content, delta.tool_calls);
+  if (options_.parse_tools) tools_.flush(delta.content);
 }
 
 bool OutputParser::finish(OutputDelta& delta) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,7 +26,9 @@ struct OutputOptions {
   bool split_reasoning = false;
   bool starts_in_thought = false;  // the prompt ended within <think>
   bool parse_tools = false;
-  bool parallel_tool_calls = true;
+  bool parallel_tool_calls = true;  // off: the answer ends with its first call
+  // What the answer is generated within: stop strings only count where it may end.
+  std::shared_ptr<const grammar::CompiledGrammar> grammar = {};
 };
 
 // One token with its log-probability.
@@ -51,7 +54,8 @@ class OutputParser {
                OutputOptions options);
 
   // Takes a token; with `logprob` given the token will be among `delta.tokens`, now or with the
-  // text that it is held back with. True if a stop string ended the answer.
+  // text that it is held back with. True if a stop string, or a call where there may be only one,
+  // ended the answer.
   bool push(engine::TokenId token, const std::optional<engine::TokenLogprob>& logprob,
             OutputDelta& delta);
   // The end of the answer: what was held back is text. True if a stop string ended it even so.

@@ -3,19 +3,73 @@
 #include <nlohmann/json.hpp>
 
 #include "api/markers.h"
+#include "api/schema_field.h"
+#include "api/tool_listing.h"
 
 namespace fathom::api {
 
 namespace {
 
-bool takes_arguments_as_object(const tokenizer::ChatTemplate& chat) {
+constexpr const char* kProbeName = "name_of_a_function";
+
+// How the template writes a call; nothing where it cannot take such arguments.
+std::optional<std::string> rendered_call(const tokenizer::ChatTemplate& chat,
+                                         const Json& arguments) {
   const Json call = {{"id", "call_0"},
                      {"type", "function"},
-                     {"function", {{"name", "f"}, {"arguments", {{"x", 1}}}}}};
+                     {"function", {{"name", kProbeName}, {"arguments", arguments}}}};
   const Json messages = Json::array(
       {{{"role", "user"}, {"content", "x"}},
        {{"role", "assistant"}, {"content", nullptr}, {"tool_calls", Json::array({call})}}});
-  return chat.render(messages, nullptr, Json::object()).ok();
+  const auto rendered = chat.render(messages, nullptr, Json::object());
+  if (!rendered) return {};
+  std::string text;
+  for (const auto& piece : *rendered) text += piece.text;
+  return text;
+}
+
+// Before the separator stands the function's name or, in the older form, what is called.
+ToolForm form_of(const std::string& call) {
+  const size_t separator = call.find(marker_text(Marker::kCallSeparator));
+  const size_t name = call.rfind(kProbeName);
+  const bool behind = separator != call.npos && name != call.npos && separator < name;
+  return behind ? ToolForm::kFenced : ToolForm::kPlain;
+}
+
+bool lists_tools(const tokenizer::ChatTemplate& chat) {
+  const Json function = {{"name", kProbeName},
+                         {"description", ""},
+                         {"parameters", {{"type", "object"}, {"properties", Json::object()}}}};
+  const Json tools = Json::array({{{"type", "function"}, {"function", function}}});
+  const Json messages = Json::array({{{"role", "user"}, {"content", "x"}}});
+  const auto with = chat.render(messages, &tools, Json::object());
+  const auto without = chat.render(messages, nullptr, Json::object());
+  const auto text = [](const std::vector<tokenizer::RenderedPiece>& pieces) {
+    std::string joined;
+    for (const auto& piece : pieces) joined += piece.text;
+    return joined;
+  };
+  return !with || !without || text(*with) != text(*without);
+}
+
+// Templates count on parameters; OpenAI's API leaves them out of functions that take none.
+Json with_parameters(Json tools) {
+  for (Json& tool : tools) {
+    Json& function = tool["function"];
+    if (find_member(function, "parameters") != nullptr) continue;
+    function["parameters"] = {{"type", "object"}, {"properties", Json::object()}};
+  }
+  return tools;
+}
+
+// Adds `text` to the first system message, or puts one in front.
+void add_to_system(Json& messages, const std::string& text) {
+  for (Json& message : messages) {
+    if (message["role"] != "system") continue;
+    message["content"] = message["content"].get<std::string>() + "\n\n" + text;
+    return;
+  }
+  messages.insert(messages.begin(), Json{{"role", "system"}, {"content", text}});
 }
 
 bool ends_in_thought(const std::vector<tokenizer::RenderedPiece>& pieces) {
@@ -33,7 +87,12 @@ bool ends_in_thought(const std::vector<tokenizer::RenderedPiece>& pieces) {
 PromptBuilder::PromptBuilder(tokenizer::Tokenizer tokenizer,
                              std::optional<tokenizer::ChatTemplate> chat, bool add_bos)
     : tokenizer_(std::move(tokenizer)), template_(std::move(chat)), add_bos_(add_bos) {
-  if (template_) arguments_as_object_ = takes_arguments_as_object(*template_);
+  if (!template_) return;
+  auto call = rendered_call(*template_, {{"x", 1}});
+  arguments_as_object_ = call.has_value();
+  if (!call) call = rendered_call(*template_, "{\"x\": 1}");
+  if (call) tool_form_ = form_of(*call);
+  lists_tools_ = lists_tools(*template_);
 }
 
 Json PromptBuilder::message_json(const ChatMessage& message) const {
@@ -70,10 +129,16 @@ Result<Prompt> PromptBuilder::chat(const ChatInput& input) const {
   }
   Json messages = Json::array();
   for (const ChatMessage& message : input.messages) messages.push_back(message_json(message));
+  Json tools;
+  if (input.tools != nullptr) tools = with_parameters(*input.tools);
+  if (input.tools != nullptr && !lists_tools_) {
+    add_to_system(messages, tool_listing(tools, tool_form_));
+  }
   const Json variables = {{"add_generation_prompt", input.add_generation_prompt},
                           {"thinking", input.thinking},
                           {"enable_thinking", input.thinking}};
-  const auto rendered = template_->render(messages, input.tools, variables);
+  const auto rendered =
+      template_->render(messages, input.tools == nullptr ? nullptr : &tools, variables);
   if (!rendered) {
     return invalid_argument("messages: " + shorten(rendered.error().message, 300), "messages");
   }

@@ -9,6 +9,7 @@
 #include "api/json_text.h"
 #include "api/schema_chat.h"
 #include "api/schema_completion.h"
+#include "api/tool_grammar.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
@@ -33,6 +34,8 @@ class PromptBuilder {
                 bool add_bos);
 
   Result<Prompt> chat(const ChatInput& input) const;
+  // As the template writes the calls of earlier answers.
+  ToolForm tool_form() const { return tool_form_; }
   std::vector<tokenizer::TokenId> text(const std::string& text, bool add_special_tokens) const;
 
  private:
@@ -44,6 +47,8 @@ class PromptBuilder {
   // Whether the template wants the arguments of a tool call as an object (DeepSeek-V3.1) or as
   // text (V3).
   bool arguments_as_object_ = true;
+  ToolForm tool_form_ = ToolForm::kPlain;
+  bool lists_tools_ = true;  // the template does; else the system message has to
 };
 
 }  // namespace fathom::api

@@ -10,6 +10,7 @@ namespace {
 constexpr size_t kMaxTools = 1024;
 constexpr size_t kMaxNameBytes = 128;
 constexpr int32_t kMaxTopLogprobs = 20;
+constexpr int64_t kMaxBudget = 1'000'000'000;  // tokens
 
 bool is_function_name(const std::string& name) {
   const auto allowed = [](unsigned char c) {
@@ -39,6 +40,9 @@ Status read_tool(const Json& tool, const std::string& path, std::vector<std::str
   if (const Json* text = find_member(*function, "description")) {
     FATHOM_TRY(read_string(*text, key_path(function_path, "description")));
   }
+  if (const Json* strict = find_member(*function, "strict")) {
+    FATHOM_TRY(read_bool(*strict, key_path(function_path, "strict")));
+  }
   const Json* parameters = find_member(*function, "parameters");
   if (parameters != nullptr && !parameters->is_object()) {
     return expected(key_path(function_path, "parameters"), "an object", *parameters);
@@ -48,14 +52,32 @@ Status read_tool(const Json& tool, const std::string& path, std::vector<std::str
 }
 
 Status read_tool_choice(const Json& value, const std::string& path, ChatRequest& request) {
-  if (value == "none" || value == "auto") {
-    request.tool_choice = value == "none" ? ToolChoice::kNone : ToolChoice::kAuto;
+  constexpr std::pair<const char*, ToolChoice> kChoices[] = {{"none", ToolChoice::kNone},
+                                                             {"auto", ToolChoice::kAuto},
+                                                             {"required", ToolChoice::kRequired}};
+  for (const auto& [name, choice] : kChoices) {
+    if (value != name) continue;
+    request.tool_choice = choice;
     return {};
   }
-  if (value == "required" || value.is_object()) {
-    return unsupported(path, "expected \"auto\" or \"none\"; forcing a call is not supported");
+  constexpr const char* kWanted =
+      "none, auto, required or {\"type\": \"function\", \"function\": {\"name\": ...}}";
+  if (!value.is_object()) return expected(path, kWanted, value);
+  const Json* type = find_member(value, "type");
+  const Json* function = find_member(value, "function");
+  if (type == nullptr || *type != "function" || function == nullptr || !function->is_object()) {
+    return expected(path, kWanted, value);
   }
-  return expected(path, "\"auto\" or \"none\"", value);
+  const std::string name_path = key_path(key_path(path, "function"), "name");
+  const Json* name = find_member(*function, "name");
+  FATHOM_ASSIGN(request.tool_choice_name, read_string(name == nullptr ? Json() : *name, name_path));
+  request.tool_choice = ToolChoice::kNamed;
+  return {};
+}
+
+Status read_budget(const Json& value, const std::string& path, ChatRequest& request) {
+  FATHOM_ASSIGN(request.thinking_budget, read_integer(value, path, 0, kMaxBudget));
+  return {};
 }
 
 Status read_thinking(const Json& value, const std::string& path, ChatRequest& request) {
@@ -65,17 +87,35 @@ Status read_thinking(const Json& value, const std::string& path, ChatRequest& re
                     type == nullptr ? value : *type);
   }
   request.thinking = *type == "enabled";
-  return {};
+  const Json* budget = find_member(value, "budget_tokens");
+  return budget == nullptr ? Status()
+                           : read_budget(*budget, key_path(path, "budget_tokens"), request);
 }
 
-Status read_response_format(const Json& value, const std::string& path, ChatRequest&) {
-  const Json* type = value.is_object() ? find_member(value, "type") : nullptr;
-  if (type == nullptr) return expected(path, "an object with a type", value);
-  if (*type == "text") return {};
-  if (*type == "json_object" || *type == "json_schema") {
-    return unsupported(path, "expected type \"text\"; structured output is not supported");
+struct Effort {
+  const char* name;
+  bool thinking;
+  std::optional<int64_t> budget;  // tokens
+};
+
+const Effort kEfforts[] = {
+    {"none", false, {}}, {"minimal", true, 256}, {"low", true, 1024}, {"medium", true, 8192},
+    {"high", true, {}},  {"xhigh", true, {}},    {"max", true, {}},
+};
+
+const Effort* find_effort(const Json& name) {
+  for (const Effort& effort : kEfforts) {
+    if (name == effort.name) return &effort;
   }
-  return expected(key_path(path, "type"), "\"text\"", *type);
+  return nullptr;
+}
+
+Status read_effort(const Json& value, const std::string& path, ChatRequest& request) {
+  if (find_effort(value) == nullptr) {
+    return expected(path, "none, minimal, low, medium, high, xhigh or max", value);
+  }
+  request.reasoning_effort = value.get<std::string>();
+  return {};
 }
 
 FieldTable<ChatRequest> make_table() {
@@ -95,16 +135,25 @@ FieldTable<ChatRequest> make_table() {
        [](const Json& value, const std::string& path, R& request) {
          return read_tools(value, path, request.tools, request.tool_names);
        }},
-      {{"tool_choice", "string or object", "auto or none.", "auto"}, read_tool_choice},
+      {{"tool_choice", "string or object", "none, auto, required, or the function to call.",
+        "auto"},
+       read_tool_choice},
       bool_field<R>("parallel_tool_calls", &R::parallel_tool_calls, "true",
                     "false: give at most one call."),
       {{"chat_template_kwargs", "object", "thinking or enable_thinking: a boolean."},
        [](const Json& value, const std::string& path, R& request) {
          return read_template_kwargs(value, path, request.thinking);
        }},
-      {{"thinking", "object", "{\"type\": \"enabled\"} lets the model think first."},
+      {{"thinking", "object",
+        "{\"type\": \"enabled\"} lets the model think first, for at most budget_tokens."},
        read_thinking},
-      {{"response_format", "object", "Only {\"type\": \"text\"}.", "text"}, read_response_format},
+      {{"thinking_token_budget", "integer", "Tokens after which a thought is closed.", "none", 0,
+        kMaxBudget},
+       read_budget},
+      {{"reasoning_effort", "string",
+        "none: no thought; minimal, low, medium: one of at most 256, 1024, 8192 tokens; high, "
+        "xhigh, max: one of any length."},
+       read_effort},
       refused_field<R>("functions", "array", "not supported; use tools"),
       refused_field<R>("function_call", "string or object", "not supported; use tool_choice"),
       refused_field<R>("chat_template", "string",
@@ -134,6 +183,30 @@ Status read_template_kwargs(const Json& value, const std::string& path,
   return {};
 }
 
+Status apply_reasoning_effort(ChatRequest& request) {
+  if (!request.reasoning_effort) return {};
+  const Effort* effort = find_effort(*request.reasoning_effort);
+  if (effort == nullptr) {
+    return read_effort(Json(*request.reasoning_effort), "reasoning_effort", request);
+  }
+  if (!request.thinking) request.thinking = effort->thinking;
+  if (!request.thinking_budget) request.thinking_budget = effort->budget;
+  return {};
+}
+
+Status check_tool_choice(const ChatRequest& request) {
+  const bool forced =
+      request.tool_choice == ToolChoice::kRequired || request.tool_choice == ToolChoice::kNamed;
+  if (forced && !request.tools) {
+    return invalid_argument("tool_choice: expected only with tools", "tool_choice");
+  }
+  if (request.tool_choice != ToolChoice::kNamed) return {};
+  const auto& names = request.tool_names;
+  if (std::find(names.begin(), names.end(), request.tool_choice_name) != names.end()) return {};
+  return expected("tool_choice.function.name", "the name of a function in tools",
+                  Json(request.tool_choice_name));
+}
+
 const FieldTable<ChatRequest>& chat_field_table() {
   static const FieldTable<ChatRequest> table = make_table();
   return table;
@@ -148,6 +221,8 @@ Result<ChatRequest> read_chat_request(const Json& body) {
   if (request.top_logprobs > 0 && !request.logprobs) {
     return invalid_argument("top_logprobs: expected only with logprobs: true", "top_logprobs");
   }
+  FATHOM_TRY(apply_reasoning_effort(request));
+  FATHOM_TRY(check_tool_choice(request));
   return request;
 }
 

@@ -25,18 +25,27 @@ struct ChatMessage {
   std::vector<ToolCall> tool_calls;
 };
 
-enum class ToolChoice { kAuto, kNone };
+enum class ToolChoice { kAuto, kNone, kRequired, kNamed };
 
 struct ChatRequest : GenerationFields {
   std::vector<ChatMessage> messages;
   std::shared_ptr<const Json> tools;  // the array as given, checked; null if there is none
   std::vector<std::string> tool_names;
   ToolChoice tool_choice = ToolChoice::kAuto;
+  std::string tool_choice_name;  // with kNamed
   bool parallel_tool_calls = true;
   std::optional<bool> thinking;
+  std::optional<int64_t> thinking_budget;  // tokens; then the thought is closed
+  std::optional<std::string> reasoning_effort;
   bool logprobs = false;
   int32_t top_logprobs = 0;
 };
+
+// What reasoning_effort says of `thinking` and `thinking_budget` where they say nothing themselves.
+Status apply_reasoning_effort(ChatRequest& request);
+
+// That tools and tool_choice fit each other.
+Status check_tool_choice(const ChatRequest& request);
 
 // Reads and checks the whole body.
 Result<ChatRequest> read_chat_request(const Json& body);

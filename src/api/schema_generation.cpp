@@ -121,6 +121,19 @@ FieldTable<GenerationFields> make_table() {
                        std::numeric_limits<int32_t>::max(), "0", "Lower runs first."),
       {{"cache_salt", "string", "Prefixes are shared only between equal salts."}, read_cache_salt},
       {{"user", "string", "The end user; not used."}, read_user},
+      {{"response_format", "object", "text, json_object, or json_schema with a schema.", "text"},
+       [](const Json& value, const std::string& path, F& request) {
+         return read_response_format(value, path, request.structure);
+       }},
+      {{"structured_outputs", "object",
+        "One of json (a schema), json_object, regex, grammar (EBNF) and choice."},
+       [](const Json& value, const std::string& path, F& request) {
+         return read_structured_outputs(value, path, request.structure);
+       }},
+      refused_field<F>("guided_json", "object", "not supported; use structured_outputs"),
+      refused_field<F>("guided_regex", "string", "not supported; use structured_outputs"),
+      refused_field<F>("guided_grammar", "string", "not supported; use structured_outputs"),
+      refused_field<F>("guided_choice", "array", "not supported; use structured_outputs"),
   };
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "api/schema_field.h"
+#include "api/structure.h"
 
 namespace fathom::api {
 
@@ -39,6 +40,8 @@ struct GenerationFields {
 
   int32_t priority = 0;
   std::string cache_salt;
+
+  std::optional<Structure> structure;  // response_format or structured_outputs
 };
 
 const FieldTable<GenerationFields>& generation_field_table();

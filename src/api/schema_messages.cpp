@@ -97,6 +97,9 @@ Result<ChatMessage> read_message(const Json& value, const std::string& path) {
   }
   FATHOM_TRY(read_optional_string(value, "name", path, message.name));
   FATHOM_TRY(read_optional_string(value, "reasoning_content", path, message.reasoning_content));
+  if (!message.reasoning_content) {
+    FATHOM_TRY(read_optional_string(value, "reasoning", path, message.reasoning_content));
+  }
   FATHOM_TRY(read_optional_string(value, "tool_call_id", path, message.tool_call_id));
   if (const Json* calls = find_member(value, "tool_calls"); calls && message.role == "assistant") {
     FATHOM_TRY(read_array(*calls, key_path(path, "tool_calls"), kMaxCalls,

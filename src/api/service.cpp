@@ -61,7 +61,8 @@ struct ApiService::Impl {
                 PromptBuilder(tokenizer, std::move(chat), options.add_bos_token),
                 MarkerTable(tokenizer),
                 options,
-                Metrics(options.model.id)} {}
+                Metrics(options.model.id),
+                AnswerGrammars(tokenizer)} {}
 
   void dispatch(const RouteMatch& match, const std::string& body, const ReplyPtr& reply);
   void dispatch_work(Route route, const std::string& body, const ReplyPtr& reply);

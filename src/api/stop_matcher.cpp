@@ -15,12 +15,12 @@ bool StopMatcher::feed(const Piece& piece, bool may_stop, std::vector<Piece>& ou
     flush(out);
     return false;
   }
-  if (const auto match = find_first(held_, stops_)) {
+  if (const auto begin = find_stop()) {
     // A marker that only begins before the stop string is cut like any text.
-    while (!marks_.empty() && marks_.back().begin + marks_.back().length > match->begin) {
+    while (!marks_.empty() && marks_.back().begin + marks_.back().length > *begin) {
       marks_.pop_back();
     }
-    release(match->begin, out);
+    release(*begin, out);
     return true;
   }
   size_t size = held_.size() - longest_partial_match(held_, stops_);
@@ -35,16 +35,36 @@ void StopMatcher::flush(std::vector<Piece>& out) {
   release(held_.size(), out);
 }
 
-void StopMatcher::release(size_t size, std::vector<Piece>& out) {
+std::optional<size_t> StopMatcher::find_stop() {
+  for (size_t from = 0; const auto match = find_first(std::string_view(held_).substr(from), stops_);
+       ++from) {
+    from += match->begin;
+    if (!follower_ || follower_->can_end_behind(front(from))) return from;
+  }
+  return {};
+}
+
+std::vector<Piece> StopMatcher::front(size_t size) const {
+  std::vector<Piece> pieces;
   size_t at = 0;
-  while (!marks_.empty() && marks_.front().begin + marks_.front().length <= size) {
-    const Mark mark = marks_.front();
-    marks_.pop_front();
-    if (mark.begin > at) out.push_back({held_.substr(at, mark.begin - at)});
-    out.push_back({held_.substr(mark.begin, mark.length), mark.marker});
+  for (const Mark& mark : marks_) {
+    if (mark.begin + mark.length > size) break;
+    if (mark.begin > at) pieces.push_back({held_.substr(at, mark.begin - at)});
+    pieces.push_back({held_.substr(mark.begin, mark.length), mark.marker});
     at = mark.begin + mark.length;
   }
-  if (size > at) out.push_back({held_.substr(at, size - at)});
+  if (size > at) pieces.push_back({held_.substr(at, size - at)});
+  return pieces;
+}
+
+void StopMatcher::release(size_t size, std::vector<Piece>& out) {
+  for (Piece& piece : front(size)) {
+    if (follower_) follower_->take(piece);
+    out.push_back(std::move(piece));
+  }
+  while (!marks_.empty() && marks_.front().begin + marks_.front().length <= size) {
+    marks_.pop_front();
+  }
   held_.erase(0, size);
   released_ += size;
   for (Mark& mark : marks_) mark.begin -= size;

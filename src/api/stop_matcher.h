@@ -4,16 +4,20 @@
 
 #include <cstddef>
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "api/grammar_follower.h"
 #include "api/markers.h"
 
 namespace fathom::api {
 
 class StopMatcher {
  public:
-  explicit StopMatcher(std::vector<std::string> stops) : stops_(std::move(stops)) {}
+  // With a follower, a stop string only counts where the text before it may end by its grammar.
+  explicit StopMatcher(std::vector<std::string> stops, std::optional<GrammarFollower> follower = {})
+      : stops_(std::move(stops)), follower_(std::move(follower)) {}
 
   // Appends to `out` what cannot belong to a stop string any more. True if a stop string was
   // found: everything before it has then been appended and nothing more may be fed. With
@@ -31,10 +35,14 @@ class StopMatcher {
     size_t length;
     Marker marker;
   };
-  // Appends the first `size` bytes of held_, with the markers that lie in them.
+  std::optional<size_t> find_stop();
+  // The first `size` bytes of held_, with the markers that lie in them.
+  std::vector<Piece> front(size_t size) const;
+  // Moves them to `out`.
   void release(size_t size, std::vector<Piece>& out);
 
   std::vector<std::string> stops_;
+  std::optional<GrammarFollower> follower_;
   std::string held_;
   std::deque<Mark> marks_;
   size_t released_ = 0;

@@ -1,35 +1,28 @@
 #include "api/tool_parser.h"
 
+#include <algorithm>
+#include <cctype>
+
 #include "api/ids.h"
 
 namespace fathom::api {
 
 namespace {
 
+constexpr const char* kBlank = " \t\r\n";
+constexpr std::string_view kFenceMark = "```";
+constexpr std::string_view kClosingFence = "\n```";
+
 std::string trimmed(const std::string& text) {
-  constexpr const char* kBlank = " \t\r\n";
   const size_t begin = text.find_first_not_of(kBlank);
   if (begin == std::string::npos) return "";
   return text.substr(begin, text.find_last_not_of(kBlank) - begin + 1);
 }
 
-struct FencedCall {
-  std::string name;
-  std::string arguments;
-};
-
-// NAME\n```json\n{JSON}\n```, or nothing.
-std::optional<FencedCall> read_fenced(const std::string& text) {
-  const std::string fence = "```";
-  const size_t open = text.find(fence);
-  if (open == std::string::npos) return {};
-  const size_t line_end = text.find('\n', open);
-  if (line_end == std::string::npos) return {};
-  size_t close = text.rfind(fence);
-  if (close <= open) close = text.size();
-  FencedCall call{trimmed(text.substr(0, open)), trimmed(text.substr(line_end, close - line_end))};
-  if (call.name.empty()) return {};
-  return call;
+bool is_name(const std::string& text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.';
+  });
 }
 
 }  // namespace
@@ -37,22 +30,25 @@ std::optional<FencedCall> read_fenced(const std::string& text) {
 void ToolParser::feed(const Piece& piece, std::string& content, std::vector<ToolCallDelta>& calls) {
   switch (piece.marker) {
     case Marker::kCallsBegin:
-      end_call(content, calls);
+      end_call(content);
       state_ = State::kBetween;
       break;
     case Marker::kCallBegin:
-      end_call(content, calls);
+      end_call(content);
       state_ = State::kHeader;
       break;
     case Marker::kCallSeparator:
       take_separator(content, calls);
       break;
     case Marker::kCallEnd:
-      end_call(content, calls);
+      if (state_ == State::kArguments || state_ == State::kFenced || state_ == State::kClosed) {
+        ++ended_calls_;
+      }
+      end_call(content);
       state_ = State::kBetween;
       break;
     case Marker::kCallsEnd:
-      end_call(content, calls);
+      end_call(content);
       state_ = State::kText;
       break;
     default:
@@ -67,13 +63,25 @@ void ToolParser::take_text(const std::string& text, std::string& content,
       content += text;
       break;
     case State::kBetween:  // line breaks; nothing else belongs there
+    case State::kClosed:
       break;
     case State::kArguments:
       add_arguments(text, calls);
       break;
-    case State::kHeader:
     case State::kFenced:
+      take_fenced(text, calls);
+      break;
+    case State::kHeader:
+    case State::kBroken:
       raw_ += text;
+      break;
+    case State::kName:
+      raw_ += text;
+      take_name(calls);
+      break;
+    case State::kFence:
+      raw_ += text;
+      take_fence(calls);
   }
 }
 
@@ -83,26 +91,76 @@ void ToolParser::take_separator(std::string& content, std::vector<ToolCallDelta>
     return;
   }
   const std::string name = trimmed(raw_);
-  if (name.empty()) return end_call(content, calls);
+  if (!is_name(name)) {
+    state_ = State::kBroken;
+    return;
+  }
   raw_.clear();
   if (name == "function") {
-    state_ = State::kFenced;
+    state_ = State::kName;
   } else {
     begin_call(name, calls);
     state_ = State::kArguments;
   }
 }
 
-void ToolParser::end_call(std::string& content, std::vector<ToolCallDelta>& calls) {
-  if (state_ == State::kFenced) {
-    if (const auto call = read_fenced(raw_)) {
-      begin_call(call->name, calls);
-      add_arguments(call->arguments, calls);
-      raw_.clear();
-    }
+void ToolParser::take_name(std::vector<ToolCallDelta>& calls) {
+  const size_t begin = raw_.find_first_not_of(kBlank);
+  const size_t line_end = begin == std::string::npos ? begin : raw_.find('\n', begin);
+  if (line_end == std::string::npos) return;
+  name_ = trimmed(raw_.substr(0, line_end));
+  state_ = is_name(name_) ? State::kFence : State::kBroken;
+  if (state_ == State::kFence) take_fence(calls);
+}
+
+// The fence may be left out.
+void ToolParser::take_fence(std::vector<ToolCallDelta>& calls) {
+  const std::string_view line =
+      std::string_view(raw_).substr(raw_.find('\n', raw_.find(name_)) + 1);
+  const size_t begin = line.find_first_not_of(kBlank);
+  if (begin == line.npos) return;
+  std::string_view arguments = line.substr(begin);
+  if (arguments.substr(0, kFenceMark.size()) == kFenceMark) {
+    const size_t line_end = arguments.find('\n');
+    if (line_end == arguments.npos) return;
+    arguments.remove_prefix(line_end + 1);
+  } else if (kFenceMark.starts_with(arguments)) {
+    return;
+  } else if (arguments.front() != '{') {
+    state_ = State::kBroken;
+    return;
   }
+  begin_call(name_, calls);
+  state_ = State::kFenced;
+  const std::string first(arguments);
+  raw_.clear();
+  take_fenced(first, calls);
+}
+
+// JSON has no line that begins with a fence, within strings or without.
+void ToolParser::take_fenced(const std::string& text, std::vector<ToolCallDelta>& calls) {
+  held_ += text;
+  if (const size_t close = held_.find(kClosingFence); close != std::string::npos) {
+    held_.resize(close);
+    state_ = State::kClosed;
+  }
+  const size_t solid = held_.find_last_not_of(" \t\r\n`");
+  if (solid == std::string::npos) return;
+  add_arguments(held_.substr(0, solid + 1), calls);
+  held_.erase(0, solid + 1);
+}
+
+// Whether what was begun may still have become a call.
+bool ToolParser::cut_short() const {
+  if (state_ == State::kFence) return true;
+  const std::string begun = trimmed(raw_);
+  return (state_ == State::kHeader || state_ == State::kName) && is_name(begun);
+}
+
+void ToolParser::end_call(std::string& content) {
   content += raw_;
   raw_.clear();
+  held_.clear();
   state_ = State::kText;
 }
 
@@ -126,8 +184,9 @@ void ToolParser::add_arguments(std::string arguments, std::vector<ToolCallDelta>
   }
 }
 
-void ToolParser::flush(std::string& content, std::vector<ToolCallDelta>& calls) {
-  end_call(content, calls);
+void ToolParser::flush(std::string& content) {
+  if (cut_short()) raw_.clear();
+  end_call(content);
 }
 
 }  // namespace fathom::api

@@ -1,10 +1,11 @@
-// Reads the tool calls in a model's answer. The form is DeepSeek-V3.1's,
+// Reads the tool calls in a model's answer, as they come. The form is DeepSeek-V3.1's,
 //   <｜tool▁calls▁begin｜><｜tool▁call▁begin｜>NAME<｜tool▁sep｜>{JSON}<｜tool▁call▁end｜>...
 //   <｜tool▁calls▁end｜>
 // or V3's and R1's, where "function" stands before the separator and after it
 //   NAME\n```json\n{JSON}\n```
-// What a model writes is not trusted to have either form: anything else becomes text again, and
-// arguments are passed on as they are, whether JSON or not.
+// What a model writes is not trusted to have either form. Arguments are passed on as they are,
+// whether JSON or not. What is no call, whatever follows, becomes text; a call that the answer's
+// end cuts short before its arguments is left out.
 #pragma once
 
 #include <optional>
@@ -30,10 +31,11 @@ class ToolParser {
 
   // Appends text outside of calls to `content` and news of calls to `calls`.
   void feed(const Piece& piece, std::string& content, std::vector<ToolCallDelta>& calls);
-  // The end of the answer: what was begun but is no call becomes text.
-  void flush(std::string& content, std::vector<ToolCallDelta>& calls);
+  // The end of the answer.
+  void flush(std::string& content);
 
   int call_count() const { return next_index_; }
+  int ended_calls() const { return ended_calls_; }  // up to their end mark
 
  private:
   enum class State {
@@ -41,18 +43,29 @@ class ToolParser {
     kBetween,    // within the list of calls, before or after one
     kHeader,     // after <｜tool▁call▁begin｜>, up to the separator
     kArguments,  // V3.1: until <｜tool▁call▁end｜>
-    kFenced,     // V3: name and fenced JSON, until <｜tool▁call▁end｜>
+    kName,       // V3: after the separator, up to the end of the line
+    kFence,      // V3: the line that opens the fence
+    kFenced,     // V3: arguments, until the line that closes it
+    kClosed,     // V3: behind that line, until <｜tool▁call▁end｜>
+    kBroken,     // no call: raw_ will be text
   };
   void take_text(const std::string& text, std::string& content, std::vector<ToolCallDelta>& calls);
   void take_separator(std::string& content, std::vector<ToolCallDelta>& calls);
-  void end_call(std::string& content, std::vector<ToolCallDelta>& calls);
+  void take_name(std::vector<ToolCallDelta>& calls);
+  void take_fence(std::vector<ToolCallDelta>& calls);
+  void take_fenced(const std::string& text, std::vector<ToolCallDelta>& calls);
+  bool cut_short() const;
+  void end_call(std::string& content);
   void begin_call(const std::string& name, std::vector<ToolCallDelta>& calls);
   void add_arguments(std::string arguments, std::vector<ToolCallDelta>& calls) const;
 
   bool parallel_;
   State state_ = State::kText;
-  std::string raw_;  // of the header, or of the whole call for kFenced
+  std::string raw_;   // of a call that has not begun, from the name on
+  std::string name_;  // of a call in kFence
+  std::string held_;  // in kFenced: white space and backticks that may close the fence
   int next_index_ = 0;
+  int ended_calls_ = 0;
   bool muted_ = false;  // a second call where only one was allowed
 };
 

@@ -27,7 +27,7 @@ Parsed parse(const std::vector<Piece>& pieces, bool parallel = true) {
   Parsed result;
   std::vector<ToolCallDelta> deltas;
   for (const Piece& piece : pieces) parser.feed(piece, result.content, deltas);
-  parser.flush(result.content, deltas);
+  parser.flush(result.content);
   for (const ToolCallDelta& delta : deltas) {
     EXPECT_EQ(delta.id.has_value(), delta.name.has_value());
     if (delta.name) {
@@ -96,10 +96,60 @@ TEST(ToolParser, StreamsArguments) {
   EXPECT_FALSE(deltas[0].name);
 }
 
+TEST(ToolParser, StreamsFencedArgumentsWithoutTheFence) {
+  const std::string arguments = "{\"code\": \"``` `x` \\n```\",\n \"n\": 1}";
+  const std::string text = "run\n```json\n" + arguments + "\n```";
+  ToolParser parser(true);
+  std::string content;
+  std::vector<ToolCallDelta> deltas;
+  for (const Piece& piece : {kList, kCall, Piece{"function"}, kSep}) {
+    parser.feed(piece, content, deltas);
+  }
+  std::string streamed;
+  size_t parts = 0;
+  for (const char c : text) {
+    parser.feed({std::string(1, c)}, content, deltas);
+    for (const ToolCallDelta& delta : deltas) streamed += delta.arguments;
+    parts += deltas.size();
+    deltas.clear();
+  }
+  EXPECT_EQ(streamed, arguments);
+  EXPECT_GT(parts, 20u);
+  EXPECT_EQ(parser.ended_calls(), 0);
+  parser.feed(kCallDone, content, deltas);
+  parser.feed(kListEnd, content, deltas);
+  parser.flush(content);
+  EXPECT_EQ(parser.ended_calls(), 1);
+  EXPECT_TRUE(deltas.empty());
+  EXPECT_EQ(content, "");
+}
+
+TEST(ToolParser, TheFenceMayBeMissingOrFollowedByWords) {
+  const std::vector<Call> call = {{"f", "{\"a\": 1}"}};
+  const auto fenced = [](const char* text) {
+    return parse({kList, kCall, {"function"}, kSep, {text}, kCallDone, kListEnd});
+  };
+  EXPECT_EQ(fenced("f\n{\"a\": 1}").calls, call);
+  EXPECT_EQ(fenced("f\n```\n{\"a\": 1}\n```\nThat is it.").calls, call);
+  EXPECT_EQ(fenced(" f \n\n```json\n{\"a\": 1}\n\n```\n").calls, call);
+  EXPECT_EQ(fenced("f\n```\n{\"a\": 1}\n```\nThat is it.").content, "");
+}
+
+TEST(ToolParser, ACallThatIsCutShortIsLeftOut) {
+  for (const char* text : {"", "f", "f\n", "f\n``", "f\n```json", "f\n```json"}) {
+    const Parsed parsed = parse({{"Well."}, kList, kCall, {"function"}, kSep, {text}});
+    EXPECT_EQ(parsed.content, "Well.") << text;
+    EXPECT_TRUE(parsed.calls.empty()) << text;
+  }
+  EXPECT_EQ(parse({kList, kCall, {"get_wea"}}).content, "");
+}
+
 TEST(ToolParser, MalformedCallsBecomeText) {
   EXPECT_EQ(parse({kList, kCall, {"no separator"}}).content, "no separator");
   EXPECT_EQ(parse({kList, kCall, {"abc"}, kCallDone, kListEnd, {"d"}}).content, "abcd");
   EXPECT_EQ(parse({kList, kCall, {"function"}, kSep, {"no fence"}, kCallDone}).content, "no fence");
+  EXPECT_EQ(parse({kList, kCall, {"function"}, kSep, {"f\nthen\nmore"}}).content, "f\nthen\nmore");
+  EXPECT_EQ(parse({kList, kCall, {"two words"}, kSep, {"{}"}, kCallDone}).content, "two words{}");
   EXPECT_EQ(parse({kSep, {"x"}}).content, "<｜tool▁sep｜>x");
   EXPECT_EQ(parse({kList, kCall, kSep, {"x"}}).calls.size(), 0u);
 }

@@ -98,8 +98,8 @@ class ThreadedEngine final : public Engine {
 
 Result<RequestId> ThreadedEngine::submit(Request request, Listener listener) {
   FATHOM_TRY(check_request(request, request_limits_));
-  std::unique_ptr<Task> task =
-      make_task(std::move(request), std::move(listener), task_limits_, options_.eos_token_ids);
+  FATHOM_ASSIGN(std::unique_ptr<Task> task, make_task(std::move(request), std::move(listener),
+                                                      task_limits_, options_.eos_token_ids));
   RequestId id = 0;
   {
     const std::lock_guard lock(mutex_);

@@ -19,6 +19,10 @@
 #include "base/result.h"
 #include "models/causal_lm.h"
 
+namespace fathom::grammar {
+class CompiledGrammar;
+}
+
 namespace fathom::engine {
 
 using TokenId = int32_t;
@@ -49,6 +53,12 @@ struct SamplingParams {
   std::optional<int32_t> prompt_logprobs = {};  // likewise of prompt tokens but the first
 };
 
+// The prompt ends within a thought of the model's, which a token closes.
+struct Thought {
+  TokenId end = 0;
+  std::optional<int64_t> budget = {};  // tokens of thought, from 0; then `end` is forced
+};
+
 struct Request {
   std::vector<TokenId> prompt;  // at least one token
   // Tokens of `prompt` from here on were generated earlier (a continuation after a fail-over):
@@ -56,6 +66,11 @@ struct Request {
   // position. In [1, prompt size]; default: none.
   std::optional<int64_t> generated_from;
   SamplingParams sampling;
+  // What the answer must be; behind the thought, where there is one. The answer then stops only
+  // where the grammar's text may end: until then no stop token is drawn, but for those that the
+  // grammar takes for text, which stop nothing. It stops by itself where nothing can follow.
+  std::shared_ptr<const grammar::CompiledGrammar> grammar = {};
+  std::optional<Thought> thought = {};
   int32_t priority = 0;    // lower runs first; ties in order of arrival
   std::string cache_salt;  // requests share cached prefixes only with an equal salt
 };
@@ -67,7 +82,7 @@ struct TokenLogprob {
 };
 
 enum class FinishReason {
-  kStop,    // an end-of-sequence or stop token (not part of the output)
+  kStop,    // a stop token (not part of the output), or the grammar's text is complete
   kLength,  // max_tokens or the model's context was reached
   kCancelled,
   kError,  // the step failed; `error` says why
@@ -83,7 +98,7 @@ struct Usage {
 
 // News of one request. Prompt log-probabilities come first, in order, possibly in several events;
 // then tokens, one an event; the event with `finish` is the last one and comes exactly once (with
-// kLength it usually carries the last token).
+// kLength, or where a grammar's text is complete, it usually carries the last token).
 struct Event {
   std::vector<TokenLogprob> prompt_logprobs;  // of prompt tokens 1, 2, ... in order
   std::optional<TokenId> token;

@@ -6,6 +6,8 @@
 #include <limits>
 #include <span>
 
+#include "grammar/compiled_grammar.h"
+
 namespace fathom::engine {
 namespace {
 
@@ -80,6 +82,23 @@ Status check_counts(const SamplingParams& params) {
   return check_range("prompt_logprobs", params.prompt_logprobs.value_or(0), 0, kMaxTopLogprobs);
 }
 
+Status check_rules(const Request& request, int64_t vocab_size) {
+  if (request.grammar != nullptr) {
+    const auto tokens = static_cast<int64_t>(request.grammar->vocabulary().size());
+    if (tokens > vocab_size) {
+      return invalid_argument(fmt::format("grammar: expected a vocabulary of at most {} tokens, "
+                                          "got {}",
+                                          vocab_size, tokens),
+                              "grammar");
+    }
+  }
+  if (!request.thought) return {};
+  FATHOM_TRY(check_tokens("thought.end", {&request.thought->end, 1}, vocab_size));
+  constexpr double kInt64Max = 0x1p63;
+  return check_range("thought.budget", static_cast<double>(request.thought->budget.value_or(0)), 0,
+                     kInt64Max);
+}
+
 }  // namespace
 
 Status check_request(const Request& request, const RequestLimits& limits) {
@@ -87,6 +106,7 @@ Status check_request(const Request& request, const RequestLimits& limits) {
   FATHOM_TRY(check_distribution(request.sampling));
   FATHOM_TRY(check_bias(request.sampling, limits.vocab_size));
   FATHOM_TRY(check_counts(request.sampling));
+  FATHOM_TRY(check_rules(request, limits.vocab_size));
   return check_tokens("stop_token_ids", request.sampling.stop_token_ids, limits.vocab_size);
 }
 

@@ -46,13 +46,27 @@ void penalise_answer(std::vector<float>& logits, std::span<const TokenId> answer
   }
 }
 
+void apply_mask(std::vector<float>& logits, std::span<const uint32_t> mask) {
+  for (size_t begin = 0; begin < logits.size(); begin += 32) {
+    const uint32_t word = mask[begin / 32];
+    if (word == ~uint32_t{0}) continue;
+    const size_t end = std::min(begin + 32, logits.size());
+    for (size_t token = begin; token < end; ++token) {
+      if ((word >> (token - begin) & 1) == 0) {
+        logits[token] = -std::numeric_limits<float>::infinity();
+      }
+    }
+  }
+}
+
 // `logits` themselves where nothing changes them, else a changed copy in the scratch.
 std::span<const float> adjusted(std::span<const float> logits, const Draw& draw,
                                 SamplerScratch& scratch) {
   const SamplingParams& params = draw.params;
   const bool repetition = params.repetition_penalty != 1.0f;
   const bool answer = params.presence_penalty != 0.0f || params.frequency_penalty != 0.0f;
-  if (!repetition && !answer && params.logit_bias.empty() && draw.banned.empty()) return logits;
+  const bool rules_out = !draw.banned.empty() || !draw.mask.empty();
+  if (!repetition && !answer && params.logit_bias.empty() && !rules_out) return logits;
 
   std::vector<float>& changed = scratch.logits;
   std::copy(logits.begin(), logits.end(), changed.begin());
@@ -69,6 +83,7 @@ std::span<const float> adjusted(std::span<const float> logits, const Draw& draw,
   for (const TokenId token : draw.banned) {
     changed[static_cast<size_t>(token)] = -std::numeric_limits<float>::infinity();
   }
+  if (!draw.mask.empty()) apply_mask(changed, draw.mask);
   return changed;
 }
 
@@ -170,7 +185,8 @@ TokenId pick(std::span<const Candidate> candidates, double target) {
 SamplerScratch::SamplerScratch(int64_t vocab_size)
     : logits(static_cast<size_t>(vocab_size)),
       counts(static_cast<size_t>(vocab_size), 0),
-      ranking(static_cast<size_t>(vocab_size)) {
+      ranking(static_cast<size_t>(vocab_size)),
+      mask((static_cast<size_t>(vocab_size) + 31) / 32) {
   candidates.reserve(static_cast<size_t>(vocab_size));
 }
 

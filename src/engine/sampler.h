@@ -31,6 +31,7 @@ struct SamplerScratch {
   std::vector<int32_t> counts;        // [vocab], zero between calls
   std::vector<Candidate> candidates;  // capacity vocab
   std::vector<TokenId> ranking;       // [vocab]
+  std::vector<uint32_t> mask;         // a bit a token
 };
 
 struct Draw {
@@ -38,6 +39,8 @@ struct Draw {
   std::span<const TokenId> tokens;  // prompt and answer so far
   int64_t generated_from = 0;       // where in `tokens` the answer begins
   std::span<const TokenId> banned;  // may not be drawn now
+  // Nor what has no bit here (token id: bit id % 32 of word id / 32); empty: all have.
+  std::span<const uint32_t> mask = {};
   uint64_t seed = 0;
 };
 

@@ -8,10 +8,12 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/guide.h"
 #include "engine/sip_hash.h"
 
 namespace fathom::engine {
@@ -23,6 +25,7 @@ struct Sequence {
   uint64_t seed = 0;
   std::vector<TokenId> stop_tokens;  // end of sequence (unless ignored) and the request's own
   int64_t max_new = 0;               // tokens to generate at most, by max_tokens and the context
+  std::unique_ptr<Guide> guide;      // stands behind the last token that is no draft; or null
 
   std::vector<TokenId> tokens;  // the prompt, what was generated, drafts; never reallocates
   int64_t drafts = 0;           // the last so many tokens are guesses
@@ -52,7 +55,9 @@ struct Sequence {
     return scoring ? prompt_scored : length() - 1;
   }
 
+  // A token of the request's own that a grammar takes for text stops nothing before its end.
   bool stops_at(TokenId token) const {
+    if (guide != nullptr && !guide->can_end()) return false;
     return std::find(stop_tokens.begin(), stop_tokens.end(), token) != stop_tokens.end();
   }
 

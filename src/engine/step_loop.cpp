@@ -1,5 +1,7 @@
 #include "engine/step_loop.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -27,6 +29,11 @@ int64_t model_drafts(const models::CausalLm& model, const EngineOptions& options
 
 Error not_finite() {
   return {ErrorCode::kInternal, "sample: logits are not finite"};
+}
+
+Error not_allowed(TokenId token) {
+  return {ErrorCode::kInternal,
+          fmt::format("sample: expected a token that the grammar allows, got {}", token)};
 }
 
 void clear(Event& event) {
@@ -74,8 +81,10 @@ void StepLoop::schedule() {
 
 void StepLoop::run() {
   drafter_.begin_step(chunks_);
+  prepare_masks();
   const auto begin = std::chrono::steady_clock::now();
   auto logits = runner_.run(chunks_);
+  masks_.wait();
   const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
   drafter_.model_took(spent.count());
   ++counts_.steps;
@@ -95,6 +104,18 @@ void StepLoop::run() {
     logit_row += logit_rows;
   }
   drafter_.draft();
+}
+
+// While the chip works, the masks that its results will be sampled with are found.
+void StepLoop::prepare_masks() {
+  for (const Chunk& chunk : chunks_) {
+    const Sequence& sequence = *chunk.sequence;
+    const bool samples = sequence.computed + chunk.rows == sequence.length() + sequence.drafts;
+    if (sequence.guide == nullptr || !samples) continue;
+    masks_.add(*sequence.guide,
+               std::span(sequence.tokens).last(static_cast<size_t>(sequence.drafts)));
+  }
+  masks_.begin();
 }
 
 EngineStats StepLoop::stats() const {
@@ -164,12 +185,21 @@ bool StepLoop::score_prompt(Task& task, int64_t end, std::span<const float>& log
 bool StepLoop::sample_next(Task& task, std::span<const float> logits) {
   logits = logits.first(static_cast<size_t>(model().vocab_size()));
   const auto token = next_token(task, task.length(), logits, scratch_);
-  if (!token) return finish(task, FinishReason::kError, not_finite());
+  if (!token) {
+    // A text that is complete and has no stop token to draw.
+    if (task.guide != nullptr && task.guide->restricts() && task.guide->can_end()) {
+      return finish(task, FinishReason::kStop);
+    }
+    return finish(task, FinishReason::kError, not_finite());
+  }
   ++counts_.generated_tokens;
 
   if (task.stops_at(*token)) {
     event_.stop_token = token;
     return finish(task, FinishReason::kStop);
+  }
+  if (task.guide != nullptr && !task.guide->accept(*token)) {
+    return finish(task, FinishReason::kError, not_allowed(*token));
   }
   if (task.sampling.logprobs) {
     event_.logprob = token_logprob(logits, *token, *task.sampling.logprobs, scratch_.ranking);
@@ -179,6 +209,9 @@ bool StepLoop::sample_next(Task& task, std::span<const float> logits) {
     scheduler_.advance(task, 1);
   }
   event_.token = token;
+  if (task.guide != nullptr && !task.guide->can_continue()) {
+    return finish(task, FinishReason::kStop);
+  }
   if (task.generated() == task.max_new) return finish(task, FinishReason::kLength);
   send(task);
   return true;

@@ -10,6 +10,7 @@
 
 #include "engine/data_indices.h"
 #include "engine/drafter.h"
+#include "engine/mask_worker.h"
 #include "engine/model_runner.h"
 #include "engine/sampler.h"
 #include "engine/task.h"
@@ -44,6 +45,7 @@ class StepLoop {
   bool generate(Task& task, std::span<const float> logits);
   bool sample_next(Task& task, std::span<const float> logits);
 
+  void prepare_masks();
   bool score_prompt(Task& task, int64_t end, std::span<const float>& logits);
   void send(Task& task);
   bool finish(Task& task, FinishReason reason, std::optional<Error> error = {});
@@ -52,6 +54,7 @@ class StepLoop {
   DataIndices scheduler_;
   ModelRunner runner_;
   SamplerScratch scratch_;
+  MaskWorker masks_;
   Drafter drafter_;
   Retire retire_;
   std::span<const Chunk> chunks_;  // of the step that schedule() decided

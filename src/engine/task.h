@@ -26,8 +26,9 @@ struct TaskLimits {
 };
 
 // Of a checked request. Reserves all that the sequence can grow to, so that no step allocates. The
-// id, and the seed where the request has none, are the caller's to set.
-std::unique_ptr<Task> make_task(Request request, Listener listener, const TaskLimits& limits,
-                                const std::vector<TokenId>& eos_token_ids);
+// id, and the seed where the request has none, are the caller's to set. Errors: as Guide::of().
+Result<std::unique_ptr<Task>> make_task(Request request, Listener listener,
+                                        const TaskLimits& limits,
+                                        const std::vector<TokenId>& eos_token_ids);
 
 }  // namespace fathom::engine

@@ -39,6 +39,12 @@ void Matcher::fill_mask(std::span<uint32_t> mask) {
   table_->mask(history_.back().state, mask);
 }
 
+void Matcher::prepare_mask() {
+  if (finished()) return;
+  leave_full_table();
+  table_->prepare_mask(history_.back().state);
+}
+
 bool Matcher::accept(TokenId token) {
   const Vocabulary& vocabulary = grammar_->vocabulary();
   if (finished() || token < 0 || static_cast<size_t>(token) >= vocabulary.size()) return false;
@@ -48,9 +54,13 @@ bool Matcher::accept(TokenId token) {
     history_.push_back({state, true});
     return true;
   }
-  if (!vocabulary.usable(token)) return false;
+  return vocabulary.usable(token) && accept_text(vocabulary.bytes(token));
+}
+
+bool Matcher::accept_text(std::string_view bytes) {
+  if (finished()) return false;
   leave_full_table();
-  const auto next = table_->advance(history_.back().state, vocabulary.bytes(token));
+  const auto next = table_->advance(history_.back().state, bytes);
   if (!next.has_value()) return false;
   history_.push_back({*next, false});
   return true;

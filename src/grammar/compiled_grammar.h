@@ -54,14 +54,20 @@ class Matcher {
   // vocabulary().mask_words() words. Some bit is set until the text is finished, provided that the
   // vocabulary has a token for each byte.
   void fill_mask(std::span<uint32_t> mask);
+  // Finds the mask that fill_mask() would write, so that it only has to be copied.
+  void prepare_mask();
+  bool mask_prepared() { return finished() || table_->mask_known(history_.back().state); }
   // Takes the next token. False, and nothing changed, if it may not come next.
   bool accept(TokenId token);
+  // Takes text as if it were a token.
+  bool accept_text(std::string_view bytes);
   // Takes back the last `count` tokens, end tokens too. At most token_count().
   void rollback(size_t count);
 
   size_t token_count() const { return history_.size() - 1; }
-  // Whether the text could end here, and whether an end token was accepted.
+  // Whether the text could end here, whether it could go on, and whether an end token was accepted.
   bool can_end();
+  bool can_continue() { return !finished() && table_->continues(history_.back().state); }
   bool finished() const { return history_.back().finished; }
   // The bytes that must come next, whatever the model says; empty where there is a choice.
   std::string forced_text(size_t most_bytes = 256);

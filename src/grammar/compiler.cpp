@@ -1,60 +1,90 @@
 #include "grammar/compiler.h"
 
+#include <nlohmann/json.hpp>
+
 #include "grammar/ebnf.h"
 #include "grammar/json_schema.h"
 #include "grammar/regex.h"
 
 namespace fathom::grammar {
 
-Result<Grammar> grammar_from(const GrammarSource& source) {
+namespace {
+
+Result<Expr> choice_of(Grammar& grammar, const std::string& text) {
+  const auto list = nlohmann::json::parse(text, nullptr, false);
+  if (!list.is_array() || list.empty()) {
+    return invalid_argument("choice: expected at least one text", "choice");
+  }
+  std::vector<Expr> options;
+  for (const nlohmann::json& option : list) {
+    if (!option.is_string()) return invalid_argument("choice: expected texts", "choice");
+    options.push_back(grammar.literal(option.get<std::string>()));
+  }
+  return grammar.choice(options);
+}
+
+}  // namespace
+
+Result<Expr> add_source(Grammar& grammar, const GrammarSource& source) {
   switch (source.kind) {
     case SourceKind::kJsonObject:
-      return json_object_grammar();
+      return json_object_value(grammar);
     case SourceKind::kJsonSchema:
-      return json_schema_grammar(source.text);
-    case SourceKind::kEbnf:
-      return ebnf_grammar(source.text);
+      return json_schema_value(grammar, source.text);
     case SourceKind::kRegex:
+      return whole_regex(grammar, source.text);
+    case SourceKind::kChoice:
+      return choice_of(grammar, source.text);
+    case SourceKind::kEbnf:
       break;
   }
+  return Error{ErrorCode::kUnsupported, "grammar: expected to stand alone", "grammar"};
+}
+
+Result<Grammar> grammar_from(const GrammarSource& source) {
+  if (source.kind == SourceKind::kEbnf) return ebnf_grammar(source.text);
   Grammar grammar;
-  const RuleId root = grammar.add_rule("regex");
-  FATHOM_ASSIGN(const Expr expr, whole_regex(grammar, source.text));
-  grammar.define(root, expr);
-  grammar.set_root(root);
+  FATHOM_ASSIGN(const Expr expr, add_source(grammar, source));
+  grammar.set_root(source.kind == SourceKind::kJsonSchema ? "#" : "text", expr);
   return grammar;
 }
 
 Result<std::shared_ptr<const CompiledGrammar>> Compiler::compile(const GrammarSource& source) {
-  if (auto known = find(source)) return known;
-  FATHOM_ASSIGN(const Grammar grammar, grammar_from(source));
+  const std::string key = std::to_string(static_cast<int>(source.kind)) + ":" + source.text;
+  return compile(key, [&source] { return grammar_from(source); });
+}
+
+Result<std::shared_ptr<const CompiledGrammar>> Compiler::compile(
+    const std::string& key, const std::function<Result<Grammar>()>& make) {
+  if (auto known = find(key)) return known;
+  FATHOM_ASSIGN(const Grammar grammar, make());
   FATHOM_ASSIGN(auto result, CompiledGrammar::build(grammar, vocabulary_));
-  keep(source, result);
+  keep(key, result);
   return result;
 }
 
-std::shared_ptr<const CompiledGrammar> Compiler::find(const GrammarSource& source) {
+std::shared_ptr<const CompiledGrammar> Compiler::find(const std::string& key) {
   const std::lock_guard lock(mutex_);
-  const auto place = places_.find(source);
+  const auto place = places_.find(key);
   if (place == places_.end()) return nullptr;
   entries_.splice(entries_.begin(), entries_, place->second);
   return place->second->grammar;
 }
 
 // Grammars grow while they are used, so all are weighed anew.
-void Compiler::keep(const GrammarSource& source, std::shared_ptr<const CompiledGrammar> grammar) {
+void Compiler::keep(const std::string& key, std::shared_ptr<const CompiledGrammar> grammar) {
   const std::lock_guard lock(mutex_);
-  if (places_.contains(source)) return;  // another thread was faster
-  entries_.push_front({source, std::move(grammar)});
-  places_[source] = entries_.begin();
+  if (places_.contains(key)) return;  // another thread was faster
+  entries_.push_front({key, std::move(grammar)});
+  places_[key] = entries_.begin();
   size_t bytes = 0;
   for (auto entry = entries_.begin(); entry != entries_.end();) {
-    bytes += entry->source.text.size() * 2 + entry->grammar->bytes();
+    bytes += entry->key.size() * 2 + entry->grammar->bytes();
     if (bytes <= cache_bytes_) {
       ++entry;
       continue;
     }
-    places_.erase(entry->source);
+    places_.erase(entry->key);
     entry = entries_.erase(entry);
   }
 }

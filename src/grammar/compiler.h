@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <cstddef>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -15,10 +16,11 @@
 
 namespace fathom::grammar {
 
-enum class SourceKind { kJsonObject, kJsonSchema, kRegex, kEbnf };
+enum class SourceKind { kJsonObject, kJsonSchema, kRegex, kEbnf, kChoice };
 
-// `text` is a JSON schema, a regular expression that the whole output matches (regex_parser.h) or a
-// grammar (ebnf.h); empty for kJsonObject. A schema's text must have the user's order of members.
+// `text` is a JSON schema, a regular expression that the whole output matches (regex_parser.h), a
+// grammar (ebnf.h) or a JSON array of strings to choose from; empty for kJsonObject. A schema's
+// text must have the user's order of members.
 struct GrammarSource {
   SourceKind kind = SourceKind::kJsonObject;
   std::string text = {};
@@ -28,6 +30,9 @@ struct GrammarSource {
 // Errors: kInvalidArgument, kUnsupported or kResourceExhausted; `where` is the place in a schema
 // ("#/properties/age/minimum") or the name of a rule.
 Result<Grammar> grammar_from(const GrammarSource& source);
+
+// What of it can be a part of another grammar: all but EBNF, which is refused (kUnsupported).
+Result<Expr> add_source(Grammar& grammar, const GrammarSource& source);
 
 // Compiles for one vocabulary and keeps what was used last, up to a number of bytes. Safe to use
 // from any number of threads; compiling blocks no other caller.
@@ -41,23 +46,26 @@ class Compiler {
 
   // Errors: as grammar_from() and Automaton::build().
   Result<std::shared_ptr<const CompiledGrammar>> compile(const GrammarSource& source);
+  // The same for a grammar that `make` gives; `key` says all that it depends on.
+  Result<std::shared_ptr<const CompiledGrammar>> compile(
+      const std::string& key, const std::function<Result<Grammar>()>& make);
 
   const Vocabulary& vocabulary() const { return *vocabulary_; }
   size_t cached() const;
 
  private:
   struct Entry {
-    GrammarSource source;
+    std::string key;
     std::shared_ptr<const CompiledGrammar> grammar;
   };
-  std::shared_ptr<const CompiledGrammar> find(const GrammarSource& source);
-  void keep(const GrammarSource& source, std::shared_ptr<const CompiledGrammar> grammar);
+  std::shared_ptr<const CompiledGrammar> find(const std::string& key);
+  void keep(const std::string& key, std::shared_ptr<const CompiledGrammar> grammar);
 
   std::shared_ptr<const Vocabulary> vocabulary_;
   size_t cache_bytes_;
   mutable std::mutex mutex_;  // guards all below
   std::list<Entry> entries_;  // the last used first
-  std::map<GrammarSource, std::list<Entry>::iterator> places_;
+  std::map<std::string, std::list<Entry>::iterator> places_;
 };
 
 }  // namespace fathom::grammar

@@ -16,6 +16,7 @@ TEST(Compiler, CompilesEveryKindAndKeepsIt) {
       {{SourceKind::kJsonSchema, R"({"type":"null"})"}, "null", "1"},
       {{SourceKind::kRegex, "a+"}, "aa", "b"},
       {{SourceKind::kEbnf, "root ::= \"a+\""}, "a+", "aa"},
+      {{SourceKind::kChoice, R"(["a+", "\u00e9"])"}, "é", "aa"},
   };
   for (const auto& [source, yes, no] : cases) {
     const auto first = compiler.compile(source);
@@ -24,9 +25,38 @@ TEST(Compiler, CompilesEveryKindAndKeepsIt) {
     EXPECT_FALSE(matches(*first, no));
     EXPECT_EQ(*compiler.compile(source), *first);
   }
-  EXPECT_EQ(compiler.cached(), 4U);
+  EXPECT_EQ(compiler.cached(), 5U);
   EXPECT_FALSE(compiler.compile({SourceKind::kRegex, "("}).ok());
-  EXPECT_EQ(compiler.cached(), 4U);
+  for (const char* text : {"", "[]", "[1]", "{}"}) {
+    EXPECT_FALSE(compiler.compile({SourceKind::kChoice, text}).ok()) << text;
+  }
+  EXPECT_EQ(compiler.cached(), 5U);
+}
+
+TEST(Compiler, PutsSourcesTogether) {
+  Compiler compiler(byte_vocabulary());
+  int made = 0;
+  const auto make = [&made]() -> Result<Grammar> {
+    ++made;
+    Grammar grammar;
+    FATHOM_ASSIGN(const Expr schema,
+                  add_source(grammar, {SourceKind::kJsonSchema, R"({"enum":[1]})"}));
+    FATHOM_ASSIGN(const Expr object, add_source(grammar, {SourceKind::kJsonObject}));
+    FATHOM_ASSIGN(const Expr regex, add_source(grammar, {SourceKind::kRegex, "x*"}));
+    grammar.set_root("all", grammar.sequence({schema, object, regex}));
+    return grammar;
+  };
+  for (int i = 0; i < 2; ++i) {
+    const auto grammar = compiler.compile("all of them", make);
+    ASSERT_TRUE(grammar.ok());
+    EXPECT_TRUE(matches(*grammar, "1{\"a\": []}xx"));
+    EXPECT_EQ(fit(*grammar, "1{\"a\""), Fit::kPrefix);
+    EXPECT_EQ(fit(*grammar, "2"), Fit::kNo);
+  }
+  EXPECT_EQ(made, 1);
+  Grammar grammar;
+  EXPECT_EQ(add_source(grammar, {SourceKind::kEbnf, "root ::= \"a\""}).error().code,
+            ErrorCode::kUnsupported);
 }
 
 TEST(Compiler, ForgetsWhatWasUsedLongestAgo) {

@@ -55,7 +55,7 @@ void walk(const std::shared_ptr<const CompiledGrammar>& grammar, bool json, uint
 bool fuzz_grammar(std::span<const uint8_t> data) {
   static const std::shared_ptr<const Vocabulary> vocabulary = small_vocabulary();
   if (data.empty()) return false;
-  const auto kind = static_cast<SourceKind>(data[0] % 4);
+  const auto kind = static_cast<SourceKind>(data[0] % 5);
   const auto rest = data.subspan(1);
   const GrammarSource source = {kind, std::string(rest.begin(), rest.end())};
   const auto grammar = Compiler(vocabulary).compile(source);

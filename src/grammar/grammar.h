@@ -87,6 +87,11 @@ class Grammar {
   void define(RuleId rule, Expr body) { rules_[rule].body = body; }
 
   void set_root(RuleId rule) { root_ = rule; }
+  // A new rule becomes the root.
+  void set_root(std::string name, Expr body) {
+    root_ = add_rule(std::move(name));
+    define(root_, body);
+  }
   RuleId root() const { return root_; }
 
   const std::vector<Rule>& rules() const { return rules_; }

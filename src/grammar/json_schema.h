@@ -27,12 +27,14 @@
 
 namespace fathom::grammar {
 
-// Errors name the place in the schema in `where` and in the message ("#/properties/age/minimum"):
-// kInvalidArgument for what is no schema or has no valid value, kUnsupported for what we do not do,
-// kResourceExhausted beyond the limits.
+// The schema's values as a part of `grammar`. Errors name the place in the schema in `where` and in
+// the message ("#/properties/age/minimum"): kInvalidArgument for what is no schema or has no valid
+// value, kUnsupported for what we do not do, kResourceExhausted beyond the limits.
+Result<Expr> json_schema_value(Grammar& grammar, std::string_view schema);
+// A grammar of these values.
 Result<Grammar> json_schema_grammar(std::string_view schema);
 
 // Any JSON object.
-Grammar json_object_grammar();
+Expr json_object_value(Grammar& grammar);
 
 }  // namespace fathom::grammar

@@ -46,6 +46,31 @@ TEST(Matcher, RefusesUnknownTokensAndStaysAsItWas) {
   EXPECT_TRUE(matcher.accept('['));
 }
 
+TEST(Matcher, SaysWhetherAnythingMayFollow) {
+  Grammar grammar;
+  set_root(grammar, *whole_regex(grammar, "a?b|b+c"));
+  Matcher matcher(compiled(grammar));
+  EXPECT_TRUE(matcher.can_continue());
+  EXPECT_TRUE(matcher.accept('b'));
+  EXPECT_TRUE(matcher.can_end() && matcher.can_continue());
+  EXPECT_TRUE(matcher.accept('c'));
+  EXPECT_TRUE(matcher.can_end() && !matcher.can_continue());
+  matcher.rollback(2);
+  EXPECT_TRUE(matcher.accept_text("ab"));
+  EXPECT_TRUE(matcher.can_end() && !matcher.can_continue());
+  EXPECT_FALSE(matcher.accept_text("b"));
+  EXPECT_EQ(matcher.token_count(), 1U);
+}
+
+TEST(Matcher, PreparesMasks) {
+  Matcher matcher(json_grammar());
+  EXPECT_FALSE(matcher.mask_prepared());
+  matcher.prepare_mask();
+  EXPECT_TRUE(matcher.mask_prepared());
+  EXPECT_TRUE(matcher.accept('['));
+  EXPECT_FALSE(matcher.mask_prepared());
+}
+
 TEST(Matcher, SaysWhatMustFollow) {
   Grammar grammar;
   set_root(grammar, *whole_regex(grammar, "(\"name\": |\"nate\": )[0-9]x"));

@@ -26,9 +26,8 @@ bool only_has(const SchemaJson& schema, const char* keyword) {
 
 }  // namespace
 
-Result<Grammar> SchemaCompiler::run() {
+Result<Expr> SchemaCompiler::run() {
   const RuleId root = grammar_.add_rule("#");
-  grammar_.set_root(root);
   FATHOM_ASSIGN(const Expr start, value(document_.root(), "#"));
   grammar_.define(root, start);
   for (; !queue_.empty(); queue_.pop_front()) {
@@ -39,7 +38,7 @@ Result<Grammar> SchemaCompiler::run() {
       return schema_error(job.path, "expected a smaller schema", ErrorCode::kResourceExhausted);
     }
   }
-  return std::move(grammar_);
+  return grammar_.call(root);
 }
 
 Result<Expr> SchemaCompiler::value(const SchemaJson& schema, const std::string& path) {
@@ -136,17 +135,20 @@ Status check_order(const SchemaJson& flat, const char* low, const char* high,
                                                   std::to_string(least));
 }
 
-Result<Grammar> json_schema_grammar(std::string_view schema) {
+Result<Expr> json_schema_value(Grammar& grammar, std::string_view schema) {
   FATHOM_ASSIGN(const SchemaDocument document, SchemaDocument::parse(schema));
-  return SchemaCompiler(document).run();
+  return SchemaCompiler(document, grammar).run();
 }
 
-Grammar json_object_grammar() {
+Result<Grammar> json_schema_grammar(std::string_view schema) {
   Grammar grammar;
-  const RuleId root = grammar.add_rule("object");
-  grammar.define(root, JsonPieces(grammar).object());
-  grammar.set_root(root);
+  FATHOM_ASSIGN(const Expr value, json_schema_value(grammar, schema));
+  grammar.set_root("#", value);
   return grammar;
+}
+
+Expr json_object_value(Grammar& grammar) {
+  return JsonPieces(grammar).object();
 }
 
 }  // namespace fathom::grammar

@@ -20,11 +20,12 @@ namespace fathom::grammar {
 // ends. Rules are worked off from a queue, so that nothing recurses along references.
 class SchemaCompiler {
  public:
-  explicit SchemaCompiler(const SchemaDocument& document)
-      : document_(document), flattener_(document), json_(grammar_) {}
+  // Rules are added to `grammar`.
+  SchemaCompiler(const SchemaDocument& document, Grammar& grammar)
+      : document_(document), flattener_(document), grammar_(grammar), json_(grammar) {}
 
-  // The grammar of values that are valid. Errors: json_schema.h.
-  Result<Grammar> run();
+  // Values that are valid. Errors: json_schema.h.
+  Result<Expr> run();
 
  private:
   struct Job {
@@ -66,7 +67,7 @@ class SchemaCompiler {
 
   const SchemaDocument& document_;
   SchemaFlattener flattener_;
-  Grammar grammar_;
+  Grammar& grammar_;
   JsonPieces json_;
   std::unordered_map<std::string, RuleId> rules_;  // by a schema's content
   std::deque<Job> queue_;

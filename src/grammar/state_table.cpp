@@ -59,6 +59,23 @@ bool StateTable::complete(StateId state) {
   return stepper_.complete(states_[state].items);
 }
 
+bool StateTable::continues(StateId state) {
+  const std::lock_guard lock(mutex_);
+  const std::vector<Item>& items = states_[state].items;
+  return std::any_of(items.begin(), items.end(),
+                     [this](const Item& item) { return !automaton_->edges(item.state).empty(); });
+}
+
+void StateTable::prepare_mask(StateId state) {
+  const std::lock_guard lock(mutex_);
+  mask_of(states_[state]);
+}
+
+bool StateTable::mask_known(StateId state) {
+  const std::lock_guard lock(mutex_);
+  return states_[state].mask != nullptr;
+}
+
 void StateTable::mask(StateId state, std::span<uint32_t> out) {
   const std::lock_guard lock(mutex_);
   const Mask& mask = mask_of(states_[state]);

@@ -29,8 +29,12 @@ class StateTable {
   // The state after `bytes`; none if no text goes on with them.
   std::optional<StateId> advance(StateId state, std::string_view bytes);
   bool complete(StateId state);
+  // Whether any byte may follow.
+  bool continues(StateId state);
   // Writes the tokens allowed at `state`, end tokens among them where the text is complete.
   void mask(StateId state, std::span<uint32_t> out);
+  void prepare_mask(StateId state);  // finds it, if it is not known yet
+  bool mask_known(StateId state);
   // The bytes that must follow, whatever text comes; at most `most`.
   std::string forced(StateId state, size_t most);
 

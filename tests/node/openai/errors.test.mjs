@@ -21,8 +21,10 @@ test("wrong fields are BadRequestErrors that name the field", async () => {
                 { status: 400, param: "temperature", type: "invalid_request_error" });
   await refused(server.chat([{ type: "image_url", image_url: { url: "data:," } }]),
                 OpenAI.BadRequestError, { param: "messages[0].content[0].type", code: "unsupported" });
-  await refused(server.chat("x", { response_format: { type: "json_object" } }),
-                OpenAI.BadRequestError, { param: "response_format", code: "unsupported" });
+  const schema = { type: "object", properties: { a: { not: {} } } };
+  const format = { type: "json_schema", json_schema: { name: "x", schema } };
+  await refused(server.chat("x", { response_format: format }), OpenAI.BadRequestError,
+                { param: "response_format.json_schema.schema", code: "unsupported" });
   await refused(server.chat("x", { stream: true, max_tokens: -1 }), OpenAI.BadRequestError,
                 { param: "max_tokens" });
 });

@@ -1,0 +1,36 @@
+// The grammars of a model's answers: compiled for its tokenizer, kept by what they depend on.
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include "api/markers.h"
+#include "api/structure.h"
+#include "api/tool_grammar.h"
+#include "grammar/compiler.h"
+#include "tokenizer/tokenizer.h"
+
+namespace fathom::api {
+
+using GrammarPtr = std::shared_ptr<const grammar::CompiledGrammar>;
+
+// Safe to use from any number of threads. The vocabulary is laid out when it is first needed.
+class AnswerGrammars {
+ public:
+  explicit AnswerGrammars(tokenizer::Tokenizer tokenizer);
+
+  // Errors are kInvalidArgument or kUnsupported: the request's field in `where`, and in the message
+  // the place in a schema too ("response_format.json_schema.schema: #/properties/age: ...").
+  Result<GrammarPtr> of(const Structure& structure);
+  Result<GrammarPtr> of(const ToolRules& rules);
+
+ private:
+  grammar::Compiler& compiler();
+
+  tokenizer::Tokenizer tokenizer_;
+  MarkerTable markers_;
+  std::once_flag once_;
+  std::unique_ptr<grammar::Compiler> compiler_;
+};
+
+}  // namespace fathom::api

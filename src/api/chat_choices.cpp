@@ -1,0 +1,117 @@
+#include "api/chat_choices.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace fathom::api {
+
+namespace {
+
+bool may_call(const ChatRequest& request) {
+  return request.tools != nullptr && request.tool_choice != ToolChoice::kNone;
+}
+
+ToolRules tool_rules(const ChatRequest& request, ToolForm form) {
+  ToolRules rules{.tools = tool_specs(*request.tools),
+                  .form = form,
+                  .forced = request.tool_choice != ToolChoice::kAuto,
+                  .parallel = request.parallel_tool_calls,
+                  .structure = request.structure};
+  if (request.tool_choice == ToolChoice::kNamed) {
+    std::erase_if(rules.tools,
+                  [&](const ToolSpec& tool) { return tool.name != request.tool_choice_name; });
+    rules.parallel = false;
+  }
+  return rules;
+}
+
+// What the answer behind the thought must be; null: anything.
+Result<GrammarPtr> grammar_of(HandlerContext& context, const ChatRequest& request) {
+  if (may_call(request)) {
+    const ToolRules rules = tool_rules(request, context.prompts.tool_form());
+    const bool strict = std::any_of(rules.tools.begin(), rules.tools.end(),
+                                    [](const ToolSpec& tool) { return tool.strict; });
+    if (strict || rules.forced || rules.structure) return context.grammars.of(rules);
+  }
+  if (request.structure) return context.grammars.of(*request.structure);
+  return GrammarPtr();
+}
+
+// What there is to say of the thought that the prompt ends in.
+Result<std::optional<engine::Thought>> thought_of(const HandlerContext& context,
+                                                  const ChatRequest& request, bool in_thought,
+                                                  bool has_grammar) {
+  if (!in_thought || (!has_grammar && !request.thinking_budget)) {
+    return std::optional<engine::Thought>();
+  }
+  const auto end = context.markers.token_of(Marker::kThinkEnd);
+  if (!end) {
+    return unsupported("thinking",
+                       "expected none with a budget, tools that are enforced or structured "
+                       "output: this model's tokenizer has no token for </think>");
+  }
+  return std::optional(engine::Thought{*end, request.thinking_budget});
+}
+
+OutputOptions output_options(const ChatRequest& request, bool in_thought) {
+  OutputOptions output;
+  output.stop = request.stop;
+  output.min_tokens = request.min_tokens;
+  output.skip_special_tokens = request.skip_special_tokens;
+  output.split_reasoning = true;
+  output.starts_in_thought = in_thought;
+  output.parse_tools = may_call(request);
+  output.parallel_tool_calls =
+      request.parallel_tool_calls && request.tool_choice != ToolChoice::kNamed;
+  return output;
+}
+
+struct Rules {
+  GrammarPtr grammar;
+  std::optional<engine::Thought> thought;
+};
+
+std::vector<ChoiceSpec> make_choices(const ChatRequest& request, const Prompt& prompt,
+                                     int64_t max_tokens, const Rules& rules) {
+  std::vector<ChoiceSpec> choices;
+  for (int i = 0; i < request.n; ++i) {
+    ChoiceSpec choice;
+    choice.request.prompt = prompt.tokens;
+    choice.request.priority = request.priority;
+    choice.request.cache_salt = request.cache_salt;
+    choice.request.sampling = sampling_params(request, max_tokens, i);
+    if (request.logprobs) choice.request.sampling.logprobs = request.top_logprobs;
+    choice.request.grammar = rules.grammar;
+    choice.request.thought = rules.thought;
+    choice.output = output_options(request, prompt.in_thought);
+    choice.output.grammar = rules.grammar;
+    choice.counts_prompt = i == 0;
+    choices.push_back(std::move(choice));
+  }
+  return choices;
+}
+
+}  // namespace
+
+std::variant<std::vector<ChoiceSpec>, ApiError> chat_choices(HandlerContext& context,
+                                                             const ChatRequest& request) {
+  const auto grammar = grammar_of(context, request);
+  if (!grammar) return to_api_error(grammar.error());
+  const auto prompt =
+      context.prompts.chat({request.messages, may_call(request) ? request.tools.get() : nullptr,
+                            request.thinking.value_or(context.options.default_thinking)});
+  if (!prompt) return to_api_error(prompt.error());
+  const auto thought = thought_of(context, request, prompt->in_thought, *grammar != nullptr);
+  if (!thought) return to_api_error(thought.error());
+  const auto max_tokens =
+      allowed_tokens(request, static_cast<int64_t>(prompt->tokens.size()),
+                     context.options.default_max_tokens, context.limits().max_context, "messages");
+  if (!max_tokens) {
+    ApiError error = to_api_error(max_tokens.error());
+    error.code = "context_length_exceeded";
+    return error;
+  }
+  return make_choices(request, *prompt, *max_tokens, {*grammar, *thought});
+}
+
+}  // namespace fathom::api

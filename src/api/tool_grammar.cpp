@@ -1,0 +1,129 @@
+#include "api/tool_grammar.h"
+
+#include <nlohmann/json.hpp>
+
+#include "grammar/automaton.h"
+#include "grammar/json_schema.h"
+
+namespace fathom::api {
+
+namespace {
+
+using grammar::Expr;
+using grammar::Grammar;
+
+// Arguments are an object, also where a schema does not say so.
+Json object_schema(const Json* parameters) {
+  if (parameters == nullptr) return {{"type", "object"}, {"properties", Json::object()}};
+  for (const char* says : {"type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"}) {
+    if (parameters->contains(says)) return *parameters;
+  }
+  Json schema = {{"type", "object"}};
+  schema.update(*parameters);
+  return schema;
+}
+
+// Whether there are arguments that the schema allows, and the schema can be kept to.
+Status check_schema(const ToolSpec& tool) {
+  auto grammar = grammar::json_schema_grammar(tool.parameters);
+  if (!grammar) return grammar.error();
+  const auto automaton = grammar::Automaton::build(*grammar);
+  return automaton ? Status() : Status(automaton.error());
+}
+
+class CallBuilder {
+ public:
+  CallBuilder(const ToolRules& rules, const MarkerTable& markers, Grammar& grammar)
+      : rules_(rules), markers_(markers), grammar_(grammar) {}
+
+  Result<Expr> calls() {
+    std::vector<Expr> options;
+    for (const ToolSpec& tool : rules_.tools) {
+      FATHOM_ASSIGN(const Expr arguments, arguments_of(tool));
+      options.push_back(call(tool.name, arguments));
+    }
+    const auto rule = grammar_.add_rule("call");
+    grammar_.define(rule, grammar_.choice(options));
+    const Expr one = grammar_.call(rule);
+    const bool fenced = rules_.form == ToolForm::kFenced;
+    const Expr more = fenced ? grammar_.sequence({grammar_.literal("\n"), one}) : one;
+    return grammar_.sequence({marker(Marker::kCallsBegin), one,
+                              grammar_.repeat(more, 0, rules_.parallel ? grammar::kUnbounded : 0),
+                              marker(Marker::kCallsEnd)});
+  }
+
+  // Text that begins no calls.
+  Expr text() {
+    const Expr any = grammar_.repeat(grammar_.chars(grammar::CharSet::all()), 0);
+    if (markers_.is_token(Marker::kCallsBegin)) return any;
+    return grammar_.difference(any, grammar_.sequence({any, marker(Marker::kCallsBegin), any}));
+  }
+
+ private:
+  Expr marker(Marker which) { return grammar_.literal(markers_.grammar_text(which)); }
+
+  Result<Expr> arguments_of(const ToolSpec& tool) {
+    const Status usable = check_schema(tool);
+    if (!usable && tool.strict) return at_field(usable.error(), tool.path);
+    return usable ? grammar::json_schema_value(grammar_, tool.parameters)
+                  : grammar::json_object_value(grammar_);
+  }
+
+  Expr call(const std::string& name, Expr arguments) {
+    const Expr separator = marker(Marker::kCallSeparator);
+    const Expr begin = marker(Marker::kCallBegin);
+    const Expr end = marker(Marker::kCallEnd);
+    if (rules_.form == ToolForm::kPlain) {
+      return grammar_.sequence({begin, grammar_.literal(name), separator, arguments, end});
+    }
+    return grammar_.sequence({begin, grammar_.literal("function"), separator,
+                              grammar_.literal(name + "\n```json\n"), arguments,
+                              grammar_.literal("\n```"), end});
+  }
+
+  const ToolRules& rules_;
+  const MarkerTable& markers_;
+  Grammar& grammar_;
+};
+
+}  // namespace
+
+std::vector<ToolSpec> tool_specs(const Json& tools) {
+  std::vector<ToolSpec> specs;
+  for (size_t i = 0; i < tools.size(); ++i) {
+    const Json& function = tools[i]["function"];
+    const Json* strict = find_member(function, "strict");
+    specs.push_back({.name = function["name"].get<std::string>(),
+                     .parameters = schema_text(object_schema(find_member(function, "parameters"))),
+                     .strict = strict != nullptr && *strict == true,
+                     .path = key_path(index_path("tools", i), "function.parameters")});
+  }
+  return specs;
+}
+
+std::string ToolRules::key() const {
+  Json parts = {"tools", static_cast<int>(form), forced, parallel};
+  for (const ToolSpec& tool : tools) {
+    parts.push_back({tool.name, tool.parameters, tool.strict, tool.path});
+  }
+  if (structure)
+    parts.push_back({static_cast<int>(structure->source.kind), structure->source.text});
+  return dump_json(parts);
+}
+
+Result<Grammar> tool_call_grammar(const ToolRules& rules, const MarkerTable& markers) {
+  Grammar grammar;
+  CallBuilder builder(rules, markers, grammar);
+  FATHOM_ASSIGN(const Expr calls, builder.calls());
+  if (rules.forced) {
+    grammar.set_root("answer", calls);
+  } else if (rules.structure) {
+    FATHOM_ASSIGN(const Expr text, grammar::add_source(grammar, rules.structure->source));
+    grammar.set_root("answer", grammar.choice({calls, text}));
+  } else {
+    grammar.set_root("answer", grammar.sequence({builder.text(), grammar.optional(calls)}));
+  }
+  return grammar;
+}
+
+}  // namespace fathom::api

@@ -1,0 +1,46 @@
+// Tool calls as grammars: a model's own form of a call, with the tools' names and arguments that
+// are valid by their schemas.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/markers.h"
+#include "api/structure.h"
+#include "grammar/grammar.h"
+
+namespace fathom::api {
+
+// How a model writes its calls (tool_parser.h).
+enum class ToolForm {
+  kPlain,   // V3.1: NAME<｜tool▁sep｜>{JSON}
+  kFenced,  // V3, R1: function<｜tool▁sep｜>NAME\n```json\n{JSON}\n```
+};
+
+struct ToolSpec {
+  std::string name;
+  std::string parameters;  // a JSON schema
+  bool strict = false;
+  std::string path;  // "tools[2].function.parameters"
+};
+
+// Of a checked array of tools.
+std::vector<ToolSpec> tool_specs(const Json& tools);
+
+struct ToolRules {
+  std::vector<ToolSpec> tools;  // that may be called; at least one
+  ToolForm form = ToolForm::kPlain;
+  bool forced = false;                 // nothing but calls
+  bool parallel = true;                // more than one
+  std::optional<Structure> structure;  // without calls: what the text is; any text by default
+
+  // Equal rules have equal keys.
+  std::string key() const;
+};
+
+// Arguments of a strict tool keep to its schema. Those of others do, too, if it can be kept to;
+// else they are any JSON object. Errors: a strict tool's schema or a structure that cannot be.
+Result<grammar::Grammar> tool_call_grammar(const ToolRules& rules, const MarkerTable& markers);
+
+}  // namespace fathom::api
