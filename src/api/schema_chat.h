@@ -23,6 +23,7 @@ struct ChatMessage {
   std::optional<std::string> reasoning_content;
   std::optional<std::string> tool_call_id;
   std::vector<ToolCall> tool_calls;
+  bool prefix = false;  // of an assistant's: its answer is to be continued
 };
 
 enum class ToolChoice { kAuto, kNone };
@@ -34,6 +35,7 @@ struct ChatRequest : GenerationFields {
   ToolChoice tool_choice = ToolChoice::kAuto;
   bool parallel_tool_calls = true;
   std::optional<bool> thinking;
+  bool continue_final_message = false;  // `prefix` of the last message says the same
   bool logprobs = false;
   int32_t top_logprobs = 0;
 };
