@@ -25,7 +25,8 @@ Json usage_json(const UsageCounts& usage) {
   return {{"input_tokens", usage.prompt_tokens - usage.cached_tokens},
           {"cache_creation_input_tokens", 0},
           {"cache_read_input_tokens", usage.cached_tokens},
-          {"output_tokens", usage.completion_tokens}};
+          {"output_tokens", usage.completion_tokens},
+          {"output_tokens_details", {{"thinking_tokens", usage.reasoning_tokens}}}};
 }
 
 class MessageAnswer : public Answer {
@@ -87,6 +88,8 @@ class MessageAnswer : public Answer {
             {"content", blocks_.blocks()},
             {"stop_reason", stop_reason_},
             {"stop_sequence", nullptr},
+            {"stop_details", nullptr},
+            {"container", nullptr},
             {"usage", usage_json(usage)}};
   }
 

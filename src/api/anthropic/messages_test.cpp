@@ -161,7 +161,7 @@ TEST(Messages, RefusalsHaveAnthropicsShapeAndNames) {
   refusal(*ask(harness, {{"model", "claude"}}), 404, "not_found_error");
   const auto old =
       harness.request(net::Method::kPost, "/v1/messages", dump_json(body_with(Json::object())),
-                      {{"anthropic-version", "1999-01-01"}});
+                      {{"anthropic-version", "latest"}});
   EXPECT_THAT(refusal(*old, 400, "invalid_request_error"), HasSubstr("anthropic-version"));
   harness.engine.refusal = Error{ErrorCode::kResourceExhausted, "full"};
   refusal(*ask(harness), 429, "rate_limit_error");

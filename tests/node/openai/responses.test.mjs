@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import OpenAI from "openai";
-import { ENDLESS, MODEL, Server, WEATHER_RESULT, collect } from "./server.mjs";
+import { ENDLESS, MODEL, Server, WEATHER_RESULT, collect } from "../server.mjs";
 
 let server;
 let responses;

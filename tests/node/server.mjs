@@ -5,9 +5,9 @@ import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import OpenAI from "openai";
-import { JudgingProxy } from "../judging_proxy.mjs";
+import { JudgingProxy } from "./judging_proxy.mjs";
 
-const root = fileURLToPath(new URL("../../../", import.meta.url));
+const root = fileURLToPath(new URL("../../", import.meta.url));
 const binary = process.env.FATHOM_BIN ?? root + "build/bin/fathom";
 const START_TIMEOUT_MS = 120_000;
 
@@ -116,3 +116,7 @@ export const textOf = (chunks, field = "content") =>
 // What the tool get_weather gives; the embedded model answers from it.
 export const WEATHER_RESULT =
   JSON.stringify({ city: "Paris", temperature: 31, condition: "sunny" });
+
+// The names that DeepSeek's own service gives to a model with and without thinking.
+export const ALIASES = ["--alias", `deepseek-chat=${MODEL},thinking=off`,
+                        "--alias", `deepseek-reasoner=${MODEL},thinking=on`];
