@@ -35,12 +35,12 @@ const char* methods_of(Method method) {
   return method == Method::kPost ? "POST" : "DELETE";
 }
 
+}  // namespace
+
 ErrorShape error_shape(Route route) {
   const bool messages = route == Route::kMessages || route == Route::kMessageCount;
   return messages ? ErrorShape::kAnthropic : ErrorShape::kOpenAi;
 }
-
-}  // namespace
 
 const std::vector<RouteEntry>& route_table() {
   // Of patterns that fit the same path, the more exact ones come first.
@@ -67,6 +67,7 @@ const std::vector<RouteEntry>& route_table() {
       {Route::kHealth, Method::kGet, "/health", "Whether the server takes work"},
       {Route::kVersion, Method::kGet, "/version", "The server's version"},
       {Route::kMetrics, Method::kGet, "/metrics", "Metrics for Prometheus"},
+      {Route::kOpenApi, Method::kGet, "/openapi.json", "This description"},
   };
   return routes;
 }

@@ -29,6 +29,7 @@ enum class Route {
   kHealth,
   kVersion,
   kMetrics,
+  kOpenApi,
 };
 
 struct RouteEntry {
@@ -42,12 +43,15 @@ struct RouteEntry {
 // and under /beta.
 const std::vector<RouteEntry>& route_table();
 
+// As clients of a route expect errors.
+ErrorShape error_shape(Route route);
+
 struct RouteMatch {
   Route route;
-  const char* pattern;   // for metrics
-  std::string allow;     // the methods of this path, as the Allow header lists them
-  bool allowed;          // whether the request's method is one of them
-  ErrorShape errors;     // as clients of this path expect them
+  const char* pattern;  // for metrics
+  std::string allow;    // the methods of this path, as the Allow header lists them
+  bool allowed;         // whether the request's method is one of them
+  ErrorShape errors;
   std::string argument;  // what stands for the part in braces, decoded
 };
 

@@ -8,6 +8,7 @@
 
 #include "api/handlers.h"
 #include "api/ids.h"
+#include "api/openapi.h"
 #include "api/router.h"
 
 namespace fathom::api {
@@ -62,7 +63,8 @@ struct ApiService::Impl {
                 MarkerTable(tokenizer),
                 options,
                 Metrics(options.model.id),
-                std::make_shared<responses::ResponseStore>(options.stored_responses)} {}
+                std::make_shared<responses::ResponseStore>(options.stored_responses)},
+        openapi(dump_json(openapi_document(options.version))) {}
 
   void dispatch(const RouteMatch& match, const net::HttpRequest& request, const ReplyPtr& reply);
   void dispatch_work(Route route, const net::HttpRequest& request, const ReplyPtr& reply);
@@ -70,6 +72,7 @@ struct ApiService::Impl {
   ApiError unavailable() const;
 
   HandlerContext context;
+  const std::string openapi;
   std::atomic<bool> ready = false;
   std::atomic<bool> shutting_down = false;
 };
@@ -103,6 +106,8 @@ void ApiService::Impl::dispatch(const RouteMatch& match, const net::HttpRequest&
       return send_health(reply);
     case Route::kVersion:
       return reply->send_json({{"version", context.options.version}});
+    case Route::kOpenApi:
+      return reply->send(200, "application/json", openapi);
     case Route::kMetrics:
       return reply->send(200, "text/plain; version=0.0.4; charset=utf-8",
                          context.metrics.page(context.engine.stats()));
