@@ -30,10 +30,14 @@ const FieldInfo& chat_field_info(const char* name) {
 
 Error in_dialect(Error error, const PathNames& names) {
   for (const auto& [chat, dialect] : names) {
+    const size_t size = std::string_view(chat).size();
     const size_t at = error.where.find(chat);
     if (at == error.where.npos) continue;
+    const bool whole = at + size == error.where.size() || error.where[at + size] == '.' ||
+                       error.where[at + size] == '[';
+    if (!whole) continue;
     std::string where = error.where;
-    where.replace(at, std::string_view(chat).size(), dialect);
+    where.replace(at, size, dialect);
     if (error.message.starts_with(error.where)) {
       error.message.replace(0, error.where.size(), where);
     }

@@ -39,8 +39,8 @@ Field<Request> ignored_string(const char* name, const char* help) {
           }};
 }
 
-// Parts of a chat field's path and what stands for them in a dialect: the first that `error.where`
-// contains is replaced, there and in the message.
+// Parts of a chat field's path, up to the end of a name, and what stands for them in a dialect: the
+// first that `error.where` contains is replaced, there and in the message.
 using PathNames = std::initializer_list<std::pair<const char*, const char*>>;
 Error in_dialect(Error error, const PathNames& names);
 

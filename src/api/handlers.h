@@ -42,7 +42,8 @@ void handle_completion(HandlerContext& context, const std::string& body, const R
 void handle_responses(HandlerContext& context, const std::string& body, const ReplyPtr& reply);
 void handle_response_input_tokens(HandlerContext& context, const std::string& body,
                                   const ReplyPtr& reply);
-void handle_response_get(HandlerContext& context, const std::string& id, const ReplyPtr& reply);
+void handle_response_get(HandlerContext& context, const std::string& id, const std::string& query,
+                         const ReplyPtr& reply);
 void handle_response_delete(HandlerContext& context, const std::string& id, const ReplyPtr& reply);
 void handle_response_cancel(HandlerContext& context, const std::string& id, const ReplyPtr& reply);
 void handle_response_input_items(HandlerContext& context, const std::string& id,

@@ -91,7 +91,7 @@ void ApiService::Impl::dispatch(const RouteMatch& match, const net::HttpRequest&
                                 const ReplyPtr& reply) {
   switch (match.route) {
     case Route::kResponseGet:
-      return handle_response_get(context, match.argument, reply);
+      return handle_response_get(context, match.argument, request.query, reply);
     case Route::kResponseDelete:
       return handle_response_delete(context, match.argument, reply);
     case Route::kResponseCancel:

@@ -1,3 +1,7 @@
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "api/handlers.h"
@@ -8,11 +12,20 @@ namespace fathom::api {
 
 namespace {
 
+// "2023-11-14T22:13:20Z"
+std::string rfc3339(int64_t seconds) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(seconds)));
+}
+
+// For clients of OpenAI (`object`, `created`) and of Anthropic (`type`, `created_at`).
 Json model_json(const HandlerContext& context, const std::string& name) {
   return {{"id", name},
           {"object", "model"},
           {"created", context.options.model.created},
           {"owned_by", "fathom"},
+          {"type", "model"},
+          {"display_name", name},
+          {"created_at", rfc3339(context.options.model.created)},
           {"max_model_len", context.limits().max_context}};
 }
 
@@ -48,7 +61,11 @@ void handle_models(HandlerContext& context, const ReplyPtr& reply) {
   for (const ModelAlias& alias : context.options.model.aliases) {
     data.push_back(model_json(context, alias.name));
   }
-  reply->send_json({{"object", "list"}, {"data", std::move(data)}});
+  Json list = {{"object", "list"}, {"has_more", false}};
+  list["first_id"] = data.front()["id"];
+  list["last_id"] = data.back()["id"];
+  list["data"] = std::move(data);
+  reply->send_json(list);
 }
 
 void handle_model(HandlerContext& context, const std::string& name, const ReplyPtr& reply) {

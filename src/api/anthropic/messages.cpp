@@ -89,8 +89,8 @@ Status read_blocks(const Json& content, const std::string& path, Json& message, 
 Status read_message(const Json& value, const std::string& path, Json& messages) {
   if (!value.is_object()) return expected(path, "an object with role and content", value);
   FATHOM_ASSIGN(const std::string role, required_string(value, "role", path));
-  if (role != "user" && role != "assistant") {
-    return expected(key_path(path, "role"), "user or assistant", Json(role));
+  if (role != "user" && role != "assistant" && role != "system") {
+    return expected(key_path(path, "role"), "user, assistant or system", Json(role));
   }
   const std::string content_path = key_path(path, "content");
   const Json* content = find_member(value, "content");
@@ -99,6 +99,11 @@ Status read_message(const Json& value, const std::string& path, Json& messages) 
                             content_path);
   }
   Json message = {{"role", role}};
+  if (role == "system") {
+    FATHOM_ASSIGN(message["content"], read_text_parts(*content, content_path, {"text"}));
+    messages.push_back(std::move(message));
+    return {};
+  }
   FATHOM_TRY(read_blocks(*content, content_path, message, messages));
   if (message.size() > 1) messages.push_back(std::move(message));
   return {};

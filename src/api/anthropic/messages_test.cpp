@@ -121,9 +121,11 @@ TEST(Messages, BlocksBecomeTheTurnsOfAChat) {
       {"type": "tool_use", "id": "c1", "name": "f", "input": {"x": 1}}]},
     {"role": "user", "content": [
       {"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "text", "text": "r"}]},
-      {"type": "text", "text": "and?"}]}])")}});
+      {"type": "text", "text": "and?"}]},
+    {"role": "system", "content": "brief"}])")}});
   EXPECT_EQ(last_prompt(harness),
-            "<｜bos｜>[user:q][assistant:a(f {\"x\": 1})][tool:r][user:and?]<think></think>");
+            "<｜bos｜>[user:q][assistant:a(f {\"x\": "
+            "1})][tool:r][user:and?][system:brief]<think></think>");
 }
 
 TEST(Messages, AnAnswerThatIsBegunGoesOn) {

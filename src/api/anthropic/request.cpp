@@ -153,7 +153,8 @@ Error in_anthropic(Error error) {
   return in_dialect(std::move(error), {{".function.parameters", ".input_schema"},
                                        {".function", ""},
                                        {"response_format.json_schema", "output_config.format"},
-                                       {"stop[", "stop_sequences["}});
+                                       {"response_format", "output_config.format"},
+                                       {"stop", "stop_sequences"}});
 }
 
 Result<Json> read_messages_request(const Json& body, bool only_count) {

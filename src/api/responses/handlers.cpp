@@ -103,7 +103,11 @@ void handle_response_input_tokens(HandlerContext& context, const std::string& bo
   reply->send_json({{"object", "response.input_tokens"}, {"input_tokens", prompt->tokens.size()}});
 }
 
-void handle_response_get(HandlerContext& context, const std::string& id, const ReplyPtr& reply) {
+void handle_response_get(HandlerContext& context, const std::string& id, const std::string& query,
+                         const ReplyPtr& reply) {
+  if (net::query_parameter(query, "stream").value_or("false") != "false") {
+    return reply->send_error(to_api_error(unsupported("stream", "a finished response has none")));
+  }
   const auto stored = context.responses->find(id);
   if (!stored) return send_not_found(id, reply);
   reply->send(200, "application/json", stored->response);

@@ -92,6 +92,14 @@ test("goes on with an answer that is begun", async () => {
   assert.equal(text.slice(0, 11) + begun.content[0].text, text);
 });
 
+test("lists the names of the model", async () => {
+  const names = (await collect(client.models.list())).map((model) => model.id);
+  assert.deepEqual(names, [MODEL, "deepseek-chat", "deepseek-reasoner"]);
+  const found = await client.models.retrieve("deepseek-chat");
+  assert.equal(found.display_name, "deepseek-chat");
+  assert.ok(Date.parse(found.created_at) > 0);
+});
+
 test("max_tokens cuts", async () => {
   const cut = await ask("Who are you?", { max_tokens: 3 });
   assert.equal(cut.stop_reason, "max_tokens");
