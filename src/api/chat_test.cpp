@@ -125,23 +125,6 @@ TEST(Chat, ThinkingFollowsTheServersDefault) {
   EXPECT_TRUE(prompt_text(harness, 1).ends_with("</think>"));
 }
 
-TEST(Chat, ThinkingFollowsTheName) {
-  ApiOptions options = Harness::default_options();
-  options.model.aliases = {{"deepseek-chat", false}, {"deepseek-reasoner", true}, {"other"}};
-  options.default_thinking = true;
-  Harness harness(options);
-  const auto ends_in = [&](const Json& extra) {
-    harness.chat(extra);
-    const std::string prompt = prompt_text(harness, harness.engine.requests.size() - 1);
-    return prompt.substr(prompt.find(']') + 1);
-  };
-  EXPECT_EQ(ends_in({{"model", "deepseek-chat"}}), "<think></think>");
-  EXPECT_EQ(ends_in({{"model", "deepseek-reasoner"}}), "<think>");
-  EXPECT_EQ(ends_in({{"model", "other"}}), "<think>");
-  EXPECT_EQ(ends_in({{"model", "deepseek-reasoner"}, {"thinking", {{"type", "disabled"}}}}),
-            "<think></think>");
-}
-
 TEST(Chat, AStopStringEndsTheAnswerAndTheWork) {
   Harness harness;
   const auto writer = harness.chat({{"stop", "\nEND"}});

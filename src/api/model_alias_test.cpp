@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
+#include "api/harness_for_tests.h"
+
 namespace fathom::api {
 namespace {
 
@@ -24,6 +28,23 @@ TEST(ModelAlias, RefusesWhatItDoesNotSay) {
     ASSERT_FALSE(alias.ok()) << wrong;
     EXPECT_NE(alias.error().message.find("expected"), std::string::npos);
   }
+}
+
+TEST(ModelAlias, ThinksAsItsNameSays) {
+  ApiOptions options = Harness::default_options();
+  options.model.aliases = {{"deepseek-chat", false}, {"deepseek-reasoner", true}, {"other"}};
+  options.default_thinking = true;
+  Harness harness(options);
+  const auto ends_in = [&](const Json& extra) {
+    harness.chat(extra);
+    const std::string prompt = prompt_text(harness, harness.engine.requests.size() - 1);
+    return prompt.substr(prompt.find(']') + 1);
+  };
+  EXPECT_EQ(ends_in({{"model", "deepseek-chat"}}), "<think></think>");
+  EXPECT_EQ(ends_in({{"model", "deepseek-reasoner"}}), "<think>");
+  EXPECT_EQ(ends_in({{"model", "other"}}), "<think>");
+  EXPECT_EQ(ends_in({{"model", "deepseek-reasoner"}, {"thinking", {{"type", "disabled"}}}}),
+            "<think></think>");
 }
 
 }  // namespace
