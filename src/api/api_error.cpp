@@ -15,6 +15,27 @@ Json nullable(const std::optional<std::string>& text) {
   return text ? Json(*text) : Json(nullptr);
 }
 
+const char* anthropic_type(int status) {
+  switch (status) {
+    case 401:
+      return "authentication_error";
+    case 402:
+      return "billing_error";
+    case 403:
+      return "permission_error";
+    case 404:
+      return "not_found_error";
+    case 413:
+      return "request_too_large";
+    case 429:
+      return "rate_limit_error";
+    case 503:
+      return "overloaded_error";
+    default:
+      return status < 500 ? "invalid_request_error" : "api_error";
+  }
+}
+
 }  // namespace
 
 ApiError to_api_error(const Error& error) {
@@ -62,7 +83,12 @@ ApiError model_not_found(const std::string& model) {
           .code = "model_not_found"};
 }
 
-std::string error_body(const ApiError& error) {
+std::string error_body(const ApiError& error, ErrorShape shape) {
+  if (shape == ErrorShape::kAnthropic) {
+    return dump_json(
+        {{"type", "error"},
+         {"error", {{"type", anthropic_type(error.status)}, {"message", error.message}}}});
+  }
   return dump_json({{"error",
                      {{"message", error.message},
                       {"type", error.type},

@@ -1,5 +1,7 @@
 // Errors as a client of the OpenAI API expects them:
 //   {"error": {"message": ..., "type": ..., "param": ..., "code": ...}}
+// or one of Anthropic's:
+//   {"type": "error", "error": {"type": ..., "message": ...}}
 #pragma once
 
 #include <optional>
@@ -24,7 +26,9 @@ ApiError to_api_error(const Error& error);
 
 ApiError model_not_found(const std::string& model);
 
+enum class ErrorShape { kOpenAi, kAnthropic };
+
 // The body; also the data of an error event within a stream.
-std::string error_body(const ApiError& error);
+std::string error_body(const ApiError& error, ErrorShape shape = ErrorShape::kOpenAi);
 
 }  // namespace fathom::api

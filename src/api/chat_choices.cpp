@@ -93,19 +93,30 @@ std::vector<ChoiceSpec> make_choices(const ChatRequest& request, const Prompt& p
 
 }  // namespace
 
+Result<Prompt> chat_prompt(const HandlerContext& context, const ServedModel& model,
+                           const ChatRequest& request) {
+  return context.prompts.chat({request.messages, may_call(request) ? request.tools.get() : nullptr,
+                               request.thinking.value_or(model.thinking), true,
+                               request.continue_final_message});
+}
+
 std::variant<std::vector<ChoiceSpec>, ApiError> chat_choices(HandlerContext& context,
-                                                             const ChatRequest& request) {
+                                                             const ServedModel& model,
+                                                             const ChatRequest& request,
+                                                             const char* prompt_path) {
   const auto grammar = grammar_of(context, request);
   if (!grammar) return to_api_error(grammar.error());
-  const auto prompt =
-      context.prompts.chat({request.messages, may_call(request) ? request.tools.get() : nullptr,
-                            request.thinking.value_or(context.options.default_thinking)});
-  if (!prompt) return to_api_error(prompt.error());
+  const auto prompt = chat_prompt(context, model, request);
+  if (!prompt) {
+    ApiError error = to_api_error(prompt.error());
+    error.param = prompt_path;
+    return error;
+  }
   const auto thought = thought_of(context, request, prompt->in_thought, *grammar != nullptr);
   if (!thought) return to_api_error(thought.error());
   const auto max_tokens =
       allowed_tokens(request, static_cast<int64_t>(prompt->tokens.size()),
-                     context.options.default_max_tokens, context.limits().max_context, "messages");
+                     context.options.default_max_tokens, context.limits().max_context, prompt_path);
   if (!max_tokens) {
     ApiError error = to_api_error(max_tokens.error());
     error.code = "context_length_exceeded";

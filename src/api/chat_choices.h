@@ -12,8 +12,15 @@
 
 namespace fathom::api {
 
-// `request.n` choices, or what is wrong with the request. Compiles what the answer must be.
+// What the model reads.
+Result<Prompt> chat_prompt(const HandlerContext& context, const ServedModel& model,
+                           const ChatRequest& request);
+
+// `request.n` choices, or what is wrong with the request: errors of the conversation itself name
+// the field `prompt_path`. Compiles what the answer must be.
 std::variant<std::vector<ChoiceSpec>, ApiError> chat_choices(HandlerContext& context,
-                                                             const ChatRequest& request);
+                                                             const ServedModel& model,
+                                                             const ChatRequest& request,
+                                                             const char* prompt_path);
 
 }  // namespace fathom::api

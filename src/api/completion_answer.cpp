@@ -118,7 +118,7 @@ class CompletionStream : public CompletionAnswer {
 
   void fail(const ApiError& error) override {
     if (!begun_) return reply_->send_error(error);
-    reply_->event_text(error_body(error));
+    reply_->error_event(error);
     reply_->end_events();
   }
 

@@ -36,7 +36,12 @@ Result<Prompts> make_prompts(const HandlerContext& context, const CompletionRequ
   Prompts prompts;
   for (size_t i = 0; i < request.prompts.size(); ++i) {
     const std::string path = prompt_path(request, i);
-    if (const auto* text = std::get_if<std::string>(&request.prompts[i])) {
+    const auto* text = std::get_if<std::string>(&request.prompts[i]);
+    if (request.suffix) {
+      if (text == nullptr) return expected(path, "text with a suffix", Json("token ids"));
+      FATHOM_ASSIGN(auto tokens, context.prompts.middle(*text, *request.suffix));
+      prompts.push_back(std::move(tokens));
+    } else if (text != nullptr) {
       prompts.push_back(context.prompts.text(*text, request.add_special_tokens));
     } else {
       prompts.push_back(std::get<std::vector<int32_t>>(request.prompts[i]));
@@ -89,7 +94,9 @@ Result<std::vector<ChoiceSpec>> make_choices(const HandlerContext& context,
 void handle_completion(HandlerContext& context, const std::string& body, const ReplyPtr& reply) {
   auto request = read_request(context, body);
   if (!request) return reply->send_error(to_api_error(request.error()));
-  if (!context.serves(request->model)) return reply->send_error(model_not_found(*request->model));
+  if (!context.find_model(request->model)) {
+    return reply->send_error(model_not_found(*request->model));
+  }
   auto prompts = make_prompts(context, *request);
   if (!prompts) return reply->send_error(to_api_error(prompts.error()));
   Result<GrammarPtr> grammar = GrammarPtr();

@@ -9,10 +9,17 @@
 #include "api/metrics.h"
 #include "api/prompt_builder.h"
 #include "api/reply.h"
+#include "api/responses/store.h"
 #include "api/sampling_request.h"
 #include "api/service.h"
+#include "net/http.h"
 
 namespace fathom::api {
+
+// The model under one of its names.
+struct ServedModel {
+  bool thinking = false;  // where a chat request does not say
+};
 
 struct HandlerContext {
   engine::Engine& engine;
@@ -22,16 +29,30 @@ struct HandlerContext {
   ApiOptions options;
   Metrics metrics;
   AnswerGrammars grammars;
+  std::shared_ptr<responses::ResponseStore> responses;
 
   ModelLimits limits() const { return {engine.vocab_size(), engine.max_context()}; }
-  // An absent name means the model that is served.
-  bool serves(const std::optional<std::string>& model) const;
+  // What a request's `model` stands for; an absent name is the served model's. Nothing if no model
+  // has that name.
+  std::optional<ServedModel> find_model(const std::optional<std::string>& name) const;
 };
 
 using ReplyPtr = std::shared_ptr<Reply>;
 
 void handle_chat(HandlerContext& context, const std::string& body, const ReplyPtr& reply);
 void handle_completion(HandlerContext& context, const std::string& body, const ReplyPtr& reply);
+void handle_responses(HandlerContext& context, const std::string& body, const ReplyPtr& reply);
+void handle_response_input_tokens(HandlerContext& context, const std::string& body,
+                                  const ReplyPtr& reply);
+void handle_response_get(HandlerContext& context, const std::string& id, const std::string& query,
+                         const ReplyPtr& reply);
+void handle_response_delete(HandlerContext& context, const std::string& id, const ReplyPtr& reply);
+void handle_response_cancel(HandlerContext& context, const std::string& id, const ReplyPtr& reply);
+void handle_response_input_items(HandlerContext& context, const std::string& id,
+                                 const std::string& query, const ReplyPtr& reply);
+void handle_messages(HandlerContext& context, const net::HttpRequest& http, const ReplyPtr& reply);
+void handle_message_count(HandlerContext& context, const net::HttpRequest& http,
+                          const ReplyPtr& reply);
 void handle_tokenize(HandlerContext& context, const std::string& body, const ReplyPtr& reply);
 void handle_detokenize(HandlerContext& context, const std::string& body, const ReplyPtr& reply);
 void handle_models(HandlerContext& context, const ReplyPtr& reply);

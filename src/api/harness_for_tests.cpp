@@ -33,6 +33,9 @@ tokenizer::Tokenizer test_tokenizer(bool markers) {
     add(kCallSepId, "<｜tool▁sep｜>", false);
     add(kCallEndId, "<｜tool▁call▁end｜>", false);
     add(kCallsEndId, "<｜tool▁calls▁end｜>", false);
+    add(kMiddleBeginId, "<｜fim▁begin｜>", false);
+    add(kMiddleHoleId, "<｜fim▁hole｜>", false);
+    add(kMiddleEndId, "<｜fim▁end｜>", false);
   }
   add(kEosId, "<｜eos｜>", true);
   auto made = tokenizer::Tokenizer::parse(
@@ -160,7 +163,7 @@ std::string FakeWriter::header(const std::string& name) const {
 
 ApiOptions Harness::default_options() {
   ApiOptions options;
-  options.model = {"tiny", {"deepseek-chat"}, 1700000000};
+  options.model = {"tiny", {{"deepseek-chat"}}, 1700000000};
   options.version = "1.2.3";
   return options;
 }
@@ -179,7 +182,9 @@ std::shared_ptr<FakeWriter> Harness::request(net::Method method, const std::stri
                                              std::vector<net::Header> headers) {
   net::HttpRequest request;
   request.method = method;
-  request.method_text = method == net::Method::kGet ? "GET" : "POST";
+  request.method_text = method == net::Method::kGet    ? "GET"
+                        : method == net::Method::kPost ? "POST"
+                                                       : "DELETE";
   request.path = path;
   request.body = body;
   request.headers = std::move(headers);

@@ -26,8 +26,11 @@ inline constexpr int32_t kCallSepId = 314;
 inline constexpr int32_t kCallEndId = 315;
 inline constexpr int32_t kCallsEndId = 316;
 inline constexpr int32_t kEosId = 317;
+inline constexpr int32_t kMiddleBeginId = 318;
+inline constexpr int32_t kMiddleHoleId = 319;
+inline constexpr int32_t kMiddleEndId = 320;
 
-// Bytes 0 to 255, some merges, the tokens above. Without `markers` 310 to 316 are missing.
+// Bytes 0 to 255, some merges, the tokens above. Without `markers` only bos and eos of them.
 tokenizer::Tokenizer test_tokenizer(bool markers = true);
 std::vector<int32_t> tokens_of(const std::string& bytes);
 

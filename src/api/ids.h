@@ -6,6 +6,9 @@
 
 namespace fathom::api {
 
+// For names that also give access to what they name: from the system's random numbers.
+std::string secret_id(std::string_view prefix);
+
 // `prefix` and 24 random hexadecimal digits. Unique for all practical purposes, not secret.
 std::string random_id(std::string_view prefix);
 

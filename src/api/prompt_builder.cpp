@@ -82,6 +82,31 @@ bool ends_in_thought(const std::vector<tokenizer::RenderedPiece>& pieces) {
   return begin != trusted.npos && (end == trusted.npos || end < begin);
 }
 
+bool has_text(const std::optional<std::string>& text) {
+  return text && !text->empty();
+}
+
+// A beginning with a thought thinks, one of content alone does not, whatever the request says.
+bool begins_with_thought(const ChatMessage& beginning, bool thinking) {
+  return has_text(beginning.reasoning_content) || (thinking && !has_text(beginning.content));
+}
+
+// Adds what is given of an answer to the prompt that it follows. Templates do not: they end a
+// message that is said.
+void append_beginning(const ChatMessage& message, std::vector<tokenizer::RenderedPiece>& pieces) {
+  const auto add = [&pieces](const std::string& text, bool trusted) {
+    if (!text.empty()) pieces.push_back({text, trusted});
+  };
+  if (has_text(message.reasoning_content)) {
+    if (!ends_in_thought(pieces)) add(std::string(marker_text(Marker::kThinkBegin)), true);
+    add(*message.reasoning_content, false);
+  }
+  if (has_text(message.content)) {
+    if (ends_in_thought(pieces)) add(std::string(marker_text(Marker::kThinkEnd)), true);
+    add(*message.content, false);
+  }
+}
+
 }  // namespace
 
 PromptBuilder::PromptBuilder(tokenizer::Tokenizer tokenizer,
@@ -123,28 +148,64 @@ Json PromptBuilder::message_json(const ChatMessage& message) const {
 }
 
 Result<Prompt> PromptBuilder::chat(const ChatInput& input) const {
+  if (!input.continue_final_message) return render(input.messages, input, nullptr);
+  std::vector<ChatMessage> before = input.messages;
+  const ChatMessage beginning = std::move(before.back());
+  before.pop_back();
+  return render(before, input, &beginning);
+}
+
+Result<Prompt> PromptBuilder::render(const std::vector<ChatMessage>& said, const ChatInput& input,
+                                     const ChatMessage* beginning) const {
   if (!template_) {
     return Error{ErrorCode::kUnsupported,
                  "messages: this model has no chat template; use /v1/completions", "messages"};
   }
   Json messages = Json::array();
-  for (const ChatMessage& message : input.messages) messages.push_back(message_json(message));
+  for (const ChatMessage& message : said) messages.push_back(message_json(message));
   Json tools;
   if (input.tools != nullptr) tools = with_parameters(*input.tools);
   if (input.tools != nullptr && !lists_tools_) {
     add_to_system(messages, tool_listing(tools, tool_form_));
   }
-  const Json variables = {{"add_generation_prompt", input.add_generation_prompt},
-                          {"thinking", input.thinking},
-                          {"enable_thinking", input.thinking}};
-  const auto rendered =
-      template_->render(messages, input.tools == nullptr ? nullptr : &tools, variables);
+  const bool thinking =
+      beginning == nullptr ? input.thinking : begins_with_thought(*beginning, input.thinking);
+  const Json variables = {
+      {"add_generation_prompt", input.add_generation_prompt || beginning != nullptr},
+      {"thinking", thinking},
+      {"enable_thinking", thinking}};
+  auto rendered = template_->render(messages, input.tools == nullptr ? nullptr : &tools, variables);
   if (!rendered) {
     return invalid_argument("messages: " + shorten(rendered.error().message, 300), "messages");
   }
+  if (beginning != nullptr) append_beginning(*beginning, *rendered);
   std::vector<tokenizer::Tokenizer::Piece> pieces;
   for (const auto& piece : *rendered) pieces.push_back({piece.text, piece.trusted});
   return Prompt{tokenizer_.encode_pieces(pieces), ends_in_thought(*rendered)};
+}
+
+Result<std::vector<tokenizer::TokenId>> PromptBuilder::middle(const std::string& prefix,
+                                                              const std::string& suffix) const {
+  // Prefix, suffix, middle, as DeepSeek-V3 was trained (DeepSeek-V3 report, section 4.1).
+  const auto begin = tokenizer_.token_to_id("<｜fim▁begin｜>");
+  const auto hole = tokenizer_.token_to_id("<｜fim▁hole｜>");
+  const auto end = tokenizer_.token_to_id("<｜fim▁end｜>");
+  if (!begin || !hole || !end) {
+    return Error{ErrorCode::kUnsupported,
+                 "suffix: this model's tokenizer has no tokens for filling in the middle",
+                 "suffix"};
+  }
+  std::vector<tokenizer::TokenId> tokens;
+  const auto add = [&](tokenizer::TokenId marker, const std::string& text) {
+    tokens.push_back(marker);
+    const auto ids = tokenizer_.encode(text);
+    tokens.insert(tokens.end(), ids.begin(), ids.end());
+  };
+  if (const auto bos = tokenizer_.bos(); add_bos_ && bos) tokens.push_back(*bos);
+  add(*begin, prefix);
+  add(*hole, suffix);
+  tokens.push_back(*end);
+  return tokens;
 }
 
 std::vector<tokenizer::TokenId> PromptBuilder::text(const std::string& text,

@@ -20,6 +20,8 @@ struct ChatInput {
   const Json* tools = nullptr;
   bool thinking = false;
   bool add_generation_prompt = true;
+  // The last message is the beginning of the answer: of its thought, if it has one and no content.
+  bool continue_final_message = false;
 };
 
 struct Prompt {
@@ -36,10 +38,15 @@ class PromptBuilder {
   Result<Prompt> chat(const ChatInput& input) const;
   // As the template writes the calls of earlier answers.
   ToolForm tool_form() const { return tool_form_; }
+  // Filling in the middle between two texts. Error: kUnsupported if the model knows no such task.
+  Result<std::vector<tokenizer::TokenId>> middle(const std::string& prefix,
+                                                 const std::string& suffix) const;
   std::vector<tokenizer::TokenId> text(const std::string& text, bool add_special_tokens) const;
 
  private:
   Json message_json(const ChatMessage& message) const;
+  Result<Prompt> render(const std::vector<ChatMessage>& said, const ChatInput& input,
+                        const ChatMessage* beginning) const;
 
   tokenizer::Tokenizer tokenizer_;
   std::optional<tokenizer::ChatTemplate> template_;

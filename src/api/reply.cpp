@@ -12,14 +12,17 @@ constexpr const char* kJsonType = "application/json";
 }
 
 Reply::Reply(std::shared_ptr<net::ResponseWriter> writer, std::string request_id, std::string route,
-             Metrics& metrics)
+             Metrics& metrics, ErrorShape errors)
     : writer_(std::move(writer)),
       request_id_(std::move(request_id)),
       route_(std::move(route)),
-      metrics_(metrics) {}
+      metrics_(metrics),
+      errors_(errors) {}
 
 std::vector<net::Header> Reply::headers(const std::string& content_type) const {
-  return {{"Content-Type", content_type}, {"X-Request-Id", request_id_}};
+  std::vector<net::Header> all = {{"Content-Type", content_type}, {"X-Request-Id", request_id_}};
+  if (errors_ == ErrorShape::kAnthropic) all.push_back({"Request-Id", request_id_});
+  return all;
 }
 
 void Reply::send(int status, std::string content_type, std::string body) {
@@ -36,7 +39,7 @@ void Reply::send_error(const ApiError& error, std::vector<net::Header> extra) {
   std::vector<net::Header> all = headers(kJsonType);
   all.insert(all.begin(), extra.begin(), extra.end());
   if (error.retry_after_s) all.push_back({"Retry-After", std::to_string(*error.retry_after_s)});
-  writer_->send({error.status, std::move(all), error_body(error)});
+  writer_->send({error.status, std::move(all), error_body(error, errors_)});
 }
 
 void Reply::begin_events(std::chrono::milliseconds keep_alive) {
@@ -54,6 +57,16 @@ bool Reply::event(const Json& data) {
 
 bool Reply::event_text(const std::string& data) {
   return writer_->write(net::sse_event(data));
+}
+
+bool Reply::typed_event(const std::string& type, const Json& data) {
+  return writer_->write(net::sse_event(type, dump_json(data)));
+}
+
+bool Reply::error_event(const ApiError& error) {
+  const std::string body = error_body(error, errors_);
+  if (errors_ == ErrorShape::kOpenAi) return event_text(body);
+  return writer_->write(net::sse_event("error", body));
 }
 
 void Reply::end_events() {

@@ -20,7 +20,7 @@ class Reply {
  public:
   // `route` is the pattern, not the path: "/v1/models/{model}".
   Reply(std::shared_ptr<net::ResponseWriter> writer, std::string request_id, std::string route,
-        Metrics& metrics);
+        Metrics& metrics, ErrorShape errors);
 
   void send(int status, std::string content_type, std::string body);
   void send_json(const Json& body, int status = 200);
@@ -31,6 +31,10 @@ class Reply {
   void begin_events(std::chrono::milliseconds keep_alive);
   bool event(const Json& data);
   bool event_text(const std::string& data);
+  // With a line that names its type, as Responses and Anthropic's API have it.
+  bool typed_event(const std::string& type, const Json& data);
+  // An error within a stream.
+  bool error_event(const ApiError& error);
   void end_events();
 
   net::ResponseWriter& writer() { return *writer_; }
@@ -42,6 +46,7 @@ class Reply {
   std::string request_id_;
   std::string route_;
   Metrics& metrics_;
+  ErrorShape errors_;
 };
 
 }  // namespace fathom::api

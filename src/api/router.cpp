@@ -4,50 +4,93 @@ namespace fathom::api {
 
 namespace {
 
-struct RouteEntry {
-  Route route;
-  const char* pattern;
-  bool post;
-};
+using net::Method;
 
-constexpr std::string_view kVersionPrefix = "/v1";
-constexpr std::string_view kModelPrefix = "/v1/models/";
-
-constexpr RouteEntry kRoutes[] = {
-    {Route::kChat, "/v1/chat/completions", true}, {Route::kCompletions, "/v1/completions", true},
-    {Route::kModels, "/v1/models", false},        {Route::kTokenize, "/tokenize", true},
-    {Route::kDetokenize, "/detokenize", true},    {Route::kHealth, "/health", false},
-    {Route::kVersion, "/version", false},         {Route::kMetrics, "/metrics", false},
-};
-
-RouteMatch make_match(Route route, const char* pattern, bool post, net::Method method) {
-  const bool get = method == net::Method::kGet || method == net::Method::kHead;
-  return {route, pattern, post ? "POST" : "GET, HEAD", post ? method == net::Method::kPost : get,
-          ""};
+// The path without a leading /v1, /beta or /beta/v1.
+std::string_view bare(std::string_view path) {
+  for (const std::string_view prefix : {"/beta", "/v1"}) {
+    if (path.starts_with(prefix) && path.size() > prefix.size() && path[prefix.size()] == '/') {
+      path.remove_prefix(prefix.size());
+    }
+  }
+  return path;
 }
 
-// The path without a leading /v1, so that every route is found with and without it.
-std::string_view unversioned(std::string_view path) {
-  const bool versioned = path.starts_with(kVersionPrefix) && path.size() > kVersionPrefix.size() &&
-                         path[kVersionPrefix.size()] == '/';
-  return versioned ? path.substr(kVersionPrefix.size()) : path;
+// What stands for the part in braces ("" if the pattern has none); nothing if the path differs.
+std::optional<std::string_view> match_pattern(std::string_view pattern, std::string_view path) {
+  const size_t open = pattern.find('{');
+  if (open == pattern.npos) {
+    return path == pattern ? std::optional<std::string_view>("") : std::nullopt;
+  }
+  const std::string_view begin = pattern.substr(0, open);
+  const std::string_view end = pattern.substr(pattern.find('}') + 1);
+  const bool fits =
+      path.size() > begin.size() + end.size() && path.starts_with(begin) && path.ends_with(end);
+  if (!fits) return {};
+  return path.substr(begin.size(), path.size() - begin.size() - end.size());
+}
+
+const char* methods_of(Method method) {
+  if (method == Method::kGet) return "GET, HEAD";
+  return method == Method::kPost ? "POST" : "DELETE";
 }
 
 }  // namespace
 
-std::optional<RouteMatch> match_route(net::Method method, std::string_view path) {
-  const std::string_view wanted = unversioned(path);
-  for (const RouteEntry& entry : kRoutes) {
-    if (unversioned(entry.pattern) == wanted) {
-      return make_match(entry.route, entry.pattern, entry.post, method);
+ErrorShape error_shape(Route route) {
+  const bool messages = route == Route::kMessages || route == Route::kMessageCount;
+  return messages ? ErrorShape::kAnthropic : ErrorShape::kOpenAi;
+}
+
+const std::vector<RouteEntry>& route_table() {
+  // Of patterns that fit the same path, the more exact ones come first.
+  static const std::vector<RouteEntry> routes = {
+      {Route::kChat, Method::kPost, "/v1/chat/completions", "Answer a conversation"},
+      {Route::kCompletions, Method::kPost, "/v1/completions", "Continue a text"},
+      {Route::kResponses, Method::kPost, "/v1/responses", "Answer, as items"},
+      {Route::kResponseInputTokens, Method::kPost, "/v1/responses/input_tokens",
+       "Count the tokens of a response's prompt"},
+      {Route::kResponseCancel, Method::kPost, "/v1/responses/{response_id}/cancel",
+       "Cancel a background response"},
+      {Route::kResponseInputItems, Method::kGet, "/v1/responses/{response_id}/input_items",
+       "List what a stored response answers"},
+      {Route::kResponseGet, Method::kGet, "/v1/responses/{response_id}", "Get a stored response"},
+      {Route::kResponseDelete, Method::kDelete, "/v1/responses/{response_id}",
+       "Forget a stored response"},
+      {Route::kMessages, Method::kPost, "/v1/messages", "Answer a conversation (Anthropic)"},
+      {Route::kMessageCount, Method::kPost, "/v1/messages/count_tokens",
+       "Count the tokens of a conversation (Anthropic)"},
+      {Route::kModels, Method::kGet, "/v1/models", "List the names of the model"},
+      {Route::kModel, Method::kGet, "/v1/models/{model}", "Find a model by name"},
+      {Route::kTokenize, Method::kPost, "/tokenize", "Turn text or a conversation into tokens"},
+      {Route::kDetokenize, Method::kPost, "/detokenize", "Turn tokens into text"},
+      {Route::kHealth, Method::kGet, "/health", "Whether the server takes work"},
+      {Route::kVersion, Method::kGet, "/version", "The server's version"},
+      {Route::kMetrics, Method::kGet, "/metrics", "Metrics for Prometheus"},
+      {Route::kOpenApi, Method::kGet, "/openapi.json", "This description"},
+  };
+  return routes;
+}
+
+std::optional<RouteMatch> match_route(Method method, std::string_view path) {
+  if (method == Method::kHead) method = Method::kGet;
+  const std::string_view wanted = bare(path);
+  std::optional<RouteMatch> match;
+  for (const RouteEntry& entry : route_table()) {
+    // Methods are only gathered from entries of one pattern.
+    if (match && std::string_view(match->pattern) != entry.pattern) continue;
+    const auto argument = match_pattern(bare(entry.pattern), wanted);
+    if (!argument) continue;
+    auto decoded = net::percent_decode(*argument, false);
+    if (!decoded) continue;
+    const std::string allow = (match ? match->allow + ", " : "") + methods_of(entry.method);
+    if (!match || entry.method == method) {
+      match = {
+          entry.route,        entry.pattern, "", entry.method == method, error_shape(entry.route),
+          std::move(*decoded)};
     }
+    match->allow = allow;
   }
-  const std::string_view prefix = unversioned(kModelPrefix);
-  if (!wanted.starts_with(prefix) || wanted.size() == prefix.size()) return {};
-  auto name = net::percent_decode(wanted.substr(prefix.size()), false);
-  if (!name) return {};
-  RouteMatch match = make_match(Route::kModel, "/v1/models/{model}", false, method);
-  match.argument = std::move(*name);
   return match;
 }
 

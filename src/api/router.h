@@ -4,7 +4,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "api/api_error.h"
 #include "net/http.h"
 
 namespace fathom::api {
@@ -12,6 +14,14 @@ namespace fathom::api {
 enum class Route {
   kChat,
   kCompletions,
+  kResponses,
+  kResponseInputTokens,
+  kResponseGet,
+  kResponseDelete,
+  kResponseCancel,
+  kResponseInputItems,
+  kMessages,
+  kMessageCount,
   kModels,
   kModel,
   kTokenize,
@@ -19,14 +29,30 @@ enum class Route {
   kHealth,
   kVersion,
   kMetrics,
+  kOpenApi,
 };
+
+struct RouteEntry {
+  Route route;
+  net::Method method;   // kGet stands for HEAD, too
+  const char* pattern;  // "/v1/models/{model}"
+  const char* summary;
+};
+
+// Every route there is. Each with /v1 is also found without it, as DeepSeek's base URL has none,
+// and under /beta.
+const std::vector<RouteEntry>& route_table();
+
+// As clients of a route expect errors.
+ErrorShape error_shape(Route route);
 
 struct RouteMatch {
   Route route;
-  const char* pattern;   // "/v1/models/{model}", for metrics
-  const char* allow;     // the methods it has, as the Allow header lists them
-  bool allowed;          // whether the request's method is one of them
-  std::string argument;  // what stands for {model}, decoded
+  const char* pattern;  // for metrics
+  std::string allow;    // the methods of this path, as the Allow header lists them
+  bool allowed;         // whether the request's method is one of them
+  ErrorShape errors;
+  std::string argument;  // what stands for the part in braces, decoded
 };
 
 // Nothing if no route has that path.

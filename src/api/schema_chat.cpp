@@ -140,6 +140,8 @@ FieldTable<ChatRequest> make_table() {
        read_tool_choice},
       bool_field<R>("parallel_tool_calls", &R::parallel_tool_calls, "true",
                     "false: give at most one call."),
+      bool_field<R>("continue_final_message", &R::continue_final_message, "false",
+                    "Go on with the last message, an assistant's, as its prefix: true asks, too."),
       {{"chat_template_kwargs", "object", "thinking or enable_thinking: a boolean."},
        [](const Json& value, const std::string& path, R& request) {
          return read_template_kwargs(value, path, request.thinking);
@@ -159,6 +161,25 @@ FieldTable<ChatRequest> make_table() {
       refused_field<R>("chat_template", "string",
                        "not supported; the template is set where the server is started"),
   };
+}
+
+// Only what an assistant said last can go on.
+Status check_continuation(ChatRequest& request) {
+  for (size_t i = 0; i + 1 < request.messages.size(); ++i) {
+    if (!request.messages[i].prefix) continue;
+    const std::string path = key_path(index_path("messages", i), "prefix");
+    return invalid_argument(path + ": expected only in the last message", path);
+  }
+  const ChatMessage& last = request.messages.back();
+  request.continue_final_message |= last.prefix;
+  if (!request.continue_final_message) return {};
+  if (last.role != "assistant" || !last.tool_calls.empty()) {
+    const char* field = last.prefix ? "prefix" : "continue_final_message";
+    return invalid_argument(
+        std::string(field) + ": expected an assistant's message without tool calls at the end",
+        field);
+  }
+  return {};
 }
 
 }  // namespace
@@ -218,6 +239,7 @@ Result<ChatRequest> read_chat_request(const Json& body) {
   FATHOM_TRY(read_fields<GenerationFields>(generation_field_table(), body, "", request));
   FATHOM_TRY(read_fields(chat_field_table(), body, "", request));
   FATHOM_TRY(check_generation_fields(request, body));
+  FATHOM_TRY(check_continuation(request));
   if (request.top_logprobs > 0 && !request.logprobs) {
     return invalid_argument("top_logprobs: expected only with logprobs: true", "top_logprobs");
   }

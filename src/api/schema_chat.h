@@ -23,6 +23,7 @@ struct ChatMessage {
   std::optional<std::string> reasoning_content;
   std::optional<std::string> tool_call_id;
   std::vector<ToolCall> tool_calls;
+  bool prefix = false;  // of an assistant's: its answer is to be continued
 };
 
 enum class ToolChoice { kAuto, kNone, kRequired, kNamed };
@@ -37,6 +38,7 @@ struct ChatRequest : GenerationFields {
   std::optional<bool> thinking;
   std::optional<int64_t> thinking_budget;  // tokens; then the thought is closed
   std::optional<std::string> reasoning_effort;
+  bool continue_final_message = false;  // `prefix` of the last message says the same
   bool logprobs = false;
   int32_t top_logprobs = 0;
 };

@@ -24,12 +24,6 @@ Status read_prompt(const Json& value, const std::string& path, std::vector<Promp
   return {};
 }
 
-Status read_suffix(const Json& value, const std::string& path, CompletionRequest&) {
-  FATHOM_ASSIGN(const std::string suffix, read_string(value, path));
-  if (suffix.empty()) return {};
-  return unsupported(path, "filling in the middle is not supported");
-}
-
 FieldTable<CompletionRequest> make_table() {
   using R = CompletionRequest;
   return {
@@ -43,7 +37,8 @@ FieldTable<CompletionRequest> make_table() {
       integer_field<R>("best_of", &R::best_of, 0, 128, "n", "Only n itself is supported."),
       bool_field<R>("add_special_tokens", &R::add_special_tokens, "true",
                     "Begin text prompts with the model's first token, if it has one."),
-      {{"suffix", "string", "Not supported."}, read_suffix},
+      string_field<R>("suffix", &R::suffix, "",
+                      "Fill in the middle: what follows the answer. Prompts must be text."),
   };
 }
 
@@ -81,6 +76,9 @@ Result<CompletionRequest> read_completion_request(const Json& body) {
   FATHOM_TRY(read_fields<GenerationFields>(generation_field_table(), body, "", request));
   FATHOM_TRY(read_fields(completion_field_table(), body, "", request));
   FATHOM_TRY(check_generation_fields(request, body));
+  if (request.suffix && request.echo) {
+    return invalid_argument("echo: expected false with a suffix, got true", "echo");
+  }
   if (request.best_of > 1 && request.best_of != request.n) {
     return unsupported("best_of", "expected n (" + std::to_string(request.n) + "), got " +
                                       std::to_string(request.best_of));

@@ -109,6 +109,9 @@ Result<ChatMessage> read_message(const Json& value, const std::string& path) {
                             return {};
                           }));
   }
+  if (const Json* prefix = find_member(value, "prefix")) {
+    FATHOM_ASSIGN(message.prefix, read_bool(*prefix, key_path(path, "prefix")));
+  }
   if (!message.content && message.role != "assistant") {
     return invalid_argument(content_path + ": expected a string or an array of text parts, got " +
                                 (value.contains("content") ? "null" : "nothing"),

@@ -8,6 +8,7 @@
 
 #include "api/handlers.h"
 #include "api/ids.h"
+#include "api/openapi.h"
 #include "api/router.h"
 
 namespace fathom::api {
@@ -62,14 +63,17 @@ struct ApiService::Impl {
                 MarkerTable(tokenizer),
                 options,
                 Metrics(options.model.id),
-                AnswerGrammars(tokenizer)} {}
+                AnswerGrammars(tokenizer),
+                std::make_shared<responses::ResponseStore>(options.stored_responses)},
+        openapi(dump_json(openapi_document(options.version))) {}
 
-  void dispatch(const RouteMatch& match, const std::string& body, const ReplyPtr& reply);
-  void dispatch_work(Route route, const std::string& body, const ReplyPtr& reply);
+  void dispatch(const RouteMatch& match, const net::HttpRequest& request, const ReplyPtr& reply);
+  void dispatch_work(Route route, const net::HttpRequest& request, const ReplyPtr& reply);
   void send_health(const ReplyPtr& reply) const;
   ApiError unavailable() const;
 
   HandlerContext context;
+  const std::string openapi;
   std::atomic<bool> ready = false;
   std::atomic<bool> shutting_down = false;
 };
@@ -84,9 +88,17 @@ void ApiService::Impl::send_health(const ReplyPtr& reply) const {
   reply->send_json({{"status", "ok"}});
 }
 
-void ApiService::Impl::dispatch(const RouteMatch& match, const std::string& body,
+void ApiService::Impl::dispatch(const RouteMatch& match, const net::HttpRequest& request,
                                 const ReplyPtr& reply) {
   switch (match.route) {
+    case Route::kResponseGet:
+      return handle_response_get(context, match.argument, request.query, reply);
+    case Route::kResponseDelete:
+      return handle_response_delete(context, match.argument, reply);
+    case Route::kResponseCancel:
+      return handle_response_cancel(context, match.argument, reply);
+    case Route::kResponseInputItems:
+      return handle_response_input_items(context, match.argument, request.query, reply);
     case Route::kModels:
       return handle_models(context, reply);
     case Route::kModel:
@@ -95,15 +107,19 @@ void ApiService::Impl::dispatch(const RouteMatch& match, const std::string& body
       return send_health(reply);
     case Route::kVersion:
       return reply->send_json({{"version", context.options.version}});
+    case Route::kOpenApi:
+      return reply->send(200, "application/json", openapi);
     case Route::kMetrics:
       return reply->send(200, "text/plain; version=0.0.4; charset=utf-8",
                          context.metrics.page(context.engine.stats()));
     default:
-      return dispatch_work(match.route, body, reply);
+      return dispatch_work(match.route, request, reply);
   }
 }
 
-void ApiService::Impl::dispatch_work(Route route, const std::string& body, const ReplyPtr& reply) {
+void ApiService::Impl::dispatch_work(Route route, const net::HttpRequest& request,
+                                     const ReplyPtr& reply) {
+  const std::string& body = request.body;
   if (shutting_down || !ready) return reply->send_error(unavailable());
   const size_t limit = context.options.max_body_bytes;
   if (body.size() > limit) return reply->send_error(body_too_large(limit, body.size()));
@@ -112,6 +128,14 @@ void ApiService::Impl::dispatch_work(Route route, const std::string& body, const
       return handle_chat(context, body, reply);
     case Route::kCompletions:
       return handle_completion(context, body, reply);
+    case Route::kResponses:
+      return handle_responses(context, body, reply);
+    case Route::kResponseInputTokens:
+      return handle_response_input_tokens(context, body, reply);
+    case Route::kMessages:
+      return handle_messages(context, request, reply);
+    case Route::kMessageCount:
+      return handle_message_count(context, request, reply);
     case Route::kTokenize:
       return handle_tokenize(context, body, reply);
     default:
@@ -140,14 +164,14 @@ ApiService::~ApiService() = default;
 
 void ApiService::handle(net::HttpRequest request, std::shared_ptr<net::ResponseWriter> writer) {
   const auto match = match_route(request.method, request.path);
-  const auto reply =
-      std::make_shared<Reply>(std::move(writer), request_id(request),
-                              match ? match->pattern : "other", impl_->context.metrics);
+  const auto reply = std::make_shared<Reply>(
+      std::move(writer), request_id(request), match ? match->pattern : "other",
+      impl_->context.metrics, match ? match->errors : ErrorShape::kOpenAi);
   if (!match) return reply->send_error(no_such_route(request));
   if (!match->allowed) {
     return reply->send_error(wrong_method(request, *match), {{"Allow", match->allow}});
   }
-  impl_->dispatch(*match, request.body, reply);
+  impl_->dispatch(*match, request, reply);
 }
 
 void ApiService::set_ready(bool ready) {

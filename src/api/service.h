@@ -1,5 +1,5 @@
-// The HTTP API over one engine: OpenAI's chat and text completions and models, vLLM's tokenize and
-// detokenize, health, version and metrics. Each route also exists without /v1.
+// The HTTP API over one engine: OpenAI's chat and text completions, responses and models,
+// Anthropic's messages, vLLM's tokenize and detokenize, health, version and metrics (router.h).
 #pragma once
 
 #include <chrono>
@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "api/model_alias.h"
+#include "api/responses/store.h"
 #include "base/result.h"
 #include "engine/engine.h"
 #include "net/http_server.h"
@@ -18,9 +20,9 @@
 namespace fathom::api {
 
 struct ModelInfo {
-  std::string id;                    // as answers and /v1/models name it
-  std::vector<std::string> aliases;  // further names that requests may use
-  int64_t created = 0;               // seconds since 1970
+  std::string id;  // as answers and /v1/models name it
+  std::vector<ModelAlias> aliases;
+  int64_t created = 0;  // seconds since 1970
 };
 
 struct ApiOptions {
@@ -32,6 +34,7 @@ struct ApiOptions {
   // Text prompts begin with the model's first token (add_bos_token of tokenizer_config.json).
   bool add_bos_token = true;
   size_t max_body_bytes = 16 << 20;
+  responses::StoreLimits stored_responses;       // of /v1/responses
   int max_choices = 1024;                        // of one request: prompts times n
   std::chrono::milliseconds keep_alive{10'000};  // between comments in a silent stream
 };

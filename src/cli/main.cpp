@@ -142,6 +142,29 @@ void add_layout_options(CLI::App& serve, ServeOptions& options) {
   serve.add_flag("--json", dry_run.json, "print the plan as JSON")->needs(enabled);
 }
 
+void add_api_options(CLI::App& serve, ServeOptions& options) {
+  serve
+      .add_option("--model-name", options.model_name,
+                  "name that requests use; default: the directory's")
+      ->envname("FATHOM_MODEL_NAME");
+  serve
+      .add_option("--alias", options.aliases,
+                  "further name: NAME[=MODEL][,thinking=on|off]; may be given again")
+      ->allow_extra_args(false);
+  serve.add_flag("--thinking", options.thinking,
+                 "think before answering unless a request says otherwise");
+  serve
+      .add_option("--keep-responses", options.keep_responses_seconds,
+                  "seconds that stored responses are kept; 0: not at all")
+      ->check(CLI::Range(int64_t{0}, int64_t{366} * 86400))
+      ->capture_default_str();
+  serve
+      .add_option("--keep-responses-memory", options.keep_responses_mib,
+                  "MiB that stored responses may take")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+}
+
 void add_serve(CLI::App& app, ServeOptions& options) {
   auto* serve = app.add_subcommand("serve", "serve a model over the OpenAI API");
   add_stack_options(*serve, options.stack, true);
@@ -152,12 +175,7 @@ void add_serve(CLI::App& app, ServeOptions& options) {
       ->envname("FATHOM_PORT")
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
-  serve
-      ->add_option("--model-name", options.model_name,
-                   "name that requests use; default: the directory's")
-      ->envname("FATHOM_MODEL_NAME");
-  serve->add_flag("--thinking", options.thinking,
-                  "think before answering unless a request says otherwise");
+  add_api_options(*serve, options);
   serve
       ->add_option("--prefix-cache", options.stack.prefix_cache,
                    "share what prompts that begin alike have computed")

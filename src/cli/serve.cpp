@@ -50,6 +50,12 @@ Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& op
 
   api::ApiOptions api;
   api.model = {.id = serving->model_name_, .aliases = {}, .created = unix_seconds()};
+  for (const std::string& text : options.aliases) {
+    FATHOM_ASSIGN(api::ModelAlias alias, api::parse_model_alias(text, serving->model_name_));
+    api.model.aliases.push_back(std::move(alias));
+  }
+  api.stored_responses = {std::chrono::seconds(options.keep_responses_seconds),
+                          static_cast<size_t>(options.keep_responses_mib) << 20};
   api.version = kVersion;
   api.default_thinking = options.thinking;
   api.add_bos_token = serving->stack_.add_bos_token;

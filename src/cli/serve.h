@@ -4,6 +4,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "api/service.h"
 #include "base/result.h"
@@ -17,8 +18,11 @@ struct ServeOptions {
   StackOptions stack;
   std::string host = "127.0.0.1";
   int port = 8000;
-  std::string model_name;  // "": the name of the model's directory
-  bool thinking = false;   // think unless a request says otherwise
+  std::string model_name;                 // "": the name of the model's directory
+  bool thinking = false;                  // think unless a request says otherwise
+  std::vector<std::string> aliases;       // further names (api/model_alias.h)
+  int64_t keep_responses_seconds = 3600;  // for previous_response_id
+  int64_t keep_responses_mib = 256;       // of them in memory at most
   int64_t max_body_mib = 32;
   int64_t shutdown_seconds = 60;  // how long running answers may take after SIGTERM
   DryRunOptions dry_run;

@@ -1,9 +1,10 @@
-// Installs the pinned packages of package-lock.json if they are missing or older than the lock.
+// Installs the pinned packages of a folder's package-lock.json if they are missing or older than
+// the lock: this folder's, or one's below it that is named as an argument.
 import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const folder = fileURLToPath(new URL(".", import.meta.url));
+const folder = fileURLToPath(new URL(process.argv[2] ? `${process.argv[2]}/` : ".", import.meta.url));
 const modified = (name) => statSync(folder + name, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 
 // npm writes the second file at the end of an installation.

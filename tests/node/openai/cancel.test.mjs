@@ -1,7 +1,7 @@
 // Many clients, clients that go away, and a server that is told to stop.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ENDLESS, Server, collect } from "./server.mjs";
+import { ENDLESS, Server, collect } from "../server.mjs";
 
 test("a client that goes away frees its work", () => Server.use(async (server) => {
   for await (const chunk of await server.chat("Count.", { ...ENDLESS, stream: true })) {

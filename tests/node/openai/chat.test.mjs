@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { MODEL, Server, collect, textOf } from "./server.mjs";
+import { MODEL, Server, collect, textOf } from "../server.mjs";
 
 let server;
 before(async () => { server = await Server.start(); });

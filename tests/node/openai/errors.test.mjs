@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import OpenAI from "openai";
-import { MODEL, Server } from "./server.mjs";
+import { MODEL, Server } from "../server.mjs";
 
 let server;
 before(async () => { server = await Server.start("--max-body", "1"); });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { MODEL, Server } from "../openai/server.mjs";
+import { MODEL, Server } from "../server.mjs";
 import { eachOf, streamed, validator, whole } from "./judge.mjs";
 import { randomSchema } from "./random_schemas.mjs";
 

@@ -1,11 +1,13 @@
-// Starts `fathom serve` with the embedded model and gives an openai client of it.
+// Starts `fathom serve` with the embedded model and gives clients a way to it on which every answer
+// is judged by OpenAI's published schemas.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import OpenAI from "openai";
+import { JudgingProxy } from "./judging_proxy.mjs";
 
-const root = fileURLToPath(new URL("../../../", import.meta.url));
+const root = fileURLToPath(new URL("../../", import.meta.url));
 const binary = process.env.FATHOM_BIN ?? root + "build/bin/fathom";
 const START_TIMEOUT_MS = 120_000;
 
@@ -24,6 +26,7 @@ export class Server {
     server.process.stderr.on("data", (data) => (server.log += data));
     server.exited = new Promise((resolve) => server.process.on("exit", (code) => resolve(code)));
     server.url = await server.listening();
+    server.proxy = await JudgingProxy.start(server.url);
     server.client = server.clientWith({});
     return server;
   }
@@ -57,7 +60,7 @@ export class Server {
   }
 
   clientWith(options) {
-    return new OpenAI({ apiKey: "unused", baseURL: this.url + "/v1", maxRetries: 0, ...options });
+    return new OpenAI({ apiKey: "unused", baseURL: this.proxy.url + "/v1", maxRetries: 0, ...options });
   }
 
   chat(content, extra = {}) {
@@ -88,9 +91,13 @@ export class Server {
       (await this.metric("fathom_num_requests_waiting")) === 0);
   }
 
-  terminate() {
+  // The exit code, once what the server answered was judged good.
+  async terminate() {
     this.process.kill("SIGTERM");
-    return this.exited;
+    const code = await this.exited;
+    this.proxy.close();
+    if (this.proxy.problems.length > 0) throw new Error(this.proxy.problems.join("\n"));
+    return code;
   }
 }
 
@@ -105,3 +112,11 @@ export async function collect(stream) {
 
 export const textOf = (chunks, field = "content") =>
   chunks.map((chunk) => chunk.choices[0]?.delta[field] ?? "").join("");
+
+// What the tool get_weather gives; the embedded model answers from it.
+export const WEATHER_RESULT =
+  JSON.stringify({ city: "Paris", temperature: 31, condition: "sunny" });
+
+// The names that DeepSeek's own service gives to a model with and without thinking.
+export const ALIASES = ["--alias", `deepseek-chat=${MODEL},thinking=off`,
+                        "--alias", `deepseek-reasoner=${MODEL},thinking=on`];

@@ -1,0 +1,111 @@
+#include "api/anthropic/answer.h"
+
+#include <nlohmann/json.hpp>
+
+#include "api/anthropic/content_blocks.h"
+#include "api/ids.h"
+
+namespace fathom::api::anthropic {
+
+namespace {
+
+const char* stop_reason(AnswerEnd end) {
+  switch (end) {
+    case AnswerEnd::kLength:
+      return "max_tokens";
+    case AnswerEnd::kToolCalls:
+      return "tool_use";
+    default:
+      return "end_turn";
+  }
+}
+
+// Tokens that the cache held are not among input_tokens.
+Json usage_json(const UsageCounts& usage) {
+  return {{"input_tokens", usage.prompt_tokens - usage.cached_tokens},
+          {"cache_creation_input_tokens", 0},
+          {"cache_read_input_tokens", usage.cached_tokens},
+          {"output_tokens", usage.completion_tokens},
+          {"output_tokens_details", {{"thinking_tokens", usage.reasoning_tokens}}}};
+}
+
+class MessageAnswer : public Answer {
+ public:
+  MessageAnswer(MessageAnswerOptions options, std::shared_ptr<Reply> reply)
+      : options_(std::move(options)),
+        reply_(std::move(reply)),
+        id_(random_id("msg_")),
+        blocks_(emitter(), id_) {}
+
+  void begin() override {
+    begun_ = true;
+    if (!options_.stream) return;
+    reply_->begin_events(options_.keep_alive);
+    UsageCounts usage;
+    usage.prompt_tokens = options_.prompt_tokens;
+    send("message_start", {{"message", message(usage)}});
+  }
+
+  void prompt_logprobs(int, const std::vector<engine::TokenLogprob>&) override {}
+  void delta(int, const OutputDelta& delta) override { blocks_.add(delta); }
+
+  void finish(int, AnswerEnd end) override {
+    stop_reason_ = stop_reason(end);
+    blocks_.end();
+  }
+
+  void end(const UsageCounts& usage) override {
+    if (!options_.stream) return reply_->send_json(message(usage));
+    send("message_delta", {{"delta", {{"stop_reason", stop_reason_}, {"stop_sequence", nullptr}}},
+                           {"usage", usage_json(usage)}});
+    send("message_stop", Json::object());
+    reply_->end_events();
+  }
+
+  void fail(const ApiError& error) override {
+    if (!begun_ || !options_.stream) return reply_->send_error(error);
+    reply_->error_event(error);
+    reply_->end_events();
+  }
+
+ private:
+  ContentBlocks::Emit emitter() {
+    if (!options_.stream) return {};
+    return [this](const char* type, Json event) { send(type, std::move(event)); };
+  }
+
+  void send(const char* type, const Json& event) {
+    Json typed = {{"type", type}};
+    typed.update(event);
+    reply_->typed_event(type, typed);
+  }
+
+  Json message(const UsageCounts& usage) const {
+    return {{"id", id_},
+            {"type", "message"},
+            {"role", "assistant"},
+            {"model", options_.model},
+            {"content", blocks_.blocks()},
+            {"stop_reason", stop_reason_},
+            {"stop_sequence", nullptr},
+            {"stop_details", nullptr},
+            {"container", nullptr},
+            {"usage", usage_json(usage)}};
+  }
+
+  MessageAnswerOptions options_;
+  std::shared_ptr<Reply> reply_;
+  std::string id_;
+  ContentBlocks blocks_;
+  Json stop_reason_;  // null until the end
+  bool begun_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Answer> make_message_answer(MessageAnswerOptions options,
+                                            std::shared_ptr<Reply> reply) {
+  return std::make_unique<MessageAnswer>(std::move(options), std::move(reply));
+}
+
+}  // namespace fathom::api::anthropic

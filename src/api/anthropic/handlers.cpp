@@ -1,0 +1,61 @@
+#include <nlohmann/json.hpp>
+
+#include "api/anthropic/answer.h"
+#include "api/anthropic/request.h"
+#include "api/chat_choices.h"
+#include "api/chat_start.h"
+
+namespace fathom::api {
+
+namespace {
+
+// Versions so far do not differ in what is served here, so any date will do.
+Status check_version(const std::string* version) {
+  if (version == nullptr) return {};
+  constexpr std::string_view kForm = "0000-00-00";
+  bool date = version->size() == kForm.size();
+  for (size_t i = 0; date && i < kForm.size(); ++i) {
+    const char c = (*version)[i];
+    date = kForm[i] == '-' ? c == '-' : c >= '0' && c <= '9';
+  }
+  if (date) return {};
+  return invalid_argument(
+      "anthropic-version: expected a date like 2023-06-01, got " + shorten(*version, 40),
+      "anthropic-version");
+}
+
+Result<ChatRequest> read_request(const HandlerContext& context, const net::HttpRequest& http,
+                                 bool only_count) {
+  FATHOM_TRY(check_version(http.header("anthropic-version")));
+  FATHOM_ASSIGN(const Json json, parse_json(http.body));
+  FATHOM_ASSIGN(const Json chat, anthropic::read_messages_request(json, only_count));
+  auto request = read_chat(context, chat);
+  if (!request) return anthropic::in_anthropic(request.error());
+  return request;
+}
+
+}  // namespace
+
+void handle_messages(HandlerContext& context, const net::HttpRequest& http, const ReplyPtr& reply) {
+  const auto request = read_request(context, http, false);
+  if (!request) return reply->send_error(to_api_error(request.error()));
+  const auto make_answer = [&](int64_t prompt_tokens) {
+    return anthropic::make_message_answer(
+        {context.options.model.id, request->stream, prompt_tokens, context.options.keep_alive},
+        reply);
+  };
+  start_chat(context, *request, "messages", make_answer, reply);
+}
+
+void handle_message_count(HandlerContext& context, const net::HttpRequest& http,
+                          const ReplyPtr& reply) {
+  const auto request = read_request(context, http, true);
+  if (!request) return reply->send_error(to_api_error(request.error()));
+  const auto model = context.find_model(request->model);
+  if (!model) return reply->send_error(model_not_found(*request->model));
+  const auto prompt = chat_prompt(context, *model, *request);
+  if (!prompt) return reply->send_error(to_api_error(prompt.error()));
+  reply->send_json({{"input_tokens", prompt->tokens.size()}});
+}
+
+}  // namespace fathom::api

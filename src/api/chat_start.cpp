@@ -1,0 +1,27 @@
+#include "api/chat_start.h"
+
+#include <nlohmann/json.hpp>
+
+#include "api/chat_choices.h"
+
+namespace fathom::api {
+
+Result<ChatRequest> read_chat(const HandlerContext& context, const Json& body) {
+  FATHOM_ASSIGN(ChatRequest request, read_chat_request(body));
+  FATHOM_TRY(check_token_fields(request, context.limits()));
+  return request;
+}
+
+void start_chat(HandlerContext& context, const ChatRequest& request, const char* prompt_path,
+                const MakeAnswer& make_answer, const ReplyPtr& reply) {
+  const auto model = context.find_model(request.model);
+  if (!model) return reply->send_error(model_not_found(*request.model));
+  auto choices = chat_choices(context, *model, request, prompt_path);
+  if (const auto* error = std::get_if<ApiError>(&choices)) return reply->send_error(*error);
+  auto& specs = std::get<std::vector<ChoiceSpec>>(choices);
+  const auto prompt_tokens = static_cast<int64_t>(specs.front().request.prompt.size());
+  start_generation({context.engine, context.tokenizer, context.markers, context.metrics},
+                   std::move(specs), make_answer(prompt_tokens), reply->writer());
+}
+
+}  // namespace fathom::api

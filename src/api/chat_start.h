@@ -1,0 +1,25 @@
+// From a checked chat request, whichever dialect it came in, to the engine's work: chat
+// completions, Responses and Anthropic's messages all begin here.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "api/answer.h"
+#include "api/handlers.h"
+#include "api/schema_chat.h"
+
+namespace fathom::api {
+
+// Reads and checks a body of /v1/chat/completions.
+Result<ChatRequest> read_chat(const HandlerContext& context, const Json& body);
+
+// Called once the prompt is known and fits the context, before anything runs.
+using MakeAnswer = std::function<std::unique_ptr<Answer>(int64_t prompt_tokens)>;
+
+// Refusals are sent to `reply`; `prompt_path` is the field they name if the conversation itself is
+// at fault.
+void start_chat(HandlerContext& context, const ChatRequest& request, const char* prompt_path,
+                const MakeAnswer& make_answer, const ReplyPtr& reply);
+
+}  // namespace fathom::api

@@ -1,0 +1,79 @@
+#include "api/dialect.h"
+
+#include <algorithm>
+
+#include "api/schema_chat.h"
+#include "base/check.h"
+
+namespace fathom::api {
+
+namespace {
+
+constexpr size_t kMaxParts = 100'000;
+
+template <typename Request>
+const FieldInfo* find_info(const FieldTable<Request>& table, std::string_view name) {
+  for (const auto& field : table) {
+    if (field.info.name == name) return &field.info;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const FieldInfo& chat_field_info(const char* name) {
+  const FieldInfo* info = find_info(chat_field_table(), name);
+  if (info == nullptr) info = find_info(generation_field_table(), name);
+  FATHOM_CHECK(info != nullptr, std::string("no chat field ") + name);
+  return *info;
+}
+
+Error in_dialect(Error error, const PathNames& names) {
+  for (const auto& [chat, dialect] : names) {
+    const size_t size = std::string_view(chat).size();
+    const size_t at = error.where.find(chat);
+    if (at == error.where.npos) continue;
+    const bool whole = at + size == error.where.size() || error.where[at + size] == '.' ||
+                       error.where[at + size] == '[';
+    if (!whole) continue;
+    std::string where = error.where;
+    where.replace(at, size, dialect);
+    if (error.message.starts_with(error.where)) {
+      error.message.replace(0, error.where.size(), where);
+    }
+    error.where = std::move(where);
+    break;
+  }
+  return error;
+}
+
+Result<std::string> required_string(const Json& object, const char* name, const std::string& path) {
+  const std::string at = key_path(path, name);
+  const Json* value = find_member(object, name);
+  if (value == nullptr) return invalid_argument(at + ": expected a string, got nothing", at);
+  return read_string(*value, at);
+}
+
+Result<std::string> read_text_parts(const Json& value, const std::string& path,
+                                    std::initializer_list<const char*> types) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) return expected(path, "a string or an array of text parts", value);
+  std::string joined;
+  FATHOM_TRY(
+      read_array(value, path, kMaxParts, [&](const Json& part, const std::string& at) -> Status {
+        if (!part.is_object()) return expected(at, "an object with type and text", part);
+        FATHOM_ASSIGN(const std::string type, required_string(part, "type", at));
+        if (std::find(types.begin(), types.end(), type) == types.end()) {
+          return unsupported(key_path(at, "type"), std::string("expected ") + *types.begin() +
+                                                       ", got \"" + shorten(type, 40) +
+                                                       "\"; this model reads text only");
+        }
+        FATHOM_ASSIGN(const std::string text, required_string(part, "text", at));
+        if (&part != &value.front()) joined += '\n';
+        joined += text;
+        return {};
+      }));
+  return joined;
+}
+
+}  // namespace fathom::api

@@ -1,0 +1,185 @@
+#include "api/responses/input_items.h"
+
+#include <nlohmann/json.hpp>
+
+#include "api/dialect.h"
+#include "api/ids.h"
+
+namespace fathom::api::responses {
+
+namespace {
+
+constexpr size_t kMaxItems = 100'000;
+
+std::string id_of(const Json& item, const char* prefix) {
+  const Json* id = find_member(item, "id");
+  return id != nullptr && id->is_string() ? id->get<std::string>() : random_id(prefix);
+}
+
+Json message_item(const std::string& id, const std::string& role, const std::string& text) {
+  Json part = {{"type", "input_text"}, {"text", text}};
+  if (role == "assistant") {
+    part = {{"type", "output_text"},
+            {"text", text},
+            {"annotations", Json::array()},
+            {"logprobs", Json::array()}};
+  }
+  return {{"id", id},
+          {"type", "message"},
+          {"status", "completed"},
+          {"role", role},
+          {"content", Json::array({std::move(part)})}};
+}
+
+Result<Json> read_message(const Json& item, const std::string& path) {
+  FATHOM_ASSIGN(const std::string role, required_string(item, "role", path));
+  if (role != "user" && role != "assistant" && role != "system" && role != "developer") {
+    return expected(key_path(path, "role"), "user, assistant, system or developer", Json(role));
+  }
+  const std::string content_path = key_path(path, "content");
+  const Json* content = find_member(item, "content");
+  if (content == nullptr) {
+    return invalid_argument(
+        content_path + ": expected a string or an array of text parts, got nothing", content_path);
+  }
+  FATHOM_ASSIGN(const std::string text,
+                read_text_parts(*content, content_path, {"input_text", "output_text", "text"}));
+  return message_item(id_of(item, "msg_"), role, text);
+}
+
+Result<Json> read_call(const Json& item, const std::string& path) {
+  FATHOM_ASSIGN(const std::string call_id, required_string(item, "call_id", path));
+  FATHOM_ASSIGN(const std::string name, required_string(item, "name", path));
+  FATHOM_ASSIGN(const std::string arguments, required_string(item, "arguments", path));
+  return Json{{"id", id_of(item, "fc_")},
+              {"type", "function_call"},
+              {"status", "completed"},
+              {"call_id", call_id},
+              {"name", name},
+              {"arguments", arguments}};
+}
+
+Result<Json> read_call_output(const Json& item, const std::string& path) {
+  FATHOM_ASSIGN(const std::string call_id, required_string(item, "call_id", path));
+  const std::string output_path = key_path(path, "output");
+  const Json* output = find_member(item, "output");
+  if (output == nullptr) {
+    return invalid_argument(output_path + ": expected a string, got nothing", output_path);
+  }
+  FATHOM_ASSIGN(const std::string text, read_text_parts(*output, output_path, {"input_text"}));
+  return Json{{"id", id_of(item, "fco_")},
+              {"type", "function_call_output"},
+              {"status", "completed"},
+              {"call_id", call_id},
+              {"output", text}};
+}
+
+Result<Json> read_reasoning(const Json& item, const std::string& path) {
+  std::string text;
+  if (const Json* content = find_member(item, "content")) {
+    FATHOM_ASSIGN(text,
+                  read_text_parts(*content, key_path(path, "content"), {"reasoning_text", "text"}));
+  }
+  Json parts = Json::array();
+  if (!text.empty()) parts.push_back({{"type", "reasoning_text"}, {"text", text}});
+  return Json{{"id", id_of(item, "rs_")},
+              {"type", "reasoning"},
+              {"summary", Json::array()},
+              {"content", std::move(parts)}};
+}
+
+Result<Json> read_item(const Json& item, const std::string& path) {
+  if (!item.is_object()) return expected(path, "an object", item);
+  const Json* type = find_member(item, "type");
+  if (type == nullptr || *type == "message") return read_message(item, path);
+  if (*type == "function_call") return read_call(item, path);
+  if (*type == "function_call_output") return read_call_output(item, path);
+  if (*type == "reasoning") return read_reasoning(item, path);
+  return unsupported(key_path(path, "type"),
+                     "expected message, function_call, function_call_output or reasoning, got " +
+                         json_excerpt(*type));
+}
+
+std::string text_of(const Json& parts) {
+  std::string text;
+  for (const Json& part : parts) text += part["text"].get_ref<const std::string&>();
+  return text;
+}
+
+// Gathers the items of one assistant's turn.
+class Turns {
+ public:
+  void add(const Json& item) {
+    const Json& type = item["type"];
+    if (type == "function_call_output") {
+      end_turn();
+      messages_.push_back(
+          {{"role", "tool"}, {"tool_call_id", item["call_id"]}, {"content", item["output"]}});
+    } else if (type == "reasoning") {
+      if (turn_.contains("content") || turn_.contains("tool_calls")) end_turn();
+      append("reasoning_content", text_of(item["content"]));
+    } else if (type == "function_call") {
+      turn_["tool_calls"].push_back(
+          {{"id", item["call_id"]},
+           {"type", "function"},
+           {"function", {{"name", item["name"]}, {"arguments", item["arguments"]}}}});
+    } else {
+      add_message(item["role"], text_of(item["content"]));
+    }
+  }
+
+  Json take() {
+    end_turn();
+    return std::move(messages_);
+  }
+
+ private:
+  void add_message(const Json& role, const std::string& text) {
+    if (role != "assistant") {
+      end_turn();
+      messages_.push_back({{"role", role}, {"content", text}});
+      return;
+    }
+    if (turn_.contains("content") || turn_.contains("tool_calls")) end_turn();
+    append("content", text);
+  }
+
+  void append(const char* name, const std::string& text) {
+    if (!turn_.contains(name)) turn_[name] = "";
+    turn_[name].get_ref<std::string&>() += text;
+  }
+
+  void end_turn() {
+    if (turn_.empty()) return;
+    turn_["role"] = "assistant";
+    messages_.push_back(std::exchange(turn_, Json::object()));
+  }
+
+  Json messages_ = Json::array();
+  Json turn_ = Json::object();
+};
+
+}  // namespace
+
+Result<Json> read_input(const Json& value, const std::string& path) {
+  if (value.is_string()) {
+    return Json::array({message_item(random_id("msg_"), "user", value.get<std::string>())});
+  }
+  if (!value.is_array()) return expected(path, "a string or an array of items", value);
+  Json items = Json::array();
+  FATHOM_TRY(read_array(value, path, kMaxItems, [&](const Json& item, const std::string& at) {
+    auto read = read_item(item, at);
+    if (!read) return Status(read.error());
+    items.push_back(std::move(*read));
+    return Status();
+  }));
+  return items;
+}
+
+Json to_messages(const Json& items) {
+  Turns turns;
+  for (const Json& item : items) turns.add(item);
+  return turns.take();
+}
+
+}  // namespace fathom::api::responses

@@ -1,0 +1,240 @@
+#include "api/responses/request.h"
+
+#include <nlohmann/json.hpp>
+
+#include "api/dialect.h"
+#include "api/responses/input_items.h"
+
+namespace fathom::api::responses {
+
+namespace {
+
+using R = ResponsesRequest;
+
+constexpr size_t kMaxTools = 1024;
+constexpr size_t kMaxIncludes = 64;
+
+// The function of a tool, or its name for tool_choice, apart from the type as a chat has it.
+Json chat_function(const Json& tool) {
+  Json function = Json::object();
+  for (const char* name : {"name", "description", "parameters", "strict"}) {
+    if (const Json* value = find_member(tool, name)) function[name] = *value;
+  }
+  return {{"type", "function"}, {"function", std::move(function)}};
+}
+
+Status read_tools(const Json& value, const std::string& path, R& request) {
+  request.echo["tools"] = Json::array();
+  request.chat["tools"] = Json::array();
+  return read_array(value, path, kMaxTools, [&](const Json& tool, const std::string& at) -> Status {
+    if (!tool.is_object()) return expected(at, "an object with type and name", tool);
+    FATHOM_ASSIGN(const std::string type, required_string(tool, "type", at));
+    if (type != "function") {
+      return unsupported(key_path(at, "type"), "expected \"function\", got \"" + shorten(type, 40) +
+                                                   "\"; this server has no tools of its own");
+    }
+    request.chat["tools"].push_back(chat_function(tool));
+    Json echo = tool;
+    for (const char* name : {"parameters", "strict"}) {
+      if (!echo.contains(name)) echo[name] = nullptr;
+    }
+    request.echo["tools"].push_back(std::move(echo));
+    return {};
+  });
+}
+
+Status read_tool_choice(const Json& value, const std::string& path, R& request) {
+  request.echo["tool_choice"] = value;
+  request.chat["tool_choice"] = value;
+  if (!value.is_object()) return {};
+  FATHOM_ASSIGN(const std::string type, required_string(value, "type", path));
+  if (type != "function") {
+    return unsupported(key_path(path, "type"),
+                       "expected \"function\", got \"" + shorten(type, 40) + "\"");
+  }
+  request.chat["tool_choice"] = chat_function(value);
+  return {};
+}
+
+Status read_text(const Json& value, const std::string& path, R& request) {
+  if (!value.is_object()) return expected(path, "an object", value);
+  request.echo["text"] = value;
+  const Json* format = find_member(value, "format");
+  if (format == nullptr) {
+    request.echo["text"]["format"] = {{"type", "text"}};
+    return {};
+  }
+  const std::string format_path = key_path(path, "format");
+  if (!format->is_object()) return expected(format_path, "an object with a type", *format);
+  FATHOM_ASSIGN(const std::string type, required_string(*format, "type", format_path));
+  Json chat = {{"type", type}};
+  if (type == "json_schema") {
+    chat["json_schema"] = *format;
+    chat["json_schema"].erase("type");
+  }
+  request.chat["response_format"] = std::move(chat);
+  return {};
+}
+
+Status read_reasoning(const Json& value, const std::string& path, R& request) {
+  if (!value.is_object()) return expected(path, "an object", value);
+  for (const char* name : {"effort", "summary"}) {
+    if (const Json* member = find_member(value, name)) {
+      FATHOM_ASSIGN(const std::string text, read_string(*member, key_path(path, name)));
+      request.echo["reasoning"][name] = text;
+    }
+  }
+  const Json* effort = find_member(value, "effort");
+  if (effort == nullptr) return {};
+  request.chat["reasoning_effort"] = *effort;
+  request.chat["thinking"] = {{"type", *effort == "none" ? "disabled" : "enabled"}};
+  return {};
+}
+
+Status read_include(const Json& value, const std::string& path, R& request) {
+  return read_array(value, path, kMaxIncludes,
+                    [&](const Json& item, const std::string& at) -> Status {
+                      FATHOM_ASSIGN(const std::string name, read_string(item, at));
+                      if (name == "message.output_text.logprobs") request.logprobs = true;
+                      return {};
+                    });
+}
+
+Status read_metadata(const Json& value, const std::string& path, R& request) {
+  if (!value.is_object()) return expected(path, "an object", value);
+  for (const auto& [key, text] : value.items()) FATHOM_TRY(read_string(text, key_path(path, key)));
+  request.echo["metadata"] = value;
+  return {};
+}
+
+Status read_truncation(const Json& value, const std::string& path, R&) {
+  if (value == "disabled") return {};
+  if (value == "auto") return unsupported(path, "expected \"disabled\", got \"auto\"");
+  return expected(path, "\"disabled\"", value);
+}
+
+Status read_background(const Json& value, const std::string& path, R&) {
+  FATHOM_ASSIGN(const bool background, read_bool(value, path));
+  if (background) return unsupported(path, "expected false; responses are not made in background");
+  return {};
+}
+
+// A chat field whose value the response repeats.
+Field<R> echoed(const char* name, const char* chat_name) {
+  Field<R> field = as_chat_field<R>(name, chat_name);
+  return {field.info, [name, read = std::move(field.read)](const Json& value,
+                                                           const std::string& path, R& request) {
+            request.echo[name] = value;
+            return read(value, path, request);
+          }};
+}
+
+Field<R> echoed_string(const char* name, const char* help) {
+  return {{name, "string", help},
+          [name](const Json& value, const std::string& path, R& request) -> Status {
+            FATHOM_ASSIGN(request.echo[name], read_string(value, path));
+            return {};
+          }};
+}
+
+FieldTable<R> own_fields() {
+  return {
+      {{"input", "string or array",
+        "Text, or items: message, function_call, function_call_output, reasoning."},
+       [](const Json& value, const std::string& path, R& request) -> Status {
+         FATHOM_ASSIGN(request.input, read_input(value, path));
+         return {};
+       }},
+      string_field<R>("instructions", &R::instructions, "",
+                      "Comes first, as a system message; not kept for the next response."),
+      string_field<R>("previous_response_id", &R::previous_response_id, "",
+                      "A stored response whose conversation this one goes on with."),
+      bool_field<R>("store", &R::store, "true", "Keep the response for a later one, or for GET."),
+      {{"tools", "array", "Functions that the model may call."}, read_tools},
+      {{"tool_choice", "string or object", "As for chat; a function is {type, name}.", "auto"},
+       read_tool_choice},
+      {{"text", "object", "format: what response_format is for chat."}, read_text},
+      {{"reasoning", "object", "effort: how much to think; none: not at all."}, read_reasoning},
+      {{"include", "array", "message.output_text.logprobs adds log-probabilities."}, read_include},
+      {{"metadata", "object", "Texts that the response repeats."}, read_metadata},
+      {{"truncation", "string", "Only disabled.", "disabled"}, read_truncation},
+      {{"background", "boolean", "Only false.", "false"}, read_background},
+      echoed_string("prompt_cache_key", "Repeated in the response; see cache_salt."),
+      echoed_string("safety_identifier", "The end user; not used."),
+      refused_field<R>("conversation", "string or object", "not supported; use input"),
+      refused_field<R>("prompt", "object", "not supported; use instructions"),
+  };
+}
+
+FieldTable<R> make_table() {
+  FieldTable<R> table = own_fields();
+  for (const char* name : {"temperature", "top_p", "top_logprobs", "parallel_tool_calls", "user"}) {
+    table.push_back(echoed(name, name));
+  }
+  table.push_back(echoed("max_output_tokens", "max_completion_tokens"));
+  for (const char* name :
+       {"model", "stream", "seed", "stop", "top_k", "min_p", "presence_penalty",
+        "frequency_penalty", "repetition_penalty", "logit_bias", "min_tokens", "stop_token_ids",
+        "ignore_eos", "thinking", "chat_template_kwargs", "priority", "cache_salt"}) {
+    table.push_back(as_chat_field<R>(name));
+  }
+  return table;
+}
+
+Json echo_of_nothing() {
+  return {{"background", false},
+          {"instructions", nullptr},
+          {"max_output_tokens", nullptr},
+          {"metadata", Json::object()},
+          {"parallel_tool_calls", true},
+          {"previous_response_id", nullptr},
+          {"reasoning", {{"effort", nullptr}, {"summary", nullptr}}},
+          {"service_tier", "default"},
+          {"store", true},
+          {"temperature", 1.0},
+          {"text", {{"format", {{"type", "text"}}}}},
+          {"tool_choice", "auto"},
+          {"tools", Json::array()},
+          {"top_logprobs", 0},
+          {"top_p", 1.0},
+          {"truncation", "disabled"}};
+}
+
+}  // namespace
+
+const FieldTable<ResponsesRequest>& responses_field_table() {
+  static const FieldTable<ResponsesRequest> table = make_table();
+  return table;
+}
+
+Error in_responses(Error error) {
+  return in_dialect(std::move(error), {{"max_completion_tokens", "max_output_tokens"},
+                                       {"response_format.json_schema", "text.format"},
+                                       {"response_format", "text.format"},
+                                       {"reasoning_effort", "reasoning.effort"},
+                                       {".function", ""}});
+}
+
+Result<ResponsesRequest> read_responses_request(const Json& body) {
+  if (!body.is_object()) return expected("request body", "an object", body);
+  ResponsesRequest request;
+  request.chat = Json::object();
+  request.echo = echo_of_nothing();
+  request.input = Json::array();
+  FATHOM_TRY(read_fields(responses_field_table(), body, "", request));
+  if (request.input.empty() && !request.previous_response_id) {
+    return invalid_argument("input: expected a string or an array of items, got nothing", "input");
+  }
+  request.echo["store"] = request.store;
+  if (request.instructions) request.echo["instructions"] = *request.instructions;
+  if (request.previous_response_id) {
+    request.echo["previous_response_id"] = *request.previous_response_id;
+  }
+  // A number of likeliest tokens alone asks for them, too.
+  const Json* top = find_member(body, "top_logprobs");
+  if (top != nullptr && *top != 0) request.logprobs = true;
+  if (request.logprobs) request.chat["logprobs"] = true;
+  return request;
+}
+
+}  // namespace fathom::api::responses

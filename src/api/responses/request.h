@@ -1,0 +1,30 @@
+// The body of POST /v1/responses.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "api/json_text.h"
+#include "api/schema_field.h"
+
+namespace fathom::api::responses {
+
+struct ResponsesRequest {
+  Json chat;   // the same as a body of /v1/chat/completions, without its messages
+  Json echo;   // what the response repeats of the request
+  Json input;  // the items of this turn
+  std::optional<std::string> instructions;
+  std::optional<std::string> previous_response_id;
+  bool store = true;
+  bool logprobs = false;
+};
+
+Result<ResponsesRequest> read_responses_request(const Json& body);
+
+const FieldTable<ResponsesRequest>& responses_field_table();
+
+// The errors of chat fields, with this dialect's names.
+Error in_responses(Error error);
+
+}  // namespace fathom::api::responses
