@@ -61,7 +61,8 @@ struct ApiService::Impl {
                 PromptBuilder(tokenizer, std::move(chat), options.add_bos_token),
                 MarkerTable(tokenizer),
                 options,
-                Metrics(options.model.id)} {}
+                Metrics(options.model.id)},
+        edge(options.edge) {}
 
   void dispatch(const RouteMatch& match, const std::string& body, const ReplyPtr& reply);
   void dispatch_work(Route route, const std::string& body, const ReplyPtr& reply);
@@ -69,6 +70,7 @@ struct ApiService::Impl {
   ApiError unavailable() const;
 
   HandlerContext context;
+  const Edge edge;
   std::atomic<bool> ready = false;
   std::atomic<bool> shutting_down = false;
 };
@@ -147,6 +149,29 @@ void ApiService::handle(net::HttpRequest request, std::shared_ptr<net::ResponseW
     return reply->send_error(wrong_method(request, *match), {{"Allow", match->allow}});
   }
   impl_->dispatch(*match, request.body, reply);
+}
+
+std::optional<net::HttpResponse> ApiService::early_answer(const net::HttpRequest& head) {
+  if (impl_->edge.is_preflight(head)) {
+    auto answer = impl_->edge.preflight(head);
+    answer.headers.push_back({"X-Request-Id", request_id(head)});
+    return answer;
+  }
+  const auto refusal = impl_->edge.refusal(head);
+  if (!refusal) return std::nullopt;
+  const auto match = match_route(head.method, head.path);
+  impl_->context.metrics.count_http(match ? match->pattern : "other", refusal->status);
+  net::HttpResponse response{refusal->status,
+                             {{"Content-Type", "application/json"},
+                              {"X-Request-Id", request_id(head)},
+                              {"WWW-Authenticate", "Bearer"}},
+                             error_body(*refusal)};
+  for (auto& header : impl_->edge.cors_headers(head)) response.headers.push_back(std::move(header));
+  return response;
+}
+
+std::vector<net::Header> ApiService::response_headers(const net::HttpRequest& request) const {
+  return impl_->edge.cors_headers(request);
 }
 
 void ApiService::set_ready(bool ready) {

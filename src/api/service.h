@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "api/edge.h"
 #include "base/result.h"
 #include "engine/engine.h"
 #include "net/http_server.h"
@@ -34,6 +35,7 @@ struct ApiOptions {
   size_t max_body_bytes = 16 << 20;
   int max_choices = 1024;                        // of one request: prompts times n
   std::chrono::milliseconds keep_alive{10'000};  // between comments in a silent stream
+  EdgeOptions edge;
 };
 
 class ApiService {
@@ -48,6 +50,10 @@ class ApiService {
 
   // The handler for net::HttpServer. Thread-safe; answers at once or from the engine's thread.
   void handle(net::HttpRequest request, std::shared_ptr<net::ResponseWriter> writer);
+
+  // For net::ServerOptions: who may ask, told from the head alone, and what browsers are told.
+  std::optional<net::HttpResponse> early_answer(const net::HttpRequest& head);
+  std::vector<net::Header> response_headers(const net::HttpRequest& request) const;
 
   // Whether /health says 200; off at first. Until it is on, work is answered 503.
   void set_ready(bool ready);

@@ -123,7 +123,7 @@ int run_chat(const ChatOptions& options) {
     set_log_level(LogLevel::kWarning);
     ServeOptions serve;
     serve.stack = options.stack;
-    serve.port = 0;
+    serve.edge.port = 0;
     auto started = ServingStack::start(serve);
     if (!started) {
       log_error("{}", started.error().message);

@@ -8,6 +8,8 @@
 #include "api/service.h"
 #include "base/result.h"
 #include "cli/dry_run.h"
+#include "cli/edge_flags.h"
+#include "cli/reloader.h"
 #include "cli/stack.h"
 #include "net/http_server.h"
 
@@ -15,11 +17,9 @@ namespace fathom::cli {
 
 struct ServeOptions {
   StackOptions stack;
-  std::string host = "127.0.0.1";
-  int port = 8000;
-  std::string model_name;  // "": the name of the model's directory
-  bool thinking = false;   // think unless a request says otherwise
-  int64_t max_body_mib = 32;
+  EdgeSettings edge;
+  std::string model_name;         // "": the name of the model's directory
+  bool thinking = false;          // think unless a request says otherwise
   int64_t shutdown_seconds = 60;  // how long running answers may take after SIGTERM
   std::string parallel;           // how ranks divide the model (layout.h), or "auto"; "": one rank
   DryRunOptions dry_run;
@@ -32,17 +32,20 @@ class ServingStack {
   static Result<std::unique_ptr<ServingStack>> start(const ServeOptions& options);
   ~ServingStack();
 
-  std::string url() const;
+  const std::string& url() const { return url_; }
   const std::string& model_name() const { return model_name_; }
   // Refuses new requests, lets running answers finish for at most `patience`, then cuts the rest.
   // Whether all finished.
   bool shut_down(std::chrono::milliseconds patience);
+  // The files that may be replaced while it serves.
+  Reloader& reloader() { return reloader_; }
 
  private:
   explicit ServingStack(Stack stack) : stack_(std::move(stack)) {}
 
-  std::string host_;
+  std::string url_;
   std::string model_name_;
+  Reloader reloader_;
   Stack stack_;
   std::unique_ptr<api::ApiService> service_;
   std::unique_ptr<net::HttpServer> server_;

@@ -9,10 +9,12 @@
 #include <sstream>
 
 #include "backends/cpu/cpu_backend.h"
+#include "backends/sim/sim_backend.h"
 #include "base/json_file.h"
 #include "base/log.h"
 #include "cli/model_input.h"
 #include "cli/progress.h"
+#include "cli/synthetic_tokenizer.h"
 #include "models/deepseek_v3/model.h"
 #include "models/deepseek_v3/plan.h"
 #include "ops/ops.h"
@@ -220,8 +222,10 @@ Result<models::RunLimits> step_limits(const StackOptions& options, const dsv3::C
 
 std::unique_ptr<device::Registry> find_chips() {
   auto registry = std::make_unique<device::Registry>();
-  const auto added = registry->add(fathom_cpu_backend_entry);
-  FATHOM_CHECK(added.ok(), "the built-in CPU backend serves this contract");
+  for (const auto entry : {fathom_cpu_backend_entry, fathom_sim_backend_entry}) {
+    const auto added = registry->add(entry);
+    FATHOM_CHECK(added.ok(), "a built-in backend serves this contract");
+  }
   std::error_code failed;
   const fs::path binary = fs::read_symlink("/proc/self/exe", failed);
   if (!failed) {
@@ -254,7 +258,9 @@ Result<Texts> synthetic_texts(const ModelInput& input) {
   FATHOM_ASSIGN(auto tokenizer,
                 tokenizer::Tokenizer::parse(input.texts.at("tokenizer.json"),
                                             input.texts.at("tokenizer_config.json")));
-  return Texts{std::move(tokenizer), std::nullopt, false};
+  FATHOM_ASSIGN(auto chat_template, tokenizer::ChatTemplate::parse(kSyntheticChatTemplate,
+                                                                   kSyntheticBos, kSyntheticEos));
+  return Texts{std::move(tokenizer), std::move(chat_template), false};
 }
 
 Result<ModelInput> open_input(const StackOptions& options) {

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "net/chunked.h"
 #include "net/head_scanner.h"
+#include "net/response_text.h"
 
 namespace fathom::net {
 namespace {
@@ -97,8 +98,10 @@ Connection::Awaitable<void> Connection::run(std::shared_ptr<Connection> self, bo
   Connection& connection = *self;
   connection.loop_->connections.insert(&connection);
   try {
-    if (refuse) connection.fail(503, "too many connections");
-    while (!connection.context_.stopping && !connection.error_) {
+    bool open = true;
+    if (connection.context_.options.tls) open = !refuse && co_await connection.shake_hands();
+    if (refuse && open) connection.fail(503, "too many connections");
+    while (open && !connection.context_.stopping && !connection.error_) {
       const bool again = co_await connection.serve_request();
       if (!again) break;
     }
@@ -115,12 +118,34 @@ bool Connection::fail(int status, std::string message) {
   return false;
 }
 
+// A peer that does not speak TLS, or none of our versions, learns no more than that.
+Connection::Awaitable<bool> Connection::shake_hands() {
+  tls_context_ = context_.options.tls->context();
+  auto stream = std::make_unique<asio::ssl::stream<Socket&>>(socket_, *tls_context_);
+  set_step_deadline(context_.options.header_timeout);
+  SystemError error;
+  co_await stream->async_handshake(asio::ssl::stream_base::server,
+                                   asio::redirect_error(kAwait, error));
+  clear_step_deadline();
+  if (error || timed_out_) {
+    ++context_.counters.protocol_errors;
+    co_return false;
+  }
+  tls_ = std::move(stream);
+  co_return true;
+}
+
 Connection::Awaitable<bool> Connection::serve_request() {
   RequestHead head;
   std::string body;
   const bool head_read = co_await read_head(head);
   if (!head_read) co_return false;
   if (context_.refusing) co_return fail(503, "the server is shutting down");
+  if (context_.options.early_answer) {
+    if (auto answer = context_.options.early_answer(head.request)) {
+      co_return co_await answer_early(head, std::move(*answer));
+    }
+  }
   const bool body_read = co_await read_body(head, body);
   if (!body_read) co_return false;
   clear_step_deadline();
@@ -132,6 +157,23 @@ Connection::Awaitable<bool> Connection::serve_request() {
   if (!socket_.is_open()) co_return false;
   if (close_after_answer_) co_await linger();
   co_return !close_after_answer_;
+}
+
+// The connection goes on only where no body follows: one that is not wanted is not read.
+Connection::Awaitable<bool> Connection::answer_early(const RequestHead& head,
+                                                     HttpResponse response) {
+  HeadOptions options;
+  options.is_http_1_0 = head.is_http_1_0;
+  options.keep_alive = head.keep_alive && !head.chunked && head.content_length == 0;
+  std::string text = render_response_head(response, options);
+  if (status_has_body(response.status) && head.request.method != Method::kHead) {
+    text += response.body;
+  }
+  set_step_deadline(context_.options.write_timeout);
+  const bool sent = co_await send_text(std::move(text));
+  served_one_ = true;
+  if (sent && !options.keep_alive) co_await linger();
+  co_return sent&& options.keep_alive;
 }
 
 Connection::Awaitable<bool> Connection::read_head(RequestHead& head) {
@@ -226,15 +268,19 @@ Connection::Awaitable<bool> Connection::receive(std::size_t max_bytes) {
   const std::size_t old_size = input_.size();
   input_.resize(old_size + max_bytes);
   SystemError error;
-  const std::size_t bytes = co_await socket_.async_read_some(
-      asio::buffer(input_.data() + old_size, max_bytes), asio::redirect_error(kAwait, error));
+  const std::size_t bytes = co_await on_stream([&](auto& stream) {
+    return stream.async_read_some(asio::buffer(input_.data() + old_size, max_bytes),
+                                  asio::redirect_error(kAwait, error));
+  });
   input_.resize(old_size + bytes);
   co_return !error && !timed_out_;
 }
 
 Connection::Awaitable<bool> Connection::send_text(std::string text) {
   SystemError error;
-  co_await asio::async_write(socket_, asio::buffer(text), asio::redirect_error(kAwait, error));
+  co_await on_stream([&](auto& stream) {
+    return asio::async_write(stream, asio::buffer(text), asio::redirect_error(kAwait, error));
+  });
   co_return !error && !timed_out_;
 }
 
@@ -251,6 +297,9 @@ void Connection::dispatch(RequestHead head, std::string body) {
       if (const auto self = weak.lock()) self->pump();
     });
   };
+  if (context_.options.response_headers) {
+    options.extra_headers = context_.options.response_headers(head.request);
+  }
   head.request.body = std::move(body);
   head.request.peer_address = peer_address_;
   exchange_ = std::make_shared<Exchange>(std::move(options));
@@ -297,6 +346,12 @@ Connection::Awaitable<void> Connection::send_error() {
 
 Connection::Awaitable<void> Connection::linger() {
   SystemError ignored;
+  if (tls_) {
+    set_step_deadline(kLingerTime);
+    co_await tls_->async_shutdown(asio::redirect_error(kAwait, ignored));
+    ignored = {};
+    tls_ = nullptr;  // what still comes is not looked at
+  }
   socket_.shutdown(Socket::shutdown_send, ignored);
   set_step_deadline(kLingerTime);
   bool open = !ignored;
@@ -326,11 +381,13 @@ void Connection::pump() {
 void Connection::write_some() {
   write_deadline_ = Clock::now() + context_.options.write_timeout;
   arm_timer(write_deadline_);
-  socket_.async_write_some(
-      asio::buffer(output_.data() + sent_, output_.size() - sent_),
-      [self = shared_from_this()](const SystemError& error, std::size_t bytes) {
-        self->on_written(error.failed(), bytes);
-      });
+  on_stream([this](auto& stream) {
+    stream.async_write_some(
+        asio::buffer(output_.data() + sent_, output_.size() - sent_),
+        [self = shared_from_this()](const SystemError& error, std::size_t bytes) {
+          self->on_written(error.failed(), bytes);
+        });
+  });
 }
 
 void Connection::on_written(bool failed, std::size_t bytes) {

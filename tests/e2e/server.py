@@ -11,7 +11,7 @@ import threading
 import time
 
 REPOSITORY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
-READY_LINE = "listening on http://"
+READY_LINE = "listening on http"
 START_DEADLINE_S = 60
 STOP_DEADLINE_S = 30
 REQUEST_DEADLINE_S = 120
@@ -31,7 +31,7 @@ class Server:
     def __init__(self, model_dir, *flags):
         self._stderr = tempfile.NamedTemporaryFile(prefix="fathom-stderr-")
         command = [fathom_binary(), "serve", "--model", str(model_dir)]
-        command += ["--host", "127.0.0.1", "--port", "0", *flags]
+        command += ["--port", "0", *flags]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=self._stderr, text=True, errors="replace"
         )
@@ -42,7 +42,7 @@ class Server:
         except BaseException:
             self._kill()
             raise
-        self.host, port = self.url.removeprefix("http://").split(":")
+        self.host, port = self.url.partition("://")[2].split(":")
         self.port = int(port)
 
     def __enter__(self):
@@ -76,7 +76,7 @@ class Server:
                     f"server: ended with {code} before it was ready; its stderr:\n{self.stderr()}"
                 )
             if READY_LINE in line:
-                return line[line.index("http://") :].split()[0].rstrip("/")
+                return line[line.index("http") :].split()[0].rstrip("/")
 
     def _kill(self):
         if self.process.poll() is None:
