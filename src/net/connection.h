@@ -18,6 +18,10 @@
 
 namespace fathom::net {
 
+// Bytes asked of the socket at a time.
+inline constexpr std::size_t kHeadReadBytes = 4096;
+inline constexpr std::size_t kBodyReadBytes = 64 * 1024;
+
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(ServerContext& context, std::shared_ptr<Loop> loop, Socket socket);
