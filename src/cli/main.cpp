@@ -168,6 +168,8 @@ void add_serve(CLI::App& app, ServeOptions& options) {
 void add_chat(CLI::App& app, ChatOptions& options) {
   auto* chat = app.add_subcommand("chat", "talk to a server, or to a model it starts itself");
   chat->add_option("--url", options.url, "server to talk to")->capture_default_str();
+  chat->add_option("--api-key", options.api_key, "key that the server wants")
+      ->envname("FATHOM_API_KEY");
   add_stack_options(*chat, options.stack);
   chat->add_option("--model-name", options.model, "model to ask for; default: the server's first");
   chat->add_option("--system", options.system, "system prompt");

@@ -101,6 +101,21 @@ class Keys(Directory):
             self.assertTrue(answer.startswith(b"HTTP/1.1 401 "), answer)
             self.assertIn(b"Connection: close", answer)
 
+    def test_the_chat_in_the_terminal_sends_one(self):
+        keys = self.write("keys", KEY + "\n")
+        with fathom.Server(MODEL, *SIM, "--api-keys", keys) as server:
+            for key, said in ((KEY, "tokens,"), ("sk-wrong-wrong-wrong", "Incorrect API key")):
+                done = subprocess.run(
+                    [fathom.fathom_binary(), "chat", "--url", server.url, "--max-tokens", "4"],
+                    input="hello\n",
+                    env={**os.environ, "FATHOM_API_KEY": key},
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                    check=False,
+                )
+                self.assertIn(said, done.stdout + done.stderr)
+
     def test_the_file_is_read_again(self):
         keys = self.write("keys", KEY + "\n")
         with fathom.Server(MODEL, *SIM, "--api-keys", keys) as server:
