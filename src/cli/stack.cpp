@@ -168,6 +168,9 @@ Result<std::unique_ptr<device::Device>> open_device(const device::Registry& regi
     return Error{ErrorCode::kUnsupported, fmt::format("chip {}: has no kernel for {}", options.chip,
                                                       fmt::join(missing, ", "))};
   }
+  if (device->ignores_weights()) {
+    log_warning("chip {} reads no weights: its answers are made up", options.chip);
+  }
   return device;
 }
 
