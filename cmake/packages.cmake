@@ -13,6 +13,7 @@ else()
   find_package(prometheus-cpp REQUIRED)
 endif()
 find_package(GTest 1.12 REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
 # Only the plug-in for several ranks needs MPI. The compiler wrapper that CMake asks is this
 # machine's, so there is none for others.
 if(NOT CMAKE_CROSSCOMPILING)

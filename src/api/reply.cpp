@@ -39,6 +39,10 @@ void Reply::send_error(const ApiError& error, std::vector<net::Header> extra) {
   std::vector<net::Header> all = headers(kJsonType);
   all.insert(all.begin(), extra.begin(), extra.end());
   if (error.retry_after_s) all.push_back({"Retry-After", std::to_string(*error.retry_after_s)});
+  if (error.status == 429 && error.retry_after_s) {
+    all.push_back({"X-RateLimit-Remaining-Requests", "0"});
+    all.push_back({"X-RateLimit-Reset-Requests", std::to_string(*error.retry_after_s) + "s"});
+  }
   writer_->send({error.status, std::move(all), error_body(error, errors_)});
 }
 

@@ -65,7 +65,8 @@ struct ApiService::Impl {
                 Metrics(options.model.id),
                 AnswerGrammars(tokenizer),
                 std::make_shared<responses::ResponseStore>(options.stored_responses)},
-        openapi(dump_json(openapi_document(options.version))) {}
+        openapi(dump_json(openapi_document(options.version))),
+        edge(options.edge) {}
 
   void dispatch(const RouteMatch& match, const net::HttpRequest& request, const ReplyPtr& reply);
   void dispatch_work(Route route, const net::HttpRequest& request, const ReplyPtr& reply);
@@ -74,6 +75,7 @@ struct ApiService::Impl {
 
   HandlerContext context;
   const std::string openapi;
+  const Edge edge;
   std::atomic<bool> ready = false;
   std::atomic<bool> shutting_down = false;
 };
@@ -172,6 +174,31 @@ void ApiService::handle(net::HttpRequest request, std::shared_ptr<net::ResponseW
     return reply->send_error(wrong_method(request, *match), {{"Allow", match->allow}});
   }
   impl_->dispatch(*match, request, reply);
+}
+
+std::optional<net::HttpResponse> ApiService::early_answer(const net::HttpRequest& head) {
+  if (impl_->edge.is_preflight(head)) {
+    auto answer = impl_->edge.preflight(head);
+    answer.headers.push_back({"X-Request-Id", request_id(head)});
+    return answer;
+  }
+  const auto refusal = impl_->edge.refusal(head);
+  if (!refusal) return std::nullopt;
+  const auto match = match_route(head.method, head.path);
+  impl_->context.metrics.count_http(match ? match->pattern : "other", refusal->status);
+  const ErrorShape shape = match ? match->errors : ErrorShape::kOpenAi;
+  const std::string id = request_id(head);
+  net::HttpResponse response{
+      refusal->status,
+      {{"Content-Type", "application/json"}, {"X-Request-Id", id}, {"WWW-Authenticate", "Bearer"}},
+      error_body(*refusal, shape)};
+  if (shape == ErrorShape::kAnthropic) response.headers.push_back({"Request-Id", id});
+  for (auto& header : impl_->edge.cors_headers(head)) response.headers.push_back(std::move(header));
+  return response;
+}
+
+std::vector<net::Header> ApiService::response_headers(const net::HttpRequest& request) const {
+  return impl_->edge.cors_headers(request);
 }
 
 void ApiService::set_ready(bool ready) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "api/edge.h"
 #include "api/model_alias.h"
 #include "api/responses/store.h"
 #include "base/result.h"
@@ -37,6 +38,7 @@ struct ApiOptions {
   responses::StoreLimits stored_responses;       // of /v1/responses
   int max_choices = 1024;                        // of one request: prompts times n
   std::chrono::milliseconds keep_alive{10'000};  // between comments in a silent stream
+  EdgeOptions edge;
 };
 
 class ApiService {
@@ -51,6 +53,10 @@ class ApiService {
 
   // The handler for net::HttpServer. Thread-safe; answers at once or from the engine's thread.
   void handle(net::HttpRequest request, std::shared_ptr<net::ResponseWriter> writer);
+
+  // For net::ServerOptions: who may ask, told from the head alone, and what browsers are told.
+  std::optional<net::HttpResponse> early_answer(const net::HttpRequest& head);
+  std::vector<net::Header> response_headers(const net::HttpRequest& request) const;
 
   // Whether /health says 200; off at first. Until it is on, work is answered 503.
   void set_ready(bool ready);

@@ -123,7 +123,7 @@ int run_chat(const ChatOptions& options) {
     set_log_level(LogLevel::kWarning);
     ServeOptions serve;
     serve.stack = options.stack;
-    serve.port = 0;
+    serve.edge.port = 0;
     auto stack = build_stack(serve.stack);
     if (!stack) {
       log_error("{}", stack.error().message);
@@ -142,10 +142,13 @@ int run_chat(const ChatOptions& options) {
     log_error("--url: {}", server.error().message);
     return 1;
   }
-  ChatSettings settings = {*server, options.model, options.thinking, options.temperature,
+  ChatSettings settings = {{*server, options.api_key},
+                           options.model,
+                           options.thinking,
+                           options.temperature,
                            options.max_tokens};
   if (settings.model.empty()) {
-    auto model = ChatSession::first_model(*server);
+    auto model = ChatSession::first_model(settings.server);
     if (!model) {
       log_error("{}: {}; start one with: fathom serve --model DIR", url, model.error().message);
       return 1;

@@ -11,10 +11,13 @@ using nlohmann::ordered_json;
 
 namespace {
 
-net::ClientRequest request_to(const net::Url& server, const std::string& target) {
+net::ClientRequest request_to(const ServerAccess& server, const std::string& target) {
   net::ClientRequest request;
-  request.url = server;
+  request.url = server.url;
   request.url.target = target;
+  if (!server.api_key.empty()) {
+    request.headers.push_back({"Authorization", "Bearer " + server.api_key});
+  }
   return request;
 }
 
@@ -92,7 +95,7 @@ void ChatSession::forget() {
   messages_ = system_;
 }
 
-Result<std::string> ChatSession::first_model(const net::Url& server) {
+Result<std::string> ChatSession::first_model(const ServerAccess& server) {
   FATHOM_ASSIGN(const net::HttpResponse answer, net::request(request_to(server, "/v1/models")));
   if (answer.status != 200) return server_error(answer.status, answer.body);
   const auto body = ordered_json::parse(answer.body, nullptr, false);
@@ -119,7 +122,7 @@ Result<Turn> ChatSession::say(const std::string& words, const OnText& on_text,
   messages_.push_back({{"role", "user"}, {"content", words}});
   auto request = request_to(settings_.server, "/v1/chat/completions");
   request.method = "POST";
-  request.headers = {{"Content-Type", "application/json"}};
+  request.headers.push_back({"Content-Type", "application/json"});
   request.body = request_body();
   request.cancelled = interrupted;
 

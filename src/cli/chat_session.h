@@ -11,8 +11,13 @@
 
 namespace fathom::cli {
 
+struct ServerAccess {
+  net::Url url;         // base address
+  std::string api_key;  // "": none
+};
+
 struct ChatSettings {
-  net::Url server;  // base address
+  ServerAccess server;
   std::string model;
   bool thinking = true;
   double temperature = 0.6;
@@ -31,7 +36,7 @@ class ChatSession {
   ChatSession(ChatSettings settings, const std::string& system_prompt);
 
   // The first model the server offers.
-  static Result<std::string> first_model(const net::Url& server);
+  static Result<std::string> first_model(const ServerAccess& server);
 
   using OnText = std::function<void(std::string_view text, bool thought)>;
   // Sends the reader's words and streams the answer. `interrupted` is asked often; true stops the

@@ -39,17 +39,17 @@ CLI::Option* add_weights_option(CLI::App& app, models::WeightFormat& format, con
       ->default_str(models::to_string(format));
 }
 
-void add_stack_options(CLI::App& app, StackOptions& stack, bool model_required) {
-  auto* model = app.add_option("--model", stack.model,
-                               "directory of a released checkpoint (config.json, tokenizer.json, "
-                               "*.safetensors)")
-                    ->envname("FATHOM_MODEL");
-  if (model_required) model->required();
+void add_stack_options(CLI::App& app, StackOptions& stack) {
+  app.add_option("--model", stack.model,
+                 "directory of a released checkpoint (config.json, tokenizer.json, "
+                 "*.safetensors)")
+      ->envname("FATHOM_MODEL");
   app.add_option("--chip", stack.chip, "chip to run on, by name (see fathom doctor)")
       ->envname("FATHOM_CHIP")
       ->capture_default_str();
   app.add_option("--kernels", stack.kernels,
-                 "kernel set: native (fast) or reference (the oracle, slow)")
+                 "kernel set: native (fast) or reference (the oracle, slow); of the chip sim what "
+                 "it costs (docs/sim.md)")
       ->envname("FATHOM_KERNELS");
   app.add_option("--threads", stack.threads, "threads that compute; 0: one a core")
       ->envname("FATHOM_THREADS")
@@ -88,7 +88,7 @@ void add_stack_options(CLI::App& app, StackOptions& stack, bool model_required) 
       ->capture_default_str();
   app.add_option("--max-waiting", stack.max_waiting, "requests queued beyond those; then 429")
       ->envname("FATHOM_MAX_WAITING")
-      ->check(CLI::Range(0, 1 << 20))
+      ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   app.add_option("--prefill-chunk", stack.prefill_chunk,
                  "prompt tokens read a step; twice as many while nobody is answered")
@@ -118,6 +118,11 @@ void add_balance_option(CLI::App& app, int64_t& steps) {
       ->envname("FATHOM_BALANCE_STEPS")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
       ->capture_default_str();
+}
+
+void add_synthetic_option(CLI::App& app, std::string& synthetic) {
+  app.add_option("--synthetic", synthetic, "random weights made in memory, in place of --model")
+      ->check(CLI::IsMember(models::deepseek_v3::synthetic_names()));
 }
 
 void add_layout_options(CLI::App& serve, ServeOptions& options) {
@@ -167,14 +172,9 @@ void add_api_options(CLI::App& serve, ServeOptions& options) {
 
 void add_serve(CLI::App& app, ServeOptions& options) {
   auto* serve = app.add_subcommand("serve", "serve a model over the OpenAI API");
-  add_stack_options(*serve, options.stack, true);
-  serve->add_option("--host", options.host, "address to listen on")
-      ->envname("FATHOM_HOST")
-      ->capture_default_str();
-  serve->add_option("--port", options.port, "port to listen on; 0: any free one")
-      ->envname("FATHOM_PORT")
-      ->check(CLI::Range(0, 65535))
-      ->capture_default_str();
+  add_stack_options(*serve, options.stack);
+  add_synthetic_option(*serve, options.stack.synthetic);
+  add_edge_flags(*serve, options.edge);
   add_api_options(*serve, options);
   serve
       ->add_option("--prefix-cache", options.stack.prefix_cache,
@@ -186,9 +186,6 @@ void add_serve(CLI::App& app, ServeOptions& options) {
       ->add_flag("--exact", options.stack.exact,
                  "share only what changes no bit of an answer: not what answers wrote with prompts")
       ->envname("FATHOM_EXACT");
-  serve->add_option("--max-body", options.max_body_mib, "MiB a request may have")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
   serve
       ->add_option("--shutdown-seconds", options.shutdown_seconds,
                    "how long running answers may take after SIGTERM")
@@ -201,7 +198,9 @@ void add_serve(CLI::App& app, ServeOptions& options) {
 void add_chat(CLI::App& app, ChatOptions& options) {
   auto* chat = app.add_subcommand("chat", "talk to a server, or to a model it starts itself");
   chat->add_option("--url", options.url, "server to talk to")->capture_default_str();
-  add_stack_options(*chat, options.stack, false);
+  chat->add_option("--api-key", options.api_key, "key that the server wants")
+      ->envname("FATHOM_API_KEY");
+  add_stack_options(*chat, options.stack);
   chat->add_option("--model-name", options.model, "model to ask for; default: the server's first");
   chat->add_option("--system", options.system, "system prompt");
   chat->add_flag("--thinking,!--no-thinking", options.thinking,
@@ -214,14 +213,9 @@ void add_chat(CLI::App& app, ChatOptions& options) {
       ->capture_default_str();
 }
 
-void add_synthetic_option(CLI::App& app, std::string& synthetic) {
-  app.add_option("--synthetic", synthetic, "random weights made in memory, in place of --model")
-      ->check(CLI::IsMember(models::deepseek_v3::synthetic_names()));
-}
-
 void add_bench(CLI::App& app, BenchOptions& options) {
   auto* bench = app.add_subcommand("bench", "measure prompt and decode speed");
-  add_stack_options(*bench, options.stack, false);
+  add_stack_options(*bench, options.stack);
   add_synthetic_option(*bench, options.stack.synthetic);
   add_parallel_option(*bench, options.stack.parallel);
   options.stack.prefix_cache = false;  // its prompts begin alike, and reading them is measured

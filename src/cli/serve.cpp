@@ -22,17 +22,64 @@ std::string directory_name(const std::filesystem::path& directory) {
   return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
 }
 
-bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
+std::string chosen_name(const ServeOptions& options) {
+  if (!options.model_name.empty()) return options.model_name;
+  if (!options.stack.synthetic.empty()) return options.stack.synthetic;
+  return directory_name(options.stack.model);
 }
 
-// The signals that end the server, blocked in every thread and waited for in one.
-sigset_t stop_signals() {
+// SIGTERM and SIGINT end the server, SIGHUP has it read its files again. They are blocked in every
+// thread and waited for in one.
+sigset_t awaited_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
   return signals;
+}
+
+// Until a signal says stop; meanwhile looks whether the files have changed.
+void wait_for_stop(const sigset_t& signals, Reloader& reloader) {
+  constexpr timespec kLookInterval = {1, 0};
+  while (true) {
+    const int received = sigtimedwait(&signals, nullptr, &kLookInterval);
+    if (received == SIGTERM || received == SIGINT) return;
+    if (received == SIGHUP) {
+      reloader.force();
+    } else {
+      reloader.check();
+    }
+  }
+}
+
+// What the server's files hold.
+struct EdgeFiles {
+  std::shared_ptr<api::ApiKeys> keys;     // null: none
+  std::shared_ptr<net::TlsIdentity> tls;  // null: plain HTTP
+};
+
+Result<EdgeFiles> load_edge_files(const EdgeSettings& edge, Reloader& reloader) {
+  EdgeFiles files;
+  if (!edge.api_keys.empty()) {
+    FATHOM_ASSIGN(files.keys, api::ApiKeys::load(edge.api_keys));
+    reloader.add("API keys", {edge.api_keys}, [keys = files.keys] { return keys->reload(); });
+  }
+  if (!edge.tls_certificate.empty()) {
+    FATHOM_ASSIGN(files.tls, net::TlsIdentity::load(edge.tls_certificate, edge.tls_key));
+    reloader.add("TLS certificate", {edge.tls_certificate, edge.tls_key},
+                 [tls = files.tls] { return tls->reload(); });
+  }
+  return files;
+}
+
+// The server's side of the service: what it asks about a request, and the request itself.
+void connect(net::ServerOptions& options, api::ApiService& service) {
+  options.error_response = api::ApiService::protocol_error;
+  options.early_answer = [&service](const net::HttpRequest& head) {
+    return service.early_answer(head);
+  };
+  options.response_headers = [&service](const net::HttpRequest& request) {
+    return service.response_headers(request);
+  };
 }
 
 int64_t unix_seconds() {
@@ -44,10 +91,14 @@ int64_t unix_seconds() {
 
 Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& options,
                                                           Stack stack) {
+  FATHOM_TRY(check_edge(options.edge));
+  Reloader reloader;
+  FATHOM_ASSIGN(EdgeFiles files, load_edge_files(options.edge, reloader));
   auto serving = std::unique_ptr<ServingStack>(new ServingStack(std::move(stack)));
-  serving->model_name_ =
-      options.model_name.empty() ? directory_name(options.stack.model) : options.model_name;
+  serving->reloader_ = std::move(reloader);
+  serving->model_name_ = chosen_name(options);
 
+  net::ServerOptions net = server_options(options.edge);
   api::ApiOptions api;
   api.model = {.id = serving->model_name_, .aliases = {}, .created = unix_seconds()};
   for (const std::string& text : options.aliases) {
@@ -59,16 +110,13 @@ Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& op
   api.version = kVersion;
   api.default_thinking = options.thinking;
   api.add_bos_token = serving->stack_.add_bos_token;
-  api.max_body_bytes = static_cast<size_t>(options.max_body_mib) << 20;
+  api.max_body_bytes = net.max_body_bytes;
+  api.edge = {.keys = files.keys, .cors_origins = options.edge.cors_origins};
   FATHOM_ASSIGN(serving->service_,
                 api::ApiService::create(*serving->stack_.engine, serving->stack_.tokenizer,
                                         serving->stack_.chat_template, std::move(api)));
-
-  net::ServerOptions net;
-  net.host = options.host;
-  net.port = options.port;
-  net.max_body_bytes = static_cast<size_t>(options.max_body_mib) << 20;
-  net.error_response = api::ApiService::protocol_error;
+  connect(net, *serving->service_);
+  net.tls = files.tls;
   FATHOM_ASSIGN(serving->server_,
                 net::HttpServer::start(net, [service = serving->service_.get()](
                                                 net::HttpRequest request,
@@ -76,17 +124,15 @@ Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& op
                   service->handle(std::move(request), std::move(writer));
                 }));
   serving->service_->set_ready(true);
-  const bool named = options.host.find(':') == std::string::npos;
-  serving->host_ = named ? options.host : "[" + options.host + "]";
+  const std::string& host = options.edge.host;
+  const bool v6 = host.find(':') != std::string::npos && host.front() != '[';
+  serving->url_ = fmt::format("{}://{}:{}", files.tls ? "https" : "http",
+                              v6 ? "[" + host + "]" : host, serving->server_->port());
   return serving;
 }
 
 ServingStack::~ServingStack() {
   if (server_) server_->stop();
-}
-
-std::string ServingStack::url() const {
-  return fmt::format("http://{}:{}", host_, server_->port());
 }
 
 bool ServingStack::shut_down(std::chrono::milliseconds patience) {
@@ -97,10 +143,23 @@ bool ServingStack::shut_down(std::chrono::milliseconds patience) {
 }
 
 int run_serve(const ServeOptions& options) {
+  if (options.stack.model.empty() == options.stack.synthetic.empty()) {
+    log_error("serve: expected one of --model and --synthetic");
+    return 2;
+  }
+  if (const auto fits = check_edge(options.edge); !fits) {
+    log_error("{}", fits.error().message);
+    return 2;
+  }
   if (options.dry_run.enabled) {
     return run_dry_run(options.stack, options.stack.parallel, options.dry_run);
   }
-  const sigset_t signals = stop_signals();
+  Reloader unused;  // the server reads the files itself; a wrong one is told before a long load
+  if (const auto files = load_edge_files(options.edge, unused); !files) {
+    log_error("{}", files.error().message);
+    return 1;
+  }
+  const sigset_t signals = awaited_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   auto stack = build_stack(options.stack);
   if (!stack) {
@@ -109,7 +168,7 @@ int run_serve(const ServeOptions& options) {
   }
   if (stack->follower) return follow_rank_0(*stack);
   if (options.check_only) {
-    fmt::print("{} is good\n", options.stack.model.string());
+    fmt::print("{} is good\n", options.stack.name());
     return 0;
   }
   auto serving = ServingStack::start(options, std::move(stack).value());
@@ -117,14 +176,10 @@ int run_serve(const ServeOptions& options) {
     log_error("{}", serving.error().message);
     return 1;
   }
-  if (!is_loopback(options.host)) {
-    log_warning("listening on {} without keys: everyone who reaches it can use it", options.host);
-  }
   fmt::print("listening on {}\n", (*serving)->url());
   std::fflush(stdout);
 
-  int received = 0;
-  sigwait(&signals, &received);
+  wait_for_stop(signals, (*serving)->reloader());
   log_info("stopping: running answers have {} s to finish; press Ctrl-C again to stop now",
            options.shutdown_seconds);
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);

@@ -9,6 +9,8 @@
 #include "api/service.h"
 #include "base/result.h"
 #include "cli/dry_run.h"
+#include "cli/edge_flags.h"
+#include "cli/reloader.h"
 #include "cli/stack.h"
 #include "net/http_server.h"
 
@@ -16,15 +18,13 @@ namespace fathom::cli {
 
 struct ServeOptions {
   StackOptions stack;
-  std::string host = "127.0.0.1";
-  int port = 8000;
+  EdgeSettings edge;
   std::string model_name;                 // "": the name of the model's directory
   bool thinking = false;                  // think unless a request says otherwise
   std::vector<std::string> aliases;       // further names (api/model_alias.h)
   int64_t keep_responses_seconds = 3600;  // for previous_response_id
   int64_t keep_responses_mib = 256;       // of them in memory at most
-  int64_t max_body_mib = 32;
-  int64_t shutdown_seconds = 60;  // how long running answers may take after SIGTERM
+  int64_t shutdown_seconds = 60;          // how long running answers may take after SIGTERM
   DryRunOptions dry_run;
   bool check_only = false;  // load everything, say whether it is good, and end
 };
@@ -36,17 +36,20 @@ class ServingStack {
   static Result<std::unique_ptr<ServingStack>> start(const ServeOptions& options, Stack stack);
   ~ServingStack();
 
-  std::string url() const;
+  const std::string& url() const { return url_; }
   const std::string& model_name() const { return model_name_; }
   // Refuses new requests, lets running answers finish for at most `patience`, then cuts the rest.
   // Whether all finished.
   bool shut_down(std::chrono::milliseconds patience);
+  // The files that may be replaced while it serves.
+  Reloader& reloader() { return reloader_; }
 
  private:
   explicit ServingStack(Stack stack) : stack_(std::move(stack)) {}
 
-  std::string host_;
+  std::string url_;
   std::string model_name_;
+  Reloader reloader_;
   Stack stack_;
   std::unique_ptr<api::ApiService> service_;
   std::unique_ptr<net::HttpServer> server_;

@@ -10,11 +10,13 @@
 #include <thread>
 
 #include "backends/cpu/cpu_backend.h"
+#include "backends/sim/sim_backend.h"
 #include "base/json_file.h"
 #include "base/log.h"
 #include "cli/load_model.h"
 #include "cli/model_input.h"
 #include "cli/rank_job.h"
+#include "cli/synthetic_tokenizer.h"
 #include "models/deepseek_v3/parallel_model.h"
 #include "ops/ops.h"
 
@@ -108,6 +110,9 @@ Result<std::unique_ptr<device::Device>> open_device(const device::Registry& regi
     return Error{ErrorCode::kUnsupported, fmt::format("chip {}: has no kernel for {}", options.chip,
                                                       fmt::join(missing, ", "))};
   }
+  if (device->ignores_weights()) {
+    log_warning("chip {} reads no weights: its answers are made up", options.chip);
+  }
   return device;
 }
 
@@ -115,8 +120,10 @@ Result<std::unique_ptr<device::Device>> open_device(const device::Registry& regi
 
 std::unique_ptr<device::Registry> find_chips() {
   auto registry = std::make_unique<device::Registry>();
-  const auto added = registry->add(fathom_cpu_backend_entry);
-  FATHOM_CHECK(added.ok(), "the built-in CPU backend serves this contract");
+  for (const auto entry : {fathom_cpu_backend_entry, fathom_sim_backend_entry}) {
+    const auto added = registry->add(entry);
+    FATHOM_CHECK(added.ok(), "a built-in backend serves this contract");
+  }
   std::error_code failed;
   const fs::path binary = fs::read_symlink("/proc/self/exe", failed);
   if (!failed) {
@@ -149,7 +156,9 @@ Result<Texts> synthetic_texts(const ModelInput& input) {
   FATHOM_ASSIGN(auto tokenizer,
                 tokenizer::Tokenizer::parse(input.texts.at("tokenizer.json"),
                                             input.texts.at("tokenizer_config.json")));
-  return Texts{std::move(tokenizer), std::nullopt, false};
+  FATHOM_ASSIGN(auto chat_template, tokenizer::ChatTemplate::parse(kSyntheticChatTemplate,
+                                                                   kSyntheticBos, kSyntheticEos));
+  return Texts{std::move(tokenizer), std::move(chat_template), false};
 }
 
 Result<ModelInput> open_input(const StackOptions& options) {

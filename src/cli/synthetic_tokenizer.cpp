@@ -12,9 +12,6 @@ using nlohmann::json;
 
 namespace {
 
-constexpr const char* kBos = "<｜begin▁of▁sentence｜>";
-constexpr const char* kEos = "<｜end▁of▁sentence｜>";
-
 json special(int id, const char* text) {
   return {{"id", id},        {"content", text}, {"single_word", false}, {"lstrip", false},
           {"rstrip", false}, {"special", true}, {"normalized", false}};
@@ -23,7 +20,7 @@ json special(int id, const char* text) {
 }  // namespace
 
 std::map<std::string, std::string> synthetic_tokenizer(int64_t vocab_size) {
-  json vocabulary = {{kBos, 0}, {kEos, 1}};
+  json vocabulary = {{kSyntheticBos, 0}, {kSyntheticEos, 1}};
   for (const auto& character : tokenizer::byte_alphabet()) {
     vocabulary[character] = vocabulary.size();
   }
@@ -37,12 +34,13 @@ std::map<std::string, std::string> synthetic_tokenizer(int64_t vocab_size) {
                            {"use_regex", false}};
   const json tokenizer = {
       {"version", "1.0"},
-      {"added_tokens", {special(0, kBos), special(1, kEos)}},
+      {"added_tokens", {special(0, kSyntheticBos), special(1, kSyntheticEos)}},
       {"normalizer", nullptr},
       {"pre_tokenizer", byte_level},
       {"decoder", byte_level},
       {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", json::array({"Ġ t"})}}}};
-  const json config = {{"add_bos_token", true}, {"bos_token", kBos}, {"eos_token", kEos}};
+  const json config = {
+      {"add_bos_token", true}, {"bos_token", kSyntheticBos}, {"eos_token", kSyntheticEos}};
   return {{"tokenizer.json", tokenizer.dump()}, {"tokenizer_config.json", config.dump(2)}};
 }
 

@@ -294,10 +294,10 @@ typedef struct fathom_logits_stats_args {
 } fathom_logits_stats_args;
 
 /* ------------------------------------------------------------------ devices */
-
 #define FATHOM_CAP_BATCH_INVARIANT 0x1u /* keeps the promise about rows above */
 #define FATHOM_CAP_HOST_MEMORY 0x2u     /* device pointers are plain host pointers */
 #define FATHOM_CAP_GRAPHS 0x4u          /* graph_* functions are present */
+#define FATHOM_CAP_IGNORES_WEIGHTS 0x8u /* reads none: loading only reserves their memory */
 
 typedef struct fathom_device_info {
   size_t size;

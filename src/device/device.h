@@ -76,6 +76,7 @@ class Device {
   const fathom_device_info& info() const { return info_; }
   bool batch_invariant() const { return (info_.capabilities & FATHOM_CAP_BATCH_INVARIANT) != 0; }
   bool host_memory() const { return (info_.capabilities & FATHOM_CAP_HOST_MEMORY) != 0; }
+  bool ignores_weights() const { return (info_.capabilities & FATHOM_CAP_IGNORES_WEIGHTS) != 0; }
   fathom_dtype activation_dtype() const {
     return static_cast<fathom_dtype>(info_.activation_dtype);
   }

@@ -16,8 +16,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "net/chunked.h"
-#include "net/head_scanner.h"
+#include "net/response_text.h"
 
 namespace fathom::net {
 namespace {
@@ -27,11 +26,8 @@ using SystemError = boost::system::error_code;
 
 constexpr asio::use_awaitable_t<Executor> kAwait;
 
-constexpr std::size_t kHeadReadBytes = 4096;
-constexpr std::size_t kBodyReadBytes = 64 * 1024;
 // Requests sent ahead while an answer is running.
 constexpr std::size_t kMaxPipelinedBytes = 64 * 1024;
-constexpr std::size_t kMaxReservedBodyBytes = 1024 * 1024;
 constexpr std::chrono::milliseconds kHangUpPollInterval{50};
 // How long the last answer's reader may take to close, before unread input makes the kernel reset
 // the connection and with it the answer.
@@ -97,8 +93,10 @@ Connection::Awaitable<void> Connection::run(std::shared_ptr<Connection> self, bo
   Connection& connection = *self;
   connection.loop_->connections.insert(&connection);
   try {
-    if (refuse) connection.fail(503, "too many connections");
-    while (!connection.context_.stopping && !connection.error_) {
+    bool open = true;
+    if (connection.context_.options.tls) open = !refuse && co_await connection.shake_hands();
+    if (refuse && open) connection.fail(503, "too many connections");
+    while (open && !connection.context_.stopping && !connection.error_) {
       const bool again = co_await connection.serve_request();
       if (!again) break;
     }
@@ -121,6 +119,11 @@ Connection::Awaitable<bool> Connection::serve_request() {
   const bool head_read = co_await read_head(head);
   if (!head_read) co_return false;
   if (context_.refusing) co_return fail(503, "the server is shutting down");
+  if (context_.options.early_answer) {
+    if (auto answer = context_.options.early_answer(head.request)) {
+      co_return co_await answer_early(head, std::move(*answer));
+    }
+  }
   const bool body_read = co_await read_body(head, body);
   if (!body_read) co_return false;
   clear_step_deadline();
@@ -134,107 +137,28 @@ Connection::Awaitable<bool> Connection::serve_request() {
   co_return !close_after_answer_;
 }
 
-Connection::Awaitable<bool> Connection::read_head(RequestHead& head) {
-  const ServerOptions& options = context_.options;
-  HeadScanner scanner;
-  // A new connection is opened to say something at once, a kept one may rest.
-  set_step_deadline(served_one_ && input_.empty() ? options.idle_timeout : options.header_timeout);
-  while (true) {
-    const HeadScanner::Outcome outcome = scanner.scan(input_);
-    if (outcome == HeadScanner::Outcome::kMalformed) {
-      co_return fail(400, "malformed HTTP request: stray line end or control character");
-    }
-    const bool complete = outcome == HeadScanner::Outcome::kComplete;
-    if ((complete ? scanner.end() : input_.size()) > options.max_header_bytes) {
-      co_return fail(431, "request line and headers: expected at most " +
-                              std::to_string(options.max_header_bytes) + " bytes");
-    }
-    if (complete) break;
-    const bool was_empty = input_.empty();
-    const bool received = co_await receive(kHeadReadBytes);
-    if (!received) {
-      if (timed_out_ && !input_.empty()) fail(408, "request headers took too long to arrive");
-      co_return false;
-    }
-    if (was_empty) set_step_deadline(options.header_timeout);
+// The connection goes on only where no body follows: one that is not wanted is not read.
+Connection::Awaitable<bool> Connection::answer_early(const RequestHead& head,
+                                                     HttpResponse response) {
+  HeadOptions options;
+  options.is_http_1_0 = head.is_http_1_0;
+  options.keep_alive = head.keep_alive && !head.chunked && head.content_length == 0;
+  std::string text = render_response_head(response, options);
+  if (status_has_body(response.status) && head.request.method != Method::kHead) {
+    text += response.body;
   }
-  if (auto error = parse_request_head(scanner.head(input_), head)) {
-    co_return fail(error->status, std::move(error->message));
-  }
-  input_.erase(0, scanner.end());
-  co_return true;
-}
-
-Connection::Awaitable<bool> Connection::read_body(const RequestHead& head, std::string& body) {
-  if (head.content_length > context_.options.max_body_bytes) {
-    co_return fail(413, "request body: expected at most " +
-                            std::to_string(context_.options.max_body_bytes) + " bytes, got " +
-                            std::to_string(head.content_length));
-  }
-  if (!head.chunked && head.content_length == 0) co_return true;
-  set_step_deadline(context_.options.body_timeout);
-  if (head.expects_continue && input_.empty()) {
-    const bool sent = co_await send_text("HTTP/1.1 100 Continue\r\n\r\n");
-    if (!sent) co_return false;
-  }
-  bool read = false;
-  if (head.chunked) {
-    read = co_await read_chunked_body(body);
-  } else {
-    read = co_await read_sized_body(head.content_length, body);
-  }
-  if (!read && timed_out_) fail(408, "request body took too long to arrive");
-  co_return read;
-}
-
-Connection::Awaitable<bool> Connection::read_sized_body(std::size_t size, std::string& body) {
-  // The client's word about the size is worth no more memory than this.
-  body.reserve(std::min(size, kMaxReservedBodyBytes));
-  while (true) {
-    const std::size_t bytes = std::min(size - body.size(), input_.size());
-    body.append(input_, 0, bytes);
-    input_.erase(0, bytes);
-    if (body.size() == size) co_return true;
-    const bool received = co_await receive(kBodyReadBytes);
-    if (!received) co_return false;
-  }
-}
-
-Connection::Awaitable<bool> Connection::read_chunked_body(std::string& body) {
-  ChunkedDecoder decoder(context_.options.max_body_bytes);
-  while (true) {
-    std::string_view rest = input_;
-    const ChunkedDecoder::Outcome outcome = decoder.feed(rest, body);
-    input_.erase(0, input_.size() - rest.size());
-    switch (outcome) {
-      case ChunkedDecoder::Outcome::kDone:
-        co_return true;
-      case ChunkedDecoder::Outcome::kMalformed:
-        co_return fail(400, "request body: malformed chunked coding");
-      case ChunkedDecoder::Outcome::kTooLarge:
-        co_return fail(413, "request body: expected at most " +
-                                std::to_string(context_.options.max_body_bytes) + " bytes");
-      case ChunkedDecoder::Outcome::kNeedMore:
-        break;
-    }
-    const bool received = co_await receive(kBodyReadBytes);
-    if (!received) co_return false;
-  }
-}
-
-Connection::Awaitable<bool> Connection::receive(std::size_t max_bytes) {
-  const std::size_t old_size = input_.size();
-  input_.resize(old_size + max_bytes);
-  SystemError error;
-  const std::size_t bytes = co_await socket_.async_read_some(
-      asio::buffer(input_.data() + old_size, max_bytes), asio::redirect_error(kAwait, error));
-  input_.resize(old_size + bytes);
-  co_return !error && !timed_out_;
+  set_step_deadline(context_.options.write_timeout);
+  const bool sent = co_await send_text(std::move(text));
+  served_one_ = true;
+  if (sent && !options.keep_alive) co_await linger();
+  co_return sent&& options.keep_alive;
 }
 
 Connection::Awaitable<bool> Connection::send_text(std::string text) {
   SystemError error;
-  co_await asio::async_write(socket_, asio::buffer(text), asio::redirect_error(kAwait, error));
+  co_await on_stream([&](auto& stream) {
+    return asio::async_write(stream, asio::buffer(text), asio::redirect_error(kAwait, error));
+  });
   co_return !error && !timed_out_;
 }
 
@@ -251,6 +175,9 @@ void Connection::dispatch(RequestHead head, std::string body) {
       if (const auto self = weak.lock()) self->pump();
     });
   };
+  if (context_.options.response_headers) {
+    options.extra_headers = context_.options.response_headers(head.request);
+  }
   head.request.body = std::move(body);
   head.request.peer_address = peer_address_;
   exchange_ = std::make_shared<Exchange>(std::move(options));
@@ -297,6 +224,12 @@ Connection::Awaitable<void> Connection::send_error() {
 
 Connection::Awaitable<void> Connection::linger() {
   SystemError ignored;
+  if (tls_) {
+    set_step_deadline(kLingerTime);
+    co_await tls_->async_shutdown(asio::redirect_error(kAwait, ignored));
+    ignored = {};
+    tls_ = nullptr;  // what still comes is not looked at
+  }
   socket_.shutdown(Socket::shutdown_send, ignored);
   set_step_deadline(kLingerTime);
   bool open = !ignored;
@@ -326,11 +259,13 @@ void Connection::pump() {
 void Connection::write_some() {
   write_deadline_ = Clock::now() + context_.options.write_timeout;
   arm_timer(write_deadline_);
-  socket_.async_write_some(
-      asio::buffer(output_.data() + sent_, output_.size() - sent_),
-      [self = shared_from_this()](const SystemError& error, std::size_t bytes) {
-        self->on_written(error.failed(), bytes);
-      });
+  on_stream([this](auto& stream) {
+    stream.async_write_some(
+        asio::buffer(output_.data() + sent_, output_.size() - sent_),
+        [self = shared_from_this()](const SystemError& error, std::size_t bytes) {
+          self->on_written(error.failed(), bytes);
+        });
+  });
 }
 
 void Connection::on_written(bool failed, std::size_t bytes) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstddef>
@@ -16,6 +17,10 @@
 #include "net/server_context.h"
 
 namespace fathom::net {
+
+// Bytes asked of the socket at a time.
+inline constexpr std::size_t kHeadReadBytes = 4096;
+inline constexpr std::size_t kBodyReadBytes = 64 * 1024;
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
@@ -44,6 +49,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Awaitable<bool> read_body(const RequestHead& head, std::string& body);
   Awaitable<bool> read_chunked_body(std::string& body);
   Awaitable<bool> read_sized_body(std::size_t size, std::string& body);
+  Awaitable<bool> answer_early(const RequestHead& head, HttpResponse response);
+  Awaitable<bool> shake_hands();
   Awaitable<bool> receive(std::size_t max_bytes);
   Awaitable<bool> send_text(std::string text);
 
@@ -53,6 +60,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Awaitable<void> poll_for_hang_up();
   Awaitable<void> send_error();
   Awaitable<void> linger();
+  // The socket, or the TLS stream over it, to `operation`, which reads or writes.
+  template <typename Operation>
+  auto on_stream(Operation&& operation) {
+    return tls_ ? operation(*tls_) : operation(socket_);
+  }
 
   void pump();
   void write_some();
@@ -68,6 +80,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   ServerContext& context_;
   std::shared_ptr<Loop> loop_;
   Socket socket_;
+  // Over socket_; null for plain HTTP and before the handshake. Its context is older than it and
+  // outlives it.
+  std::shared_ptr<boost::asio::ssl::context> tls_context_;
+  std::unique_ptr<boost::asio::ssl::stream<Socket&>> tls_;
   std::string peer_address_;
 
   std::string input_;  // received and not yet understood

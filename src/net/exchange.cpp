@@ -89,7 +89,9 @@ bool Exchange::must_wake() {
   return !std::exchange(woken_, true);
 }
 
-void Exchange::queue_head(const HttpResponse& response, bool stream) {
+void Exchange::queue_head(HttpResponse& response, bool stream) {
+  response.headers.insert(response.headers.end(), options_.extra_headers.begin(),
+                          options_.extra_headers.end());
   HeadOptions head;
   head.is_http_1_0 = options_.is_http_1_0;
   head.framing = !stream                ? BodyFraming::kContentLength
@@ -128,7 +130,8 @@ void Exchange::begin_stream(int status, std::vector<Header> headers) {
   {
     const std::scoped_lock lock(mutex_);
     if (!accept_call(state_ == State::kNoAnswer, "begin_stream")) return;
-    queue_head({status, std::move(headers), ""}, true);
+    HttpResponse response{status, std::move(headers), ""};
+    queue_head(response, true);
     last_write_ = Clock::now();
     state_ = State::kStreaming;
     wake = must_wake();

@@ -22,6 +22,7 @@ struct ExchangeOptions {
   bool is_http_1_0 = false;
   bool keep_alive = true;  // what the request asks for
   std::size_t stream_buffer_bytes = 0;
+  std::vector<Header> extra_headers = {};  // of the answer, whatever it is
   std::function<HttpResponse(int status, std::string message)> error_response;
   // Tells the connection, from any thread, that there is something to take or that the exchange is
   // broken. Not called again for more to take before the next take().
@@ -68,7 +69,7 @@ class Exchange {
 
   // Each is called with mutex_ held.
   bool accept_call(bool in_order, const char* call) const;
-  void queue_head(const HttpResponse& response, bool stream);
+  void queue_head(HttpResponse& response, bool stream);
   void queue_chunk(std::string_view data);
   bool must_wake();
 

@@ -12,12 +12,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "net/http.h"
+#include "net/tls.h"
 
 namespace fathom::net {
 
@@ -78,6 +80,13 @@ struct ServerOptions {
   // empty: {"error":{"message":...,"type":...,"param":null,"code":null}}. Called on any
   // thread; must not throw.
   std::function<HttpResponse(int status, std::string message)> error_response;
+  // Looks at a request's head before its body is read; an answer here is the request's, and the
+  // handler never hears of it. The next two are called on network threads; they must not throw or
+  // block.
+  std::function<std::optional<HttpResponse>(const HttpRequest& head)> early_answer;
+  // Headers for the handler's answer to a request.
+  std::function<std::vector<Header>(const HttpRequest& request)> response_headers;
+  std::shared_ptr<const TlsIdentity> tls;  // null: plain HTTP
 };
 
 struct ServerStats {

@@ -13,7 +13,7 @@ import time
 from mpi_job import MpiJob
 
 REPOSITORY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
-READY_LINE = "listening on http://"
+READY_LINE = "listening on http"
 START_DEADLINE_S = 60
 STOP_DEADLINE_S = 30
 REQUEST_DEADLINE_S = 120
@@ -38,7 +38,7 @@ class Server:
         self.job = MpiJob(fathom_binary(), ranks) if ranks > 1 else None
         command = self.job.command() if self.job else []
         command += [fathom_binary(), "serve", "--model", str(model_dir)]
-        command += ["--host", "127.0.0.1", "--port", "0", *flags]
+        command += ["--port", "0", *flags]
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -54,7 +54,7 @@ class Server:
         except BaseException:
             self._kill()
             raise
-        self.host, port = self.url.removeprefix("http://").split(":")
+        self.host, port = self.url.partition("://")[2].split(":")
         self.port = int(port)
 
     def __enter__(self):
@@ -88,7 +88,7 @@ class Server:
                     f"server: ended with {code} before it was ready; its stderr:\n{self.stderr()}"
                 )
             if READY_LINE in line:
-                return line[line.index("http://") :].split()[0].rstrip("/")
+                return line[line.index("http") :].split()[0].rstrip("/")
 
     def _kill(self):
         if self.process.poll() is None and self.job:

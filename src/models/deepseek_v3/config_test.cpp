@@ -7,6 +7,7 @@
 
 #include "base/json_file.h"
 #include "models/deepseek_v3/rope.h"
+#include "models/deepseek_v3/synthetic.h"
 
 namespace fathom::models::deepseek_v3 {
 namespace {
@@ -22,6 +23,15 @@ json without_scaling() {
   json config = released();
   config["rope_scaling"] = nullptr;
   return config;
+}
+
+TEST(Config, TheSyntheticV3IsTheReleasedOneWithoutItsFormat) {
+  json expected = released();
+  for (const char* name : {"quantization_config", "attention_bias"}) expected.erase(name);
+  const json synthetic = synthetic_config("v3").value();
+  for (const auto& [name, value] : expected.items()) {
+    EXPECT_EQ(synthetic.value(name, json()), value) << name;
+  }
 }
 
 TEST(Config, ReadsTheReleasedOne) {

@@ -81,14 +81,49 @@ json tiny() {
   return config;
 }
 
+// The released DeepSeek-V3, with its MTP layer: 671 billion parameters and 14 billion more. Only a
+// chip that ignores weights starts it in reasonable time.
+json v3() {
+  json config = base_config();
+  config.update({{"first_k_dense_replace", 3},
+                 {"hidden_size", 7168},
+                 {"intermediate_size", 18432},
+                 {"kv_lora_rank", 512},
+                 {"max_position_embeddings", 163840},
+                 {"moe_intermediate_size", 2048},
+                 {"n_group", 8},
+                 {"n_routed_experts", 256},
+                 {"num_attention_heads", 128},
+                 {"num_experts_per_tok", 8},
+                 {"num_hidden_layers", 61},
+                 {"num_key_value_heads", 128},
+                 {"num_nextn_predict_layers", 1},
+                 {"q_lora_rank", 1536},
+                 {"qk_nope_head_dim", 128},
+                 {"qk_rope_head_dim", 64},
+                 {"rope_scaling",
+                  {{"type", "yarn"},
+                   {"factor", 40},
+                   {"original_max_position_embeddings", 4096},
+                   {"beta_fast", 32},
+                   {"beta_slow", 1},
+                   {"mscale", 1.0},
+                   {"mscale_all_dim", 1.0}}},
+                 {"topk_group", 4},
+                 {"v_head_dim", 128},
+                 {"vocab_size", 129280}});
+  return config;
+}
+
 }  // namespace
 
 std::vector<std::string> synthetic_names() {
-  return {"tiny", "v3-mini", "v3-mini-mtp"};
+  return {"tiny", "v3-mini", "v3-mini-mtp", "v3"};
 }
 
 Result<json> synthetic_config(const std::string& name) {
   if (name == "tiny") return tiny();
+  if (name == "v3") return v3();
   json config = v3_mini();
   if (name == "v3-mini") return config;
   if (name != "v3-mini-mtp") {

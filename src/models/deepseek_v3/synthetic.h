@@ -12,7 +12,7 @@
 
 namespace fathom::models::deepseek_v3 {
 
-// "tiny", "v3-mini", "v3-mini-mtp".
+// "tiny", "v3-mini", "v3-mini-mtp", "v3".
 std::vector<std::string> synthetic_names();
 // config.json of one of those; the error lists them.
 Result<nlohmann::json> synthetic_config(const std::string& name);

@@ -56,6 +56,7 @@ class Loader {
  private:
   Result<Plan> plan(const TensorSpec& spec);
   void take_memory(Plan& plan, device::Arena& arena) const;
+  static void point_at_rows(Plan& plan);
   size_t arena_bytes(const Plan& plan) const;
 
   Status load_one(Plan& plan);
@@ -82,10 +83,11 @@ Result<Plan> Loader::plan(const TensorSpec& spec) {
   plan.format = choose_format(options_.format, spec.use, plan.stored);
   plan.keeps_bytes = plan.format.dtype == plan.stored.dtype && plan.stored.data != nullptr &&
                      is_aligned(plan.stored);
-  if (const auto op = packing_op(spec.use)) {
+  if (const auto op = packing_op(spec.use); op && !device_.ignores_weights()) {
     FATHOM_ASSIGN(plan.pack_bytes, device_.pack_bytes(*op, plan.format));
   }
-  plan.in_place = plan.keeps_bytes && plan.pack_bytes == 0 && device_.host_memory();
+  plan.in_place = plan.keeps_bytes && plan.pack_bytes == 0 && device_.host_memory() &&
+                  !device_.ignores_weights();
   total_bytes_ += data_bytes(plan.stored);
   return plan;
 }
@@ -149,10 +151,14 @@ Status Loader::load_packed(Plan& plan) {
   return {};
 }
 
-Status Loader::load_rows(Plan& plan) {
+void Loader::point_at_rows(Plan& plan) {
   plan.loaded = plan.format;
   plan.loaded.data = plan.rows.data;
   plan.loaded.scale = plan.format.block_n == 0 ? nullptr : plan.rows.scale;
+}
+
+Status Loader::load_rows(Plan& plan) {
+  point_at_rows(plan);
   if (device_.host_memory()) return fill(plan, plan.rows);
   const HostRows rows(plan.format);
   FATHOM_TRY(fill(plan, rows.out));
@@ -161,6 +167,10 @@ Status Loader::load_rows(Plan& plan) {
 }
 
 Status Loader::load_one(Plan& plan) {
+  if (device_.ignores_weights()) {
+    point_at_rows(plan);
+    return {};
+  }
   if (plan.spec.is_vector()) return load_vector(plan);
   if (plan.stored.data != nullptr) FATHOM_TRY(source_.check(plan.spec.name, plan.stored));
   if (plan.in_place) {

@@ -1,0 +1,154 @@
+#include "api/edge.h"
+
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace fathom::api {
+namespace {
+
+constexpr const char* kKey = "sk-0123456789abcdef";
+// sha256sum of "sk-fedcba9876543210".
+constexpr const char* kHashedLine =
+    "sha256:284673d4d5eaeb79f8d17619e045b09d98c3d5b4842af14e3075ef626aade0de";
+
+class KeyFile {
+ public:
+  explicit KeyFile(const std::string& text) {
+    std::string pattern = ::testing::TempDir() + "fathom-keys-XXXXXX";
+    const int file = mkstemp(pattern.data());
+    EXPECT_GE(file, 0);
+    close(file);
+    path = pattern;
+    write(text);
+  }
+  ~KeyFile() { std::filesystem::remove(path); }
+  void write(const std::string& text) const { std::ofstream(path, std::ios::binary) << text; }
+
+  std::filesystem::path path;
+};
+
+net::HttpRequest request(std::vector<net::Header> headers, const std::string& path = "/v1/models",
+                         net::Method method = net::Method::kGet) {
+  net::HttpRequest head;
+  head.method = method;
+  head.path = path;
+  head.headers = std::move(headers);
+  return head;
+}
+
+std::string header(const std::vector<net::Header>& headers, const char* name) {
+  const std::string* value = net::find_header(headers, name);
+  return value != nullptr ? *value : "";
+}
+
+TEST(ApiKeys, ReadsPlainAndHashedLines) {
+  const auto keys = parse_keys(std::string("# ours\n\n") + kKey + " alice\r\n" + kHashedLine);
+  ASSERT_TRUE(keys.ok()) << keys.error().message;
+  ASSERT_EQ(keys->size(), 2u);
+  EXPECT_EQ((*keys)[0], hash_key(kKey));
+  EXPECT_EQ((*keys)[1], hash_key("sk-fedcba9876543210"));
+}
+
+// FIPS 180-4's own example.
+TEST(ApiKeys, HashesAsTheStandardSays) {
+  const KeyHash hash = hash_key("abc");
+  EXPECT_EQ(hash[0], 0xba);
+  EXPECT_EQ(hash[1], 0x78);
+  EXPECT_EQ(hash[31], 0xad);
+}
+
+TEST(ApiKeys, SaysWhichLineIsWrongAndNotTheKey) {
+  for (const auto& [text, part] :
+       {std::pair<std::string, const char*>{"", "got none"},
+        {"# only words\n", "got none"},
+        {std::string(kKey) + "\nshort\n", "line 2: expected a key of 16"},
+        {"sha256:12ab\n", "line 1: expected sha256: and 64"},
+        {"sha256:" + std::string(64, 'g'), "line 1: expected sha256:"},
+        {"sk-with-a-control-\x01-character", "line 1: expected a key"}}) {
+    const auto keys = parse_keys(text);
+    ASSERT_FALSE(keys.ok()) << text;
+    EXPECT_NE(keys.error().message.find(part), std::string::npos) << keys.error().message;
+    EXPECT_EQ(keys.error().message.find("sk-"), std::string::npos) << keys.error().message;
+  }
+}
+
+TEST(ApiKeys, ReloadsAndKeepsTheOldOnesWhereTheFileIsBad) {
+  const KeyFile file(kKey);
+  const auto keys = ApiKeys::load(file.path).value();
+  EXPECT_TRUE(keys->accepts(kKey));
+  EXPECT_FALSE(keys->accepts(std::string(kKey) + "0"));
+  EXPECT_FALSE(keys->accepts(""));
+
+  file.write("bad\n");
+  EXPECT_FALSE(keys->reload().ok());
+  EXPECT_TRUE(keys->accepts(kKey));
+
+  file.write("another-0123456789abcdef\n");
+  EXPECT_TRUE(keys->reload().ok());
+  EXPECT_FALSE(keys->accepts(kKey));
+  EXPECT_TRUE(keys->accepts("another-0123456789abcdef"));
+}
+
+TEST(Edge, WantsAKeyForEverythingButLiveness) {
+  const KeyFile file(kKey);
+  const Edge edge({.keys = ApiKeys::load(file.path).value(), .cors_origins = {}});
+  const std::string bearer = std::string("Bearer ") + kKey;
+  for (const char* path : {"/v1/models", "/metrics", "/version", "/nowhere", "/health/x"}) {
+    EXPECT_EQ(edge.refusal(request({}, path)).value().status, 401) << path;
+    EXPECT_FALSE(edge.refusal(request({{"Authorization", bearer}}, path)));
+    EXPECT_FALSE(edge.refusal(request({{"X-API-Key", kKey}}, path)));
+  }
+  EXPECT_FALSE(edge.refusal(request({}, "/health")));
+  EXPECT_FALSE(edge.refusal(request({{"authorization", std::string("bearer  ") + kKey}})));
+  for (const char* wrong : {"", "Bearer", "Bearer ", "Basic sk-0123456789abcdef",
+                            "Bearer sk-0123456789abcdee", "sk-0123456789abcdef"}) {
+    EXPECT_TRUE(edge.refusal(request({{"Authorization", wrong}}))) << wrong;
+  }
+  // What is wrong is not made right by what else is there.
+  EXPECT_TRUE(edge.refusal(request({{"Authorization", "Bearer no"}, {"x-api-key", kKey}})));
+}
+
+TEST(Edge, NobodyNeedsAKeyWhereThereAreNone) {
+  EXPECT_FALSE(Edge({}).refusal(request({})));
+}
+
+TEST(Edge, AnswersPreflightsOfAllowedOrigins) {
+  const Edge edge({.keys = nullptr, .cors_origins = {"https://a.example"}});
+  const auto ask = [&](const char* origin) {
+    return request({{"Origin", origin},
+                    {"Access-Control-Request-Method", "POST"},
+                    {"Access-Control-Request-Headers", "authorization,x-stainless-os"}},
+                   "/v1/chat/completions", net::Method::kOptions);
+  };
+  ASSERT_TRUE(edge.is_preflight(ask("https://a.example")));
+  const auto good = edge.preflight(ask("https://a.example"));
+  EXPECT_EQ(good.status, 204);
+  EXPECT_EQ(header(good.headers, "access-control-allow-origin"), "https://a.example");
+  EXPECT_EQ(header(good.headers, "access-control-allow-headers"), "authorization,x-stainless-os");
+  EXPECT_EQ(header(good.headers, "vary"), "Origin");
+  const auto bad = edge.preflight(ask("https://b.example"));
+  EXPECT_EQ(header(bad.headers, "access-control-allow-origin"), "");
+  EXPECT_EQ(header(bad.headers, "access-control-allow-methods"), "");
+
+  EXPECT_FALSE(edge.is_preflight(request({{"Origin", "x"}}, "/", net::Method::kOptions)));
+  EXPECT_FALSE(Edge({}).is_preflight(ask("https://a.example")));
+}
+
+TEST(Edge, TellsBrowsersWhoMayReadAnAnswer) {
+  const Edge all({.keys = nullptr, .cors_origins = {"*"}});
+  const auto headers = all.cors_headers(request({{"Origin", "https://any.example"}}));
+  EXPECT_EQ(header(headers, "access-control-allow-origin"), "*");
+  EXPECT_NE(header(headers, "access-control-expose-headers").find("X-Request-Id"),
+            std::string::npos);
+  EXPECT_TRUE(all.cors_headers(request({})).empty());
+  EXPECT_TRUE(Edge({}).cors_headers(request({{"Origin", "https://any.example"}})).empty());
+}
+
+}  // namespace
+}  // namespace fathom::api

@@ -1,0 +1,86 @@
+// The simulated chip through its contract.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "backends/sim/sim_backend.h"
+
+namespace fathom::sim {
+namespace {
+
+class SimBackend : public ::testing::Test {
+ protected:
+  void open(const char* kernels) {
+    const fathom_device_options options = {sizeof(options), 0, 0, kernels};
+    ASSERT_EQ(table.device_open(&options, &device), FATHOM_OK) << table.last_error();
+    ASSERT_EQ(table.stream_create(device, &stream), FATHOM_OK);
+    for (auto& event : events) ASSERT_EQ(table.event_create(device, &event), FATHOM_OK);
+  }
+  void TearDown() override {
+    if (device == nullptr) return;
+    for (auto& event : events) table.event_destroy(device, event);
+    table.stream_destroy(device, stream);
+    table.device_close(device);
+  }
+
+  // [rows, columns] in fresh memory of the chip.
+  fathom_tensor matrix(int64_t rows, int64_t columns, fathom_dtype dtype = FATHOM_BF16) {
+    const size_t bytes = static_cast<size_t>(rows * columns) * (dtype == FATHOM_BF16 ? 2 : 4);
+    void* memory = nullptr;
+    EXPECT_EQ(table.alloc(device, bytes, &memory), FATHOM_OK);
+    return {memory, dtype, 2, {rows, columns, 1, 1}, {columns, 1, 1, 1}};
+  }
+  fathom_status linear(const fathom_tensor& x, const fathom_tensor& out) {
+    const fathom_weight weight = {
+        nullptr, nullptr, FATHOM_F8_E4M3, 128, 128, FATHOM_LAYOUT_ROWS, out.shape[1], x.shape[1]};
+    const fathom_linear_args args = {sizeof(args), x, weight, out};
+    return table.kernels[FATHOM_OP_LINEAR](device, stream, &args);
+  }
+
+  const fathom_backend& table = *fathom_sim_backend_entry(FATHOM_ABI_VERSION);
+  fathom_device* device = nullptr;
+  fathom_stream* stream = nullptr;
+  std::array<fathom_event*, 2> events = {};
+};
+
+TEST_F(SimBackend, RefusesAnotherVersionAndUnknownCosts) {
+  EXPECT_EQ(fathom_sim_backend_entry(FATHOM_ABI_VERSION + 1), nullptr);
+  const fathom_device_options options = {sizeof(options), 0, 0, "speed=1"};
+  EXPECT_EQ(table.device_open(&options, &device), FATHOM_INVALID);
+  EXPECT_NE(std::string(table.last_error()).find("got speed"), std::string::npos);
+}
+
+TEST_F(SimBackend, TimePassesOnTheVirtualClockAsTheModelSays) {
+  open("read=1,launch=10,clock=virtual");
+  const auto x = matrix(4, 1024);
+  const auto out = matrix(4, 2048);
+  table.event_record(device, stream, events[0]);
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(linear(x, out), FATHOM_OK);
+  table.event_record(device, stream, events[1]);
+  table.stream_synchronize(device, stream);
+  float milliseconds = 0;
+  table.event_elapsed_ms(device, events[0], events[1], &milliseconds);
+  const double bytes = 2048.0 * 1024 + 4 * 2 * (1024 + 2048);  // FP8 weights, BF16 activations
+  EXPECT_NEAR(milliseconds, 3 * (0.01 + bytes / 1e6), 1e-4);
+}
+
+TEST_F(SimBackend, MemoryIsAddressSpaceUntilItIsWritten) {
+  open("free");
+  void* memory = nullptr;
+  ASSERT_EQ(table.alloc(device, size_t{1} << 40, &memory), FATHOM_OK) << table.last_error();
+  auto* bytes = static_cast<unsigned char*>(memory);
+  EXPECT_EQ(bytes[size_t{1} << 39], 0);
+  bytes[(size_t{1} << 40) - 1] = 1;
+  table.free(device, memory);
+}
+
+TEST_F(SimBackend, RefusesRowsWithoutRoomForAState) {
+  open("free");
+  EXPECT_EQ(linear(matrix(1, 3), matrix(1, 8)), FATHOM_UNSUPPORTED);
+  EXPECT_EQ(linear(matrix(1, 8), matrix(1, 3)), FATHOM_UNSUPPORTED);
+}
+
+}  // namespace
+}  // namespace fathom::sim

@@ -1,0 +1,21 @@
+#include "backends/sim/last_error.h"
+
+#include <utility>
+
+namespace fathom::sim {
+namespace {
+
+thread_local std::string message_of_thread;
+
+}  // namespace
+
+fathom_status fail(fathom_status status, std::string message) {
+  message_of_thread = std::move(message);
+  return status;
+}
+
+const char* last_error() {
+  return message_of_thread.c_str();
+}
+
+}  // namespace fathom::sim

@@ -1,0 +1,172 @@
+#include "backends/sim/sim_backend.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <cstring>
+#include <new>
+#include <thread>
+
+#include "backends/sim/last_error.h"
+#include "backends/sim/sim_device.h"
+#include "backends/sim/sim_operators.h"
+
+namespace fathom::sim {
+namespace {
+
+constexpr uint32_t kAlignment = 64;
+
+fathom_status device_count(int32_t* count) {
+  *count = 1;
+  return FATHOM_OK;
+}
+
+fathom_status device_open(const fathom_device_options* options, fathom_device** device) {
+  if (options == nullptr || options->size < sizeof(*options)) {
+    return fail(FATHOM_INVALID, "open sim: expected options of the contract's version 1");
+  }
+  const auto costs = CostModel::parse(options->kernels == nullptr ? "free" : options->kernels);
+  if (!costs) {
+    return fail(FATHOM_INVALID, fmt::format("open sim: kernels: {}", costs.error().message));
+  }
+  *device = new (std::nothrow) fathom_device(*costs);
+  return *device != nullptr ? FATHOM_OK : fail(FATHOM_NO_MEMORY, "open sim: no memory");
+}
+
+void device_close(fathom_device* device) {
+  delete device;
+}
+
+fathom_status device_info(fathom_device* device, fathom_device_info* info) {
+  const CostModel& costs = device->costs;
+  const auto end = fmt::format_to_n(
+      info->name, sizeof(info->name) - 1,
+      "simulated chip ({:g} GB/s, {:g} TFLOP/s, {:g} us a launch; 0: no limit; {} clock)",
+      costs.read_bytes_per_s / 1e9, costs.flops_per_s / 1e12, costs.launch_s * 1e6,
+      costs.wall_clock ? "wall" : "virtual");
+  *end.out = '\0';
+  info->memory_bytes = static_cast<uint64_t>(costs.memory_bytes);
+  info->memory_free = info->memory_bytes;
+  info->capabilities =
+      FATHOM_CAP_BATCH_INVARIANT | FATHOM_CAP_HOST_MEMORY | FATHOM_CAP_IGNORES_WEIGHTS;
+  info->activation_dtype = FATHOM_BF16;
+  info->kv_dtype = FATHOM_BF16;
+  info->alignment = kAlignment;
+  return FATHOM_OK;
+}
+
+// Address space: a page costs memory once somebody writes to it, and reads as zeros before. Small
+// pages, because of a row of activations only the first bytes are ever written.
+fathom_status allocate(fathom_device* device, size_t bytes, void** memory) {
+  void* mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapped == MAP_FAILED) {
+    return fail(FATHOM_NO_MEMORY,
+                fmt::format("sim memory: no room for {} bytes: {}", bytes, std::strerror(errno)));
+  }
+  madvise(mapped, bytes, MADV_NOHUGEPAGE);
+  const std::lock_guard lock(device->mutex);
+  device->mapped[mapped] = bytes;
+  *memory = mapped;
+  return FATHOM_OK;
+}
+
+void release(fathom_device* device, void* memory) {
+  const std::lock_guard lock(device->mutex);
+  const auto found = device->mapped.find(memory);
+  if (found == device->mapped.end()) return;
+  munmap(memory, found->second);
+  device->mapped.erase(found);
+}
+
+fathom_status stream_create(fathom_device*, fathom_stream** stream) {
+  *stream = new (std::nothrow) fathom_stream;
+  return *stream != nullptr ? FATHOM_OK : fail(FATHOM_NO_MEMORY, "sim stream: no memory");
+}
+
+void stream_destroy(fathom_device*, fathom_stream* stream) {
+  delete stream;
+}
+
+fathom_status stream_synchronize(fathom_device* device, fathom_stream* stream) {
+  if (!device->costs.wall_clock || device->costs.is_free()) return FATHOM_OK;
+  using Clock = std::chrono::steady_clock;
+  std::this_thread::sleep_until(
+      Clock::time_point(std::chrono::duration_cast<Clock::duration>(stream->ready)));
+  return FATHOM_OK;
+}
+
+fathom_status copy(fathom_device*, fathom_stream*, void* to, const void* from, size_t bytes) {
+  if (bytes > 0) std::memmove(to, from, bytes);
+  return FATHOM_OK;
+}
+
+fathom_status event_create(fathom_device*, fathom_event** event) {
+  *event = new (std::nothrow) fathom_event;
+  return *event != nullptr ? FATHOM_OK : fail(FATHOM_NO_MEMORY, "sim event: no memory");
+}
+
+void event_destroy(fathom_device*, fathom_event* event) {
+  delete event;
+}
+
+fathom_status event_record(fathom_device* device, fathom_stream* stream, fathom_event* event) {
+  event->recorded = earliest(*device, *stream);
+  return FATHOM_OK;
+}
+
+fathom_status event_wait(fathom_device*, fathom_stream* stream, fathom_event* event) {
+  stream->ready = std::max(stream->ready, event->recorded);
+  return FATHOM_OK;
+}
+
+fathom_status event_elapsed_ms(fathom_device*, fathom_event* from, fathom_event* to,
+                               float* milliseconds) {
+  *milliseconds = static_cast<float>((to->recorded - from->recorded).count() * 1e3);
+  return FATHOM_OK;
+}
+
+// It knows its limits without measuring.
+fathom_status measure_limits(fathom_device* device, fathom_limits* limits) {
+  limits->read_bytes_per_s = device->costs.read_bytes_per_s;
+  limits->int8_ops_per_s = device->costs.flops_per_s;
+  limits->bf16_flops_per_s = device->costs.flops_per_s;
+  return FATHOM_OK;
+}
+
+fathom_backend make_table() {
+  fathom_backend table = {};
+  table.size = sizeof(table);
+  table.abi_version = FATHOM_ABI_VERSION;
+  table.name = "sim";
+  table.version = "1";
+  table.last_error = last_error;
+  table.device_count = device_count;
+  table.device_open = device_open;
+  table.device_close = device_close;
+  table.device_info = device_info;
+  table.alloc = allocate;
+  table.free = release;
+  table.stream_create = stream_create;
+  table.stream_destroy = stream_destroy;
+  table.stream_synchronize = stream_synchronize;
+  table.copy_to_device = copy;
+  table.copy_to_host = copy;
+  table.copy_on_device = copy;
+  table.event_create = event_create;
+  table.event_destroy = event_destroy;
+  table.event_record = event_record;
+  table.event_wait = event_wait;
+  table.event_elapsed_ms = event_elapsed_ms;
+  table.measure_limits = measure_limits;
+  fill_operators(table);
+  return table;
+}
+
+}  // namespace
+}  // namespace fathom::sim
+
+extern "C" const fathom_backend* fathom_sim_backend_entry(uint32_t host_abi_version) {
+  static const fathom_backend table = fathom::sim::make_table();
+  return host_abi_version == FATHOM_ABI_VERSION ? &table : nullptr;
+}

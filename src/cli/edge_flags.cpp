@@ -1,0 +1,94 @@
+#include "cli/edge_flags.h"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+
+#include <chrono>
+
+namespace fathom::cli {
+namespace {
+
+bool is_loopback(const std::string& host) {
+  if (host == "localhost") return true;
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  const std::string address = bracketed ? host.substr(1, host.size() - 2) : host;
+  in_addr v4 = {};
+  if (inet_pton(AF_INET, address.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+  in6_addr v6 = {};
+  return inet_pton(AF_INET6, address.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+void add_limits(CLI::App& app, EdgeSettings& settings) {
+  const auto number = [&app](const char* name, int64_t& value, const char* help, int64_t most) {
+    app.add_option(name, value, help)->check(CLI::Range(int64_t{1}, most))->capture_default_str();
+  };
+  number("--max-body", settings.max_body_mib, "MiB a request's body may have", 4096);
+  number("--max-header", settings.max_header_kib, "KiB a request's line and headers may have",
+         1024);
+  number("--max-connections", settings.max_connections, "connections at a time; then 503", 1 << 20);
+  number("--header-timeout", settings.header_seconds, "seconds for a request's headers", 86400);
+  number("--body-timeout", settings.body_seconds, "seconds for a request's body", 86400);
+  number("--idle-timeout", settings.idle_seconds, "seconds a connection may rest", 86400);
+  number("--write-timeout", settings.write_seconds, "seconds a client may read nothing", 86400);
+  app.add_option("--network-threads", settings.network_threads, "threads that serve connections")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+}
+
+}  // namespace
+
+void add_edge_flags(CLI::App& app, EdgeSettings& settings) {
+  app.add_option("--host", settings.host, "address to listen on")
+      ->envname("FATHOM_HOST")
+      ->capture_default_str();
+  app.add_option("--port", settings.port, "port to listen on; 0: any free one")
+      ->envname("FATHOM_PORT")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  app.add_option("--api-keys", settings.api_keys,
+                 "file of keys that requests must carry, one a line (docs/security.md)")
+      ->envname("FATHOM_API_KEYS");
+  app.add_flag("--insecure-public", settings.insecure_public,
+               "listen where others can reach the server although it asks for no key");
+  app.add_option("--cors-origin", settings.cors_origins,
+                 "origins whose pages may use the API, separated by commas; *: all")
+      ->envname("FATHOM_CORS_ORIGIN")
+      ->delimiter(',');
+  app.add_option("--tls-cert", settings.tls_certificate,
+                 "PEM file of the certificate and its chain: serve HTTPS")
+      ->envname("FATHOM_TLS_CERT");
+  app.add_option("--tls-key", settings.tls_key, "PEM file of the certificate's private key")
+      ->envname("FATHOM_TLS_KEY");
+  add_limits(app, settings);
+}
+
+Status check_edge(const EdgeSettings& settings) {
+  if (settings.tls_certificate.empty() != settings.tls_key.empty()) {
+    return invalid_argument("serve: expected --tls-cert and --tls-key together, got one of them");
+  }
+  if (is_loopback(settings.host) || !settings.api_keys.empty() || settings.insecure_public) {
+    return {};
+  }
+  return invalid_argument(
+      fmt::format("--host {}: expected --api-keys FILE, for others can reach the server there, got "
+                  "none; --insecure-public serves without keys",
+                  settings.host),
+      "--host");
+}
+
+net::ServerOptions server_options(const EdgeSettings& settings) {
+  net::ServerOptions options;
+  options.host = settings.host;
+  options.port = settings.port;
+  options.threads = settings.network_threads;
+  options.max_connections = static_cast<size_t>(settings.max_connections);
+  options.max_body_bytes = static_cast<size_t>(settings.max_body_mib) << 20;
+  options.max_header_bytes = static_cast<size_t>(settings.max_header_kib) << 10;
+  options.header_timeout = std::chrono::seconds(settings.header_seconds);
+  options.body_timeout = std::chrono::seconds(settings.body_seconds);
+  options.idle_timeout = std::chrono::seconds(settings.idle_seconds);
+  options.write_timeout = std::chrono::seconds(settings.write_seconds);
+  return options;
+}
+
+}  // namespace fathom::cli

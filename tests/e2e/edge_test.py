@@ -1,0 +1,300 @@
+#!/usr/bin/env python3
+"""Who may ask, over what, and how much: keys, public addresses, CORS, TLS, limits."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+import unittest
+import warnings
+
+import server as fathom
+
+MODEL = os.path.join(fathom.REPOSITORY, "models", "tiny")
+SIM = ("--chip", "sim")
+KEY = "sk-0123456789abcdef"
+RELOAD_DEADLINE_S = 20
+
+
+def ask(server, method, path, headers=None, body=None, context=None):
+    """-> (status, headers, body) of one request on a connection of its own."""
+    kind = http.client.HTTPConnection if context is None else http.client.HTTPSConnection
+    more = {} if context is None else {"context": context}
+    connection = kind(server.host, server.port, timeout=60, **more)
+    try:
+        connection.request(method, path, body, headers or {})
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+    finally:
+        connection.close()
+
+
+def eventually(condition):
+    deadline = time.monotonic() + RELOAD_DEADLINE_S
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def refused_start(*flags):
+    """What `fathom serve` says as it refuses these flags."""
+    command = [fathom.fathom_binary(), "serve", "--model", MODEL, *SIM, "--port", "0", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode == 0:
+        raise RuntimeError("expected a refusal, it served")
+    return done.stdout + done.stderr
+
+
+class Directory(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(prefix="fathom-edge-")
+        self.addCleanup(directory.cleanup)
+        self.path = directory.name
+
+    def write(self, name, text):
+        path = os.path.join(self.path, name)
+        with open(path + ".new", "w", encoding="ascii") as file:
+            file.write(text)
+        os.replace(path + ".new", path)
+        return path
+
+
+class Keys(Directory):
+    def test_everything_but_liveness_needs_one(self):
+        keys = self.write("keys", f"# ours\n{KEY} alice\n")
+        with fathom.Server(MODEL, *SIM, "--api-keys", keys) as server:
+            for method, path in [
+                ("GET", "/v1/models"),
+                ("GET", "/metrics"),
+                ("GET", "/nowhere"),
+                ("POST", "/v1/chat/completions"),
+            ]:
+                status, headers, body = ask(server, method, path)
+                self.assertEqual(status, 401, path)
+                self.assertTrue(headers["x-request-id"])
+                error = json.loads(body)["error"]
+                self.assertEqual(set(error), {"message", "type", "param", "code"})
+                self.assertEqual(error["code"], "invalid_api_key")
+            self.assertEqual(ask(server, "GET", "/health")[0], 200)
+            for header in ({"Authorization": f"Bearer {KEY}"}, {"x-api-key": KEY}):
+                self.assertEqual(ask(server, "GET", "/v1/models", header)[0], 200)
+            status, _, body = ask(server, "GET", "/metrics", {"x-api-key": KEY})
+            self.assertIn('route="/v1/models",status="401"', body.decode())
+
+    def test_a_body_is_not_read_without_one(self):
+        keys = self.write("keys", KEY + "\n")
+        with fathom.Server(MODEL, *SIM, "--api-keys", keys) as server:
+            with socket.create_connection((server.host, server.port), timeout=60) as client:
+                client.sendall(
+                    b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 30000000\r\n\r\n"
+                )
+                answer = b""
+                while part := client.recv(4096):
+                    answer += part
+            self.assertTrue(answer.startswith(b"HTTP/1.1 401 "), answer)
+            self.assertIn(b"Connection: close", answer)
+
+    def test_the_chat_in_the_terminal_sends_one(self):
+        keys = self.write("keys", KEY + "\n")
+        with fathom.Server(MODEL, *SIM, "--api-keys", keys) as server:
+            for key, said in ((KEY, "tokens,"), ("sk-wrong-wrong-wrong", "Incorrect API key")):
+                done = subprocess.run(
+                    [fathom.fathom_binary(), "chat", "--url", server.url, "--max-tokens", "4"],
+                    input="hello\n",
+                    env={**os.environ, "FATHOM_API_KEY": key},
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                    check=False,
+                )
+                self.assertIn(said, done.stdout + done.stderr)
+
+    def test_the_file_is_read_again(self):
+        keys = self.write("keys", KEY + "\n")
+        with fathom.Server(MODEL, *SIM, "--api-keys", keys) as server:
+
+            def status(key):
+                return ask(server, "GET", "/v1/models", {"x-api-key": key})[0]
+
+            self.assertEqual(status("another-0123456789abcdef"), 401)
+            self.write("keys", "another-0123456789abcdef\n")
+            self.assertTrue(eventually(lambda: status("another-0123456789abcdef") == 200))
+            self.assertEqual(status(KEY), 401)
+            self.write("keys", "bad\n")
+            server.process.send_signal(signal.SIGHUP)
+            self.assertTrue(eventually(lambda: "kept as they were" in server.stderr()))
+            self.assertEqual(status("another-0123456789abcdef"), 200)
+            self.assertNotIn(KEY, server.stderr())
+
+    def test_a_bad_file_is_refused(self):
+        self.assertIn("line 1", refused_start("--api-keys", self.write("keys", "short\n")))
+        self.assertIn("cannot be read", refused_start("--api-keys", self.path + "/none"))
+
+
+class Public(Directory):
+    def test_a_public_address_needs_keys(self):
+        for host in ("0.0.0.0", "::", "127.evil.example"):
+            said = refused_start("--host", host)
+            self.assertIn("--api-keys", said)
+            self.assertIn("--insecure-public", said)
+
+    def test_or_to_be_told(self):
+        keys = self.write("keys", KEY + "\n")
+        for flags in (("--insecure-public",), ("--api-keys", keys)):
+            with fathom.Server(MODEL, *SIM, "--host", "0.0.0.0", *flags) as server:
+                self.assertEqual(ask(server, "GET", "/health")[0], 200)
+
+
+class Cors(unittest.TestCase):
+    ORIGIN = "https://app.example"
+
+    def test_pages_of_allowed_origins_may_ask(self):
+        with fathom.Server(MODEL, *SIM, "--cors-origin", self.ORIGIN) as server:
+            status, headers, _ = ask(
+                server,
+                "OPTIONS",
+                "/v1/chat/completions",
+                {
+                    "Origin": self.ORIGIN,
+                    "Access-Control-Request-Method": "POST",
+                    "Access-Control-Request-Headers": "authorization",
+                },
+            )
+            self.assertEqual(status, 204)
+            self.assertEqual(headers["access-control-allow-origin"], self.ORIGIN)
+            self.assertIn("POST", headers["access-control-allow-methods"])
+            for path in ("/v1/models", "/nowhere"):
+                _, headers, _ = ask(server, "GET", path, {"Origin": self.ORIGIN})
+                self.assertEqual(headers["access-control-allow-origin"], self.ORIGIN)
+            _, headers, _ = ask(server, "GET", "/v1/models", {"Origin": "https://other.example"})
+            self.assertIsNone(headers["access-control-allow-origin"])
+
+    def test_without_the_flag_nobody_is_told(self):
+        with fathom.Server(MODEL, *SIM) as server:
+            _, headers, _ = ask(server, "GET", "/v1/models", {"Origin": self.ORIGIN})
+            self.assertIsNone(headers["access-control-allow-origin"])
+
+
+class Limits(unittest.TestCase):
+    def test_are_flags(self):
+        flags = ("--max-body", "1", "--max-header", "4", "--header-timeout", "1")
+        with fathom.Server(MODEL, *SIM, *flags) as server:
+            body = json.dumps({"model": "tiny", "prompt": "x" * (2 << 20)})
+            self.assertEqual(ask(server, "POST", "/v1/completions", {}, body)[0], 413)
+            self.assertEqual(ask(server, "GET", "/health", {"X-Long": "x" * 5000})[0], 431)
+            with socket.create_connection((server.host, server.port), timeout=60) as client:
+                client.sendall(b"GET /health HTTP/1.1\r\n")
+                self.assertTrue(client.recv(4096).startswith(b"HTTP/1.1 408 "))
+
+    def test_a_full_queue_says_when_to_come_again(self):
+        flags = ("--max-running", "1", "--max-waiting", "1", "--kernels", "launch=100")
+        with fathom.Server(MODEL, *SIM, *flags) as server:
+            body = {"model": "tiny", "max_tokens": 1500, "ignore_eos": True}
+            body["messages"] = [{"role": "user", "content": "x"}]
+            streams = []
+            for _ in range(2):  # one runs, one waits
+                streams.append(server.stream("/v1/chat/completions", {**body, "stream": True}))
+                next(streams[-1])
+                next(streams[0])
+            status, headers, answer = ask(
+                server, "POST", "/v1/chat/completions", {}, json.dumps(body)
+            )
+            for events in streams:
+                events.close()
+            self.assertEqual(status, 429, answer)
+            self.assertEqual(json.loads(answer)["error"]["type"], "rate_limit_error")
+            self.assertGreaterEqual(int(headers["retry-after"]), 1)
+            self.assertEqual(headers["x-ratelimit-remaining-requests"], "0")
+            self.assertTrue(headers["x-request-id"])
+
+
+class Tls(Directory):
+    def certificate(self, name, days=2):
+        """A self-signed one for localhost, put in place as one that was renewed is."""
+        files = [os.path.join(self.path, f) for f in ("next.pem", "next.key")]
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+            + ["-nodes", "-days", str(days), "-subj", f"/CN={name}"]
+            + ["-addext", "subjectAltName=IP:127.0.0.1", "-out", files[0], "-keyout", files[1]],
+            check=True,
+            capture_output=True,
+        )
+        for file, end in zip(files, ("pem", "key")):
+            os.replace(file, os.path.join(self.path, "server." + end))
+        return os.path.join(self.path, "server.pem"), os.path.join(self.path, "server.key")
+
+    def serve(self, pem, key):
+        return fathom.Server(MODEL, *SIM, "--tls-cert", pem, "--tls-key", key)
+
+    def shown(self, server, **versions):
+        """The name in the certificate that the server shows."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # old versions are meant
+            for name, version in versions.items():
+                setattr(context, name, version)
+        with socket.create_connection((server.host, server.port), timeout=60) as plain:
+            with context.wrap_socket(plain) as client:
+                der = client.getpeercert(binary_form=True)
+        text = subprocess.run(
+            ["openssl", "x509", "-inform", "der", "-noout", "-subject"],
+            input=der,
+            check=True,
+            capture_output=True,
+        ).stdout.decode()
+        return text.strip().rpartition("= ")[2]
+
+    def test_serves_streams_and_refuses_what_is_old(self):
+        pem, key = self.certificate("one")
+        with self.serve(pem, key) as server:
+            self.assertTrue(server.url.startswith("https://"))
+            context = ssl.create_default_context(cafile=pem)
+            body = {"model": "tiny", "prompt": "x", "max_tokens": 200, "ignore_eos": True}
+            body["stream"] = True
+            status, _, text = ask(
+                server, "POST", "/v1/completions", {}, json.dumps(body), context=context
+            )
+            self.assertEqual(status, 200)
+            self.assertGreater(text.count(b"data: "), 100)
+            self.assertTrue(text.endswith(b"data: [DONE]\n\n"), text[-100:])
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                limits = {"minimum_version": version, "maximum_version": version}
+                self.assertEqual(self.shown(server, **limits), "one")
+            with self.assertRaises(OSError):
+                self.shown(server, maximum_version=ssl.TLSVersion.TLSv1_1)
+            # Plain HTTP gets no answer, and the server goes on.
+            with self.assertRaises((OSError, http.client.HTTPException)):
+                ask(server, "GET", "/health")
+            self.assertEqual(ask(server, "GET", "/health", context=context)[0], 200)
+            self.assertEqual(server.stop(), 0, server.stderr())
+
+    def test_a_renewed_certificate_is_shown_without_a_restart(self):
+        pem, key = self.certificate("one")
+        with self.serve(pem, key) as server:
+            self.assertEqual(self.shown(server), "one")
+            self.certificate("two")
+            self.assertTrue(eventually(lambda: self.shown(server) == "two"))
+            self.write("server.key", "no key\n")
+            self.assertTrue(eventually(lambda: "kept as they were" in server.stderr()))
+            self.assertEqual(self.shown(server), "two")
+
+    def test_bad_files_are_refused(self):
+        pem, key = self.certificate("one")
+        self.assertIn("--tls-key", refused_start("--tls-cert", pem))
+        self.assertIn(
+            "server.key: expected a PEM certificate", refused_start("--tls-cert", key, "--tls-key", key)
+        )
+        self.assertIn("none", refused_start("--tls-cert", pem, "--tls-key", self.path + "/none"))
+
+
+if __name__ == "__main__":
+    unittest.main()
