@@ -31,6 +31,13 @@ KEEP_ALIVE = {
 }
 SSH_KEEP_ALIVE = "-o ServerAliveInterval=5 -o ServerAliveCountMax=3"
 DEADLINE_S = 60
+# A program: posts its standard input to the URL that is its argument, prints the answer.
+POST = """
+import sys, urllib.request
+headers = {"Content-Type": "application/json"}
+request = urllib.request.Request(sys.argv[1], sys.stdin.read().encode(), headers)
+print(urllib.request.urlopen(request).read().decode())
+"""
 SSHD = "/usr/sbin/sshd"
 
 
@@ -71,12 +78,20 @@ def require_namespaces():
     run("ip", "netns", "del", name)
 
 
+def host_name(number):
+    return f"node{number}"
+
+
+def address(number):
+    return f"{NETWORK}.{number + 1}"
+
+
 class Host:
     """One of `Hosts`. `pid` is its first process, an ssh server; without it the host is down."""
 
     def __init__(self, hosts, number):
-        self.name = f"node{number}"
-        self.address = f"{NETWORK}.{number + 1}"
+        self.name = host_name(number)
+        self.address = address(number)
         self.namespace = f"{hosts.prefix}-{self.name}"
         self._hosts = hosts
         run("ip", "netns", "add", self.namespace)
@@ -103,6 +118,7 @@ class Host:
             )
         script = (
             f"hostname {self.name} && mount -t tmpfs none /dev/shm && mkdir -p /run/sshd && "
+            f"mount --bind {self._hosts.names} /etc/hosts && "
             f"echo {TCP_RETRIES} > /proc/sys/net/ipv4/tcp_retries2 && "
             f"exec {SSHD} -D -e -f {config}"
         )
@@ -124,10 +140,10 @@ class Host:
                 raise RuntimeError(f"{self.name}: expected an ssh server, got: {text}")
             time.sleep(0.01)
 
-    def popen(self, *command, environment=None, **options):
+    def popen(self, *command, environment=None, cwd=None, **options):
         """Starts a command on this host; no process stands between it and the caller."""
         environment = {**os.environ, **self._hosts.environment, **(environment or {})}
-        directory = os.getcwd()
+        directory = cwd or os.getcwd()
 
         def enter():
             for kind in ("net", "uts", "ipc", "mnt"):
@@ -141,6 +157,15 @@ class Host:
             )
         finally:
             enter_namespace("self", "pid")
+
+    def post(self, url, body):
+        """The JSON that answers a request from this host."""
+        process = self.popen(sys.executable, "-c", POST, url, text=True, stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+        output, error = process.communicate(json.dumps(body), timeout=DEADLINE_S)
+        if process.returncode != 0:
+            raise RuntimeError(f"{url}: {error}")
+        return json.loads(output)
 
     def processes(self):
         """pid (as the machine counts) -> command line, of all but the ssh server and its sessions."""
@@ -227,6 +252,10 @@ class Hosts:
             "OMPI_MCA_btl_tcp_if_include": f"{NETWORK}.0/24",
             "OMPI_MCA_oob_tcp_if_include": f"{NETWORK}.0/24",
         }
+        self.names = os.path.join(self.directory, "hosts")
+        with open(self.names, "w", encoding="utf-8") as file:
+            file.write("127.0.0.1 localhost\n")
+            file.writelines(f"{address(n)} {host_name(n)}\n" for n in range(self._count))
         run("ip", "netns", "add", self.switch)
         run("ip", "-n", self.switch, "link", "add", "bridge", "type", "bridge")
         run("ip", "-n", self.switch, "link", "set", "bridge", "up")

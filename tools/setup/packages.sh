@@ -16,7 +16,10 @@ FATHOM_AARCH64_PACKAGES=(
 )
 
 # Hosts of one machine for tests (tests/e2e/hosts.py).
-FATHOM_CLUSTER_PACKAGES=(iproute2 util-linux openssh-server openssh-client)
+FATHOM_CLUSTER_PACKAGES=(
+  iproute2 util-linux openssh-server openssh-client
+  munge slurmctld slurmd slurm-client
+)
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 
@@ -72,6 +75,7 @@ install_cluster() {
   for package in "${missing[@]}"; do
     case $package in
       openssh-server) as_root systemctl disable --now ssh ;;
+      munge | slurmctld | slurmd) as_root systemctl disable --now "$package" ;;
     esac
   done
 }
