@@ -30,7 +30,8 @@ KEEP_ALIVE = {
     "OMPI_MCA_oob_tcp_keepalive_probes": "2",
 }
 SSH_KEEP_ALIVE = "-o ServerAliveInterval=5 -o ServerAliveCountMax=3"
-DEADLINE_S = 60
+DEADLINE_S = 120
+LONGEST_LOOK_S = 0.5
 # A program: posts its standard input to the URL that is its argument, prints the answer.
 POST = """
 import sys, urllib.request
@@ -39,6 +40,21 @@ request = urllib.request.Request(sys.argv[1], sys.stdin.read().encode(), headers
 print(urllib.request.urlopen(request).read().decode())
 """
 SSHD = "/usr/sbin/sshd"
+
+
+def wait_for(what, condition, seconds=DEADLINE_S, show=lambda: ""):
+    """The first true value of condition(). Pauses of the machine, which pause all hosts, do not
+    count."""
+    waited = 0.0
+    last = time.monotonic()
+    while not (value := condition()):
+        now = time.monotonic()
+        waited += min(now - last, LONGEST_LOOK_S)
+        last = now
+        if waited > seconds:
+            raise AssertionError(f"expected {what} within {seconds} s; got:\n{show()}")
+        time.sleep(0.02)
+    return value
 
 
 def skipped_by_name(name):
@@ -82,6 +98,11 @@ def host_name(number):
     return f"node{number}"
 
 
+def pod_name(number):
+    """As LeaderWorkerSet names the pods of its group 0."""
+    return f"fathom-0{f'-{number}' if number else ''}.fathom.test"
+
+
 def address(number):
     return f"{NETWORK}.{number + 1}"
 
@@ -119,6 +140,7 @@ class Host:
         script = (
             f"hostname {self.name} && mount -t tmpfs none /dev/shm && mkdir -p /run/sshd && "
             f"mount --bind {self._hosts.names} /etc/hosts && "
+            "mount --bind /dev/null /etc/resolv.conf && "
             f"echo {TCP_RETRIES} > /proc/sys/net/ipv4/tcp_retries2 && "
             f"exec {SSHD} -D -e -f {config}"
         )
@@ -255,7 +277,8 @@ class Hosts:
         self.names = os.path.join(self.directory, "hosts")
         with open(self.names, "w", encoding="utf-8") as file:
             file.write("127.0.0.1 localhost\n")
-            file.writelines(f"{address(n)} {host_name(n)}\n" for n in range(self._count))
+            for n in range(self._count):
+                file.write(f"{address(n)} {host_name(n)} {pod_name(n)}\n")
         run("ip", "netns", "add", self.switch)
         run("ip", "-n", self.switch, "link", "add", "bridge", "type", "bridge")
         run("ip", "-n", self.switch, "link", "set", "bridge", "up")

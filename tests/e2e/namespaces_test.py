@@ -11,11 +11,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 import hosts
-from hosts import Hosts
+from hosts import Hosts, wait_for
 
 BINARY = os.environ["COMM_MPI_TEST"]
 MPIRUN = os.environ.get("MPIRUN", "mpirun")
@@ -51,19 +50,14 @@ class Job:
         for host in self._cluster:
             for pid in host.processes():
                 os.kill(pid, signal.SIGKILL)
-        self.mpirun.wait(END_WITHIN_S)
+        self.mpirun.wait(hosts.DEADLINE_S)
         self._output.close()
 
     def output(self):
         return os.pread(self._output.fileno(), 1 << 22, 0).decode(errors="replace")
 
     def wait_for(self, what, condition, seconds):
-        deadline = time.monotonic() + seconds
-        while not (value := condition()):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"expected {what} within {seconds} s; got:\n{self.output()}")
-            time.sleep(0.01)
-        return value
+        return wait_for(what, condition, seconds, self.output)
 
     def wait_for_text(self, pattern, seconds=NAMED_WITHIN_S):
         return self.wait_for(pattern, lambda: re.search(pattern, self.output()), seconds)
@@ -177,13 +171,13 @@ class Environment(unittest.TestCase):
         test = "AcrossHosts.test_every_operation"
         powerless = ("setpriv", "--bounding-set=-sys_admin,-net_admin")
         process = run_this_test(*powerless, test=test)
-        output, _ = process.communicate(timeout=END_WITHIN_S)
+        output, _ = process.communicate(timeout=hosts.DEADLINE_S)
         self.assertNotEqual(process.returncode, 0)
         self.assertIn("expected the privilege to make network namespaces", output)
         self.assertIn("FATHOM_SKIP=namespaces", output)
 
         process = run_this_test(*powerless, test=test, FATHOM_SKIP="other,namespaces")
-        output, _ = process.communicate(timeout=END_WITHIN_S)
+        output, _ = process.communicate(timeout=hosts.DEADLINE_S)
         self.assertEqual(process.returncode, 0, output)
         self.assertIn("left out: FATHOM_SKIP names namespaces", output)
 
@@ -193,10 +187,7 @@ class Environment(unittest.TestCase):
         self.assertTrue(prefix.startswith("fathom-"), prefix)
         process.kill()
         process.communicate()
-        deadline = time.monotonic() + END_WITHIN_S
-        while prefix in hosts.run("ip", "netns", "list"):
-            self.assertLess(time.monotonic(), deadline, "namespaces are left")
-            time.sleep(0.01)
+        wait_for("no namespace left", lambda: prefix not in hosts.run("ip", "netns", "list"))
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{pid}/cmdline", "rb") as file:

@@ -9,11 +9,10 @@ import shutil
 import signal
 import stat
 import subprocess
-import time
 import unittest
 
 import hosts
-from hosts import Hosts
+from hosts import DEADLINE_S, Hosts, wait_for
 from server import REPOSITORY, fathom_binary
 
 BINARY = os.environ["COMM_MPI_TEST"]
@@ -24,7 +23,6 @@ NODES = 2
 TASKS = 2  # ranks a node
 PORT = 8000
 NAMED_WITHIN_S = 10
-DEADLINE_S = 120
 
 
 def setUpModule():
@@ -36,15 +34,6 @@ def setUpModule():
                 f"{tool}: not found; install munge, slurmctld, slurmd and slurm-client, or set "
                 f"FATHOM_SKIP={NAME} to go without this test"
             )
-
-
-def wait_for(what, condition, seconds=DEADLINE_S, show=lambda: ""):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"expected {what} within {seconds} s; got:\n{show()}")
-        time.sleep(0.05)
-    return value
 
 
 class Slurm:
