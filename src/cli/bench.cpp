@@ -12,12 +12,19 @@
 #include <random>
 
 #include "base/log.h"
+#include "cli/rank_job.h"
 #include "cli/roofline.h"
 
 namespace fathom::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// What sharing the work cost rank 0 in a run.
+struct Shared {
+  double time = 0;        // share of the run in which it talked to others or waited for them
+  double sent_bytes = 0;  // a token
+};
 
 struct Measurement {
   std::string test;  // "prefill" or "decode"
@@ -26,6 +33,7 @@ struct Measurement {
   int64_t batch = 0;
   double tokens_per_second = 0;  // of all sequences together
   Bound bound = {};              // what the machine's limits allow
+  Shared shared = {};            // where there are several ranks
 
   double share() const { return tokens_per_second / bound.tokens_per_second; }
 };
@@ -34,6 +42,9 @@ struct Measurement {
 struct Timing {
   double to_first = 0;     // s from submit until every sequence had its first token
   double after_first = 0;  // s from then to the last token of all
+  Shared shared = {};
+
+  double all() const { return to_first + after_first; }
 };
 
 double seconds(Clock::duration duration) {
@@ -75,7 +86,7 @@ class Group {
     std::unique_lock lock(mutex_);
     done_.wait(lock, [this] { return running_ == 0; });
     if (error_) return *error_;
-    return Timing{seconds(all_started_ - begin), seconds(all_done_ - all_started_)};
+    return Timing{seconds(all_started_ - begin), seconds(all_done_ - all_started_), {}};
   }
 
  private:
@@ -88,8 +99,13 @@ class Group {
   std::optional<Error> error_;
 };
 
-Result<Timing> run_group(engine::Engine& engine, int64_t prompt, int64_t generate, int64_t batch,
+// `batch` requests at once.
+Result<Timing> run_group(const Stack& stack, int64_t prompt, int64_t generate, int64_t batch,
                          uint64_t seed) {
+  engine::Engine& engine = *stack.engine;
+  const comm::Usage& usage = stack.membership.world().usage();
+  const int64_t sent_before = usage.sent_bytes;
+  const int64_t spent_before = usage.nanoseconds;
   Group group(batch);
   const auto begin = Clock::now();
   for (int64_t i = 0; i < batch; ++i) {
@@ -101,7 +117,11 @@ Result<Timing> run_group(engine::Engine& engine, int64_t prompt, int64_t generat
     auto id = engine.submit(std::move(request), group.listener());
     if (!id) return id.error();
   }
-  return group.wait(begin);
+  FATHOM_ASSIGN(Timing timing, group.wait(begin));
+  const auto tokens = static_cast<double>(batch * (prompt + generate - 1));
+  timing.shared.time = static_cast<double>(usage.nanoseconds - spent_before) * 1e-9 / timing.all();
+  timing.shared.sent_bytes = static_cast<double>(usage.sent_bytes - sent_before) / tokens;
+  return timing;
 }
 
 double median(std::vector<double> values) {
@@ -110,35 +130,40 @@ double median(std::vector<double> values) {
 }
 
 // Reading `tokens` prompt tokens behind `depth` others: what they add to the time to first token.
-Result<Measurement> measure_prefill(engine::Engine& engine, const Roofline& roofline,
-                                    int64_t tokens, int64_t depth, int64_t batch, int repeat) {
+Result<Measurement> measure_prefill(const Stack& stack, const Roofline& roofline, int64_t tokens,
+                                    int64_t depth, int64_t batch, int repeat) {
   std::vector<double> rates;
+  Shared shared;  // of the last run
   for (int i = 0; i < repeat; ++i) {
     const auto seed = static_cast<uint64_t>(i + 1) << 32;
     double before = 0;
     if (depth > 0) {
-      FATHOM_ASSIGN(const Timing timing, run_group(engine, depth, 1, batch, seed));
+      FATHOM_ASSIGN(const Timing timing, run_group(stack, depth, 1, batch, seed));
       before = timing.to_first;
     }
-    FATHOM_ASSIGN(const Timing timing, run_group(engine, depth + tokens, 1, batch, seed));
+    FATHOM_ASSIGN(const Timing timing, run_group(stack, depth + tokens, 1, batch, seed));
+    shared = timing.shared;
     const double spent = std::max(timing.to_first - before, 1e-9);
     rates.push_back(static_cast<double>(tokens * batch) / spent);
   }
   return Measurement{"prefill", tokens,        depth,
-                     batch,     median(rates), roofline.prefill(tokens, depth, batch)};
+                     batch,     median(rates), roofline.prefill(tokens, depth, batch),
+                     shared};
 }
 
-Result<Measurement> measure_decode(engine::Engine& engine, const Roofline& roofline, int64_t tokens,
+Result<Measurement> measure_decode(const Stack& stack, const Roofline& roofline, int64_t tokens,
                                    int64_t depth, int64_t batch, int repeat) {
   std::vector<double> rates;
+  Shared shared;  // of the last run
   for (int i = 0; i < repeat; ++i) {
     const auto seed = static_cast<uint64_t>(i + 1) << 32;
     FATHOM_ASSIGN(const Timing timing,
-                  run_group(engine, std::max<int64_t>(depth, 1), tokens + 1, batch, seed));
+                  run_group(stack, std::max<int64_t>(depth, 1), tokens + 1, batch, seed));
+    shared = timing.shared;
     rates.push_back(static_cast<double>(tokens * batch) / std::max(timing.after_first, 1e-9));
   }
-  return Measurement{"decode", tokens,        depth,
-                     batch,    median(rates), roofline.decode(tokens, depth, batch)};
+  return Measurement{
+      "decode", tokens, depth, batch, median(rates), roofline.decode(tokens, depth, batch), shared};
 }
 
 void print_row(const Measurement& m) {
@@ -147,10 +172,14 @@ void print_row(const Measurement& m) {
   fmt::print("{:<8} {:>7} {:>7} {:>6} {:>12.1f} {:>14.1f} {:>16}\n", m.test, m.tokens, m.depth,
              m.batch, m.tokens_per_second, m.tokens_per_second / static_cast<double>(m.batch),
              share);
+  if (m.shared.sent_bytes > 0) {
+    fmt::print("{:>8} {:.0f}% of the time with other ranks, {:.0f} bytes sent a token\n", "",
+               100 * m.shared.time, m.shared.sent_bytes);
+  }
   std::fflush(stdout);
 }
 
-Result<std::vector<Measurement>> run_all(engine::Engine& engine, const Roofline& roofline,
+Result<std::vector<Measurement>> run_all(const Stack& stack, const Roofline& roofline,
                                          const BenchOptions& options) {
   std::vector<Measurement> all;
   const auto add = [&](Result<Measurement> measured) -> Status {
@@ -162,10 +191,10 @@ Result<std::vector<Measurement>> run_all(engine::Engine& engine, const Roofline&
   for (const int64_t batch : options.batch) {
     for (const int64_t depth : options.depth) {
       for (const int64_t tokens : options.prompt) {
-        FATHOM_TRY(add(measure_prefill(engine, roofline, tokens, depth, batch, options.repeat)));
+        FATHOM_TRY(add(measure_prefill(stack, roofline, tokens, depth, batch, options.repeat)));
       }
       for (const int64_t tokens : options.decode) {
-        FATHOM_TRY(add(measure_decode(engine, roofline, tokens, depth, batch, options.repeat)));
+        FATHOM_TRY(add(measure_decode(stack, roofline, tokens, depth, batch, options.repeat)));
       }
     }
   }
@@ -177,18 +206,26 @@ nlohmann::json known(double value) {
   return value > 0 && std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
 }
 
+// Of several ranks none has them all.
+const char* weights_of(const Stack& stack) {
+  return stack.cost ? device::dtype_name(stack.cost->main_dtype()) : "parts";
+}
+
 nlohmann::json to_json(const Stack& stack, const fathom_limits& limits,
                        const std::vector<Measurement>& measured) {
   auto results = nlohmann::json::array();
   for (const auto& m : measured) {
     results.push_back({{"test", m.test},
-                       {"weights", device::dtype_name(stack.cost.main_dtype())},
+                       {"weights", weights_of(stack)},
                        {"tokens", m.tokens},
                        {"depth", m.depth},
                        {"batch", m.batch},
                        {"tok_s", m.tokens_per_second},
                        {"roofline", known(m.share())},
                        {"bound", m.bound.name}});
+    if (m.shared.sent_bytes == 0) continue;
+    results.back()["communication"] = m.shared.time;
+    results.back()["sent_bytes_a_token"] = m.shared.sent_bytes;
   }
   return {{"machine",
            {{"chip", stack.device->info().name},
@@ -199,8 +236,7 @@ nlohmann::json to_json(const Stack& stack, const fathom_limits& limits,
 }
 
 void print_heading(const BenchOptions& options, const Stack& stack, const fathom_limits& limits) {
-  fmt::print("{} ({}) on {}\n", options.stack.name(), device::dtype_name(stack.cost.main_dtype()),
-             stack.device->info().name);
+  fmt::print("{} ({}) on {}\n", options.stack.name(), weights_of(stack), stack.device->info().name);
   fmt::print("limits: read {:.1f} GB/s, int8 {:.0f} GOPS, bf16 {:.0f} GFLOPS\n\n",
              limits.read_bytes_per_s / 1e9, limits.int8_ops_per_s / 1e9,
              limits.bf16_flops_per_s / 1e9);
@@ -228,9 +264,12 @@ int run_bench(const BenchOptions& options) {
     log_error("{}", stack.error().message);
     return 1;
   }
-  const fathom_limits limits = measure_limits(*stack->device);
+  if (stack->follower) return follow_rank_0(*stack);
+  // Ranks of one host would measure each other; their work is not known as one.
+  const bool alone = stack->cost.has_value();
+  const fathom_limits limits = alone ? measure_limits(*stack->device) : fathom_limits{};
   if (!options.json) print_heading(options, *stack, limits);
-  const auto measured = run_all(*stack->engine, Roofline(limits, stack->cost), options);
+  const auto measured = run_all(*stack, Roofline(limits, stack->cost), options);
   if (!measured) {
     log_error("bench: {}", measured.error().message);
     return 1;

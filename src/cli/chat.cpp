@@ -124,7 +124,12 @@ int run_chat(const ChatOptions& options) {
     ServeOptions serve;
     serve.stack = options.stack;
     serve.port = 0;
-    auto started = ServingStack::start(serve);
+    auto stack = build_stack(serve.stack);
+    if (!stack) {
+      log_error("{}", stack.error().message);
+      return 1;
+    }
+    auto started = ServingStack::start(serve, std::move(stack).value());
     if (!started) {
       log_error("{}", started.error().message);
       return 1;

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/log.h"
+#include "cli/load_model.h"
 #include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/choose_layout.h"
 

@@ -105,13 +105,16 @@ void add_stack_options(CLI::App& app, StackOptions& stack, bool model_required) 
       ->envname("FATHOM_CHAT_TEMPLATE");
 }
 
+void add_parallel_option(CLI::App& app, std::string& parallel) {
+  app.add_option("--parallel", parallel,
+                 "how ranks divide the model: pp=,dp=,tp=,ep=[,redundant=][,shared=], or auto "
+                 "(docs/layouts.md)")
+      ->envname("FATHOM_PARALLEL");
+}
+
 void add_layout_options(CLI::App& serve, ServeOptions& options) {
   DryRunOptions& dry_run = options.dry_run;
-  serve
-      .add_option("--parallel", options.parallel,
-                  "how ranks divide the model: pp=,dp=,tp=,ep=[,redundant=][,shared=], or auto "
-                  "(docs/layouts.md)")
-      ->envname("FATHOM_PARALLEL");
+  add_parallel_option(serve, options.stack.parallel);
   auto* enabled = serve.add_flag(
       "--dry-run", dry_run.enabled,
       "print what each rank would hold and send, and end; --model may be a config.json");
@@ -193,6 +196,7 @@ void add_bench(CLI::App& app, BenchOptions& options) {
   auto* bench = app.add_subcommand("bench", "measure prompt and decode speed");
   add_stack_options(*bench, options.stack, false);
   add_synthetic_option(*bench, options.stack.synthetic);
+  add_parallel_option(*bench, options.stack.parallel);
   options.stack.prefix_cache = false;  // its prompts begin alike, and reading them is measured
   const auto lengths = [&](const char* name, std::vector<int64_t>& out, const char* help,
                            int64_t low, int64_t high) {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <utility>
 
 #include "device/abi.h"
 #include "models/deepseek_v3/cost.h"
@@ -16,8 +18,9 @@ struct Bound {
 
 class Roofline {
  public:
-  Roofline(const fathom_limits& limits, const models::deepseek_v3::CostModel& cost)
-      : limits_(limits), cost_(cost) {}
+  // Without a cost every bound is unknown.
+  Roofline(const fathom_limits& limits, std::optional<models::deepseek_v3::CostModel> cost)
+      : limits_(limits), cost_(std::move(cost)) {}
 
   // `batch` prompts of `tokens` behind `depth` others.
   Bound prefill(int64_t tokens, int64_t depth, int64_t batch) const;
@@ -26,7 +29,7 @@ class Roofline {
 
  private:
   fathom_limits limits_;
-  models::deepseek_v3::CostModel cost_;
+  std::optional<models::deepseek_v3::CostModel> cost_;
 };
 
 }  // namespace fathom::cli

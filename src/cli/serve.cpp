@@ -7,12 +7,10 @@
 #include <cstdio>
 
 #include "base/log.h"
+#include "cli/rank_job.h"
 #include "cli/version.h"
-#include "models/deepseek_v3/shard_rules.h"
 
 namespace fathom::cli {
-
-namespace dsv3 = models::deepseek_v3;
 
 namespace {
 
@@ -42,26 +40,10 @@ int64_t unix_seconds() {
   return std::chrono::duration_cast<std::chrono::seconds>(now).count();
 }
 
-// Whether this process can serve the layout on its own.
-Status check_parallel(const ServeOptions& options) {
-  if (options.parallel.empty() || options.parallel == "auto") return {};
-  FATHOM_ASSIGN(const auto layout, dsv3::Layout::parse(options.parallel));
-  FATHOM_ASSIGN(const auto config, load_config(options.stack.model));
-  FATHOM_ASSIGN(const auto tensors, tensors_of(options.stack.model, config));
-  FATHOM_TRY(dsv3::check_cuts(config, layout, tensors, options.stack.weights));
-  if (layout.ranks() == 1) return {};
-  return Error{
-      ErrorCode::kUnsupported,
-      fmt::format("--parallel {}: expected one rank, got {}: this build does not serve with "
-                  "several ranks yet; --dry-run plans them",
-                  layout.text(), layout.ranks()),
-      "--parallel"};
-}
-
 }  // namespace
 
-Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& options) {
-  FATHOM_ASSIGN(Stack stack, build_stack(options.stack));
+Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& options,
+                                                          Stack stack) {
   auto serving = std::unique_ptr<ServingStack>(new ServingStack(std::move(stack)));
   serving->model_name_ =
       options.model_name.empty() ? directory_name(options.stack.model) : options.model_name;
@@ -110,24 +92,21 @@ bool ServingStack::shut_down(std::chrono::milliseconds patience) {
 
 int run_serve(const ServeOptions& options) {
   if (options.dry_run.enabled) {
-    return run_dry_run(options.stack, options.parallel, options.dry_run);
-  }
-  if (const auto servable = check_parallel(options); !servable) {
-    log_error("{}", servable.error().message);
-    return 1;
+    return run_dry_run(options.stack, options.stack.parallel, options.dry_run);
   }
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  auto stack = build_stack(options.stack);
+  if (!stack) {
+    log_error("{}", stack.error().message);
+    return 1;
+  }
+  if (stack->follower) return follow_rank_0(*stack);
   if (options.check_only) {
-    const auto stack = build_stack(options.stack);
-    if (!stack) {
-      log_error("{}", stack.error().message);
-      return 1;
-    }
     fmt::print("{} is good\n", options.stack.model.string());
     return 0;
   }
-  auto serving = ServingStack::start(options);
+  auto serving = ServingStack::start(options, std::move(stack).value());
   if (!serving) {
     log_error("{}", serving.error().message);
     return 1;

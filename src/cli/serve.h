@@ -21,7 +21,6 @@ struct ServeOptions {
   bool thinking = false;   // think unless a request says otherwise
   int64_t max_body_mib = 32;
   int64_t shutdown_seconds = 60;  // how long running answers may take after SIGTERM
-  std::string parallel;           // how ranks divide the model (layout.h), or "auto"; "": one rank
   DryRunOptions dry_run;
   bool check_only = false;  // load everything, say whether it is good, and end
 };
@@ -29,7 +28,8 @@ struct ServeOptions {
 // The API over a stack, listening. Destroyed front to back: first no more requests, then no engine.
 class ServingStack {
  public:
-  static Result<std::unique_ptr<ServingStack>> start(const ServeOptions& options);
+  // `stack` has the engine.
+  static Result<std::unique_ptr<ServingStack>> start(const ServeOptions& options, Stack stack);
   ~ServingStack();
 
   std::string url() const;

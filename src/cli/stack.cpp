@@ -7,14 +7,15 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <thread>
 
 #include "backends/cpu/cpu_backend.h"
 #include "base/json_file.h"
 #include "base/log.h"
+#include "cli/load_model.h"
 #include "cli/model_input.h"
-#include "cli/progress.h"
-#include "models/deepseek_v3/model.h"
-#include "models/deepseek_v3/plan.h"
+#include "cli/rank_job.h"
+#include "models/deepseek_v3/parallel_model.h"
 #include "ops/ops.h"
 
 namespace fathom::cli {
@@ -23,11 +24,6 @@ namespace fs = std::filesystem;
 namespace dsv3 = models::deepseek_v3;
 
 namespace {
-
-constexpr int32_t kKvBlockSize =
-    32;  // positions; small enough to waste little, large enough to scan
-// Rows of logits beyond one a sequence, for scoring prompts: enough to keep the head busy.
-constexpr int64_t kPromptLogitRows = 64;
 
 // What stops generation: the tokens config.json and generation_config.json name.
 Status add_generation_eos(const fs::path& model, dsv3::Config& config) {
@@ -101,60 +97,6 @@ Result<bool> read_add_bos_token(const fs::path& model) {
   return json["add_bos_token"].get<bool>();
 }
 
-// Blocks for the cache: what the user gave, or enough for every running sequence's whole context,
-// but no more than a quarter of the free memory.
-Result<int64_t> choose_kv_blocks(const StackOptions& options, const dsv3::Config& config,
-                                 const device::Device& device, const models::RunLimits& limits,
-                                 int64_t context) {
-  const auto block_bytes = static_cast<int64_t>(dsv3::kv_block_bytes(config, device, limits));
-  const int64_t blocks_of_one = (context + kKvBlockSize - 1) / kKvBlockSize + 1;
-  int64_t budget = options.kv_memory_mib << 20;
-  if (budget == 0) {
-    const auto free_bytes = static_cast<int64_t>(device.info().memory_free);
-    const int64_t quarter = free_bytes > 0 ? free_bytes / 4 : int64_t{1} << 30;
-    budget = std::min(quarter, block_bytes * blocks_of_one * options.max_running);
-  }
-  const int64_t blocks = budget / block_bytes;
-  if (blocks < 2) {
-    return invalid_argument(
-        fmt::format("--kv-memory: expected at least {} MiB for this model, got {} MiB",
-                    (2 * block_bytes >> 20) + 1, budget >> 20));
-  }
-  return blocks;
-}
-
-Result<fathom_dtype> choose_kv_dtype(const StackOptions& options,
-                                     const models::TensorSource& source, const dsv3::Config& config,
-                                     const device::Device& device) {
-  switch (options.kv_cache) {
-    case KvCacheFormat::kF32:
-      return FATHOM_F32;
-    case KvCacheFormat::kBf16:
-      return FATHOM_BF16;
-    case KvCacheFormat::kAuto:
-      break;
-  }
-  return dsv3::choose_kv_dtype(source, config, options.weights, device.kv_dtype());
-}
-
-Result<models::RunLimits> choose_limits(const StackOptions& options,
-                                        const models::TensorSource& source,
-                                        const dsv3::Config& config, const device::Device& device) {
-  FATHOM_ASSIGN(models::RunLimits limits, step_limits(options, config));
-  FATHOM_ASSIGN(limits.kv_dtype, choose_kv_dtype(options, source, config, device));
-  FATHOM_ASSIGN(limits.num_kv_blocks,
-                choose_kv_blocks(options, config, device, limits, limits.max_context));
-  const int64_t held = limits.num_kv_blocks * kKvBlockSize;
-  if (options.max_context > held) {
-    return invalid_argument(
-        fmt::format("--max-context: expected at most the {} positions that --kv-memory holds, got "
-                    "{}",
-                    held, options.max_context));
-  }
-  limits.max_context = std::min(limits.max_context, held);
-  return limits;
-}
-
 Result<std::unique_ptr<device::Device>> open_device(const device::Registry& registry,
                                                     const StackOptions& options) {
   FATHOM_ASSIGN(const fathom_backend* backend, registry.find(options.chip));
@@ -169,54 +111,7 @@ Result<std::unique_ptr<device::Device>> open_device(const device::Registry& regi
   return device;
 }
 
-Status tell(const models::WeightReport& report, const StackOptions& options) {
-  if (const auto summary = report.summary(); !summary.empty()) log_info("weights: {}", summary);
-  return options.weight_report.empty() ? Status() : report.write(options.weight_report);
-}
-
-Result<std::unique_ptr<dsv3::Model>> load_model(const StackOptions& options,
-                                                std::shared_ptr<const models::TensorSource> source,
-                                                const dsv3::Config& config,
-                                                device::Device& device) {
-  FATHOM_ASSIGN(const models::RunLimits limits, choose_limits(options, *source, config, device));
-  ProgressBar bar("loading " + options.name(), options.progress);
-  models::WeightReport report;
-  auto model = dsv3::Model::load(
-      std::move(source), config, device, limits,
-      {.format = options.weights,
-       .threads = options.threads,
-       .report = &report,
-       .progress = [&bar](size_t done, size_t total) { bar.update(done, total); }});
-  bar.finish();
-  if (!model) return model.error();
-  FATHOM_TRY(tell(report, options));
-  log_info(
-      "{}: {} layers on {}; cache of {} tokens in {} MiB ({}), context {}", options.name(),
-      config.num_hidden_layers, device.info().name, limits.num_kv_blocks * limits.kv_block_size,
-      (static_cast<size_t>(limits.num_kv_blocks) * dsv3::kv_block_bytes(config, device, limits)) >>
-          20,
-      limits.kv_dtype == FATHOM_BF16 ? "bf16" : "f32", limits.max_context);
-  return model;
-}
-
 }  // namespace
-
-Result<models::RunLimits> step_limits(const StackOptions& options, const dsv3::Config& config) {
-  const int64_t longest = config.max_position_embeddings;
-  if (options.max_context > longest) {
-    return invalid_argument(fmt::format("--max-context: expected at most the model's {}, got {}",
-                                        longest, options.max_context));
-  }
-  models::RunLimits limits;
-  limits.kv_block_size = kKvBlockSize;
-  limits.max_context = options.max_context > 0 ? options.max_context : longest;
-  limits.max_step_sequences = options.max_running;
-  const int64_t drafts = config.num_nextn_predict_layers > 0 ? options.speculate : 0;
-  const int64_t decoded_rows = options.max_running * (1 + drafts);
-  limits.max_step_tokens = 2 * options.prefill_chunk + decoded_rows;
-  limits.max_logit_rows = decoded_rows + kPromptLogitRows;
-  return limits;
-}
 
 std::unique_ptr<device::Registry> find_chips() {
   auto registry = std::make_unique<device::Registry>();
@@ -262,9 +157,40 @@ Result<ModelInput> open_input(const StackOptions& options) {
   return open_directory(options.model);
 }
 
+// Over one rank, or all.
+Result<std::unique_ptr<engine::Engine>> start_engine(const StackOptions& options, Stack& stack,
+                                                     std::unique_ptr<dsv3::Model> own) {
+  comm::Group& ranks = stack.membership.ranks();
+  std::unique_ptr<models::CausalLm> model;
+  if (ranks.size() > 1) {
+    model = std::make_unique<dsv3::ParallelModel>(std::move(own), ranks);
+  } else {
+    model = std::move(own);
+  }
+  return engine::make_engine(std::move(model), {.eos_token_ids = stack.config.eos_token_ids,
+                                                .max_running = options.max_running,
+                                                .max_waiting = options.max_waiting,
+                                                .prefill_chunk = options.prefill_chunk,
+                                                .prefix_cache = options.prefix_cache,
+                                                .exact = options.exact,
+                                                .speculate = options.speculate});
+}
+
 }  // namespace
 
-Result<Stack> build_stack(const StackOptions& options) {
+Membership::~Membership() {
+  if (!world_) return;
+  if (const auto left = world_->leave(); !left) log_error("{}", left.error().message);
+}
+
+Result<Stack> build_stack(const StackOptions& given) {
+  StackOptions options = given;
+  FATHOM_ASSIGN(const comm::Launch launch, read_launch());
+  FATHOM_TRY(check_parallel(options, launch));
+  if (options.threads == 0 && launch.local_size > 1) {
+    const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+    options.threads = std::max(1, cores / launch.local_size);
+  }
   auto registry = find_chips();
   FATHOM_ASSIGN(ModelInput input, open_input(options));
   dsv3::Config& config = input.config;
@@ -278,24 +204,28 @@ Result<Stack> build_stack(const StackOptions& options) {
                              texts.tokenizer.vocab_size())};
   }
   FATHOM_ASSIGN(auto device, open_device(*registry, options));
-  FATHOM_ASSIGN(auto model, load_model(options, std::move(input.source), config, *device));
-  const auto cost = model->cost();
-  FATHOM_ASSIGN(auto engine,
-                engine::make_engine(std::move(model), {.eos_token_ids = config.eos_token_ids,
-                                                       .max_running = options.max_running,
-                                                       .max_waiting = options.max_waiting,
-                                                       .prefill_chunk = options.prefill_chunk,
-                                                       .prefix_cache = options.prefix_cache,
-                                                       .exact = options.exact,
-                                                       .speculate = options.speculate}));
-  return Stack{std::move(registry),
-               std::move(device),
-               std::move(config),
-               std::move(texts.tokenizer),
-               std::move(texts.chat_template),
-               texts.add_bos_token,
-               cost,
-               std::move(engine)};
+  const auto identity = launch.size > 1 ? identity_of(options, input, *device) : comm::Identity{};
+  FATHOM_ASSIGN(auto world, comm::World::join(identity, {}));
+  Membership membership(std::move(world));
+  FATHOM_ASSIGN(auto model,
+                load_model(options, input, *device, membership.ranks(), launch.local_size));
+  Stack stack{std::move(registry),
+              std::move(device),
+              std::move(membership),
+              std::move(config),
+              std::move(texts.tokenizer),
+              std::move(texts.chat_template),
+              texts.add_bos_token,
+              std::nullopt,
+              nullptr,
+              nullptr};
+  if (launch.size == 1) stack.cost = model->cost();
+  if (launch.rank > 0) {
+    stack.follower = std::move(model);
+    return stack;
+  }
+  FATHOM_ASSIGN(stack.engine, start_engine(options, stack, std::move(model)));
+  return stack;
 }
 
 }  // namespace fathom::cli

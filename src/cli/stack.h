@@ -9,12 +9,14 @@
 #include <string>
 
 #include "base/result.h"
+#include "comm/world.h"
 #include "device/device.h"
 #include "device/registry.h"
 #include "engine/engine.h"
 #include "models/causal_lm.h"
 #include "models/deepseek_v3/config.h"
 #include "models/deepseek_v3/cost.h"
+#include "models/deepseek_v3/model.h"
 #include "models/weight_format.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
@@ -29,7 +31,8 @@ struct StackOptions {
   std::string synthetic;        // or the name of a model with random weights
   std::string chip = "cpu";     // by name; libfathom-NAME.so beside the binary otherwise
   std::string kernels;          // "native", "reference"; "": the chip's fastest
-  int threads = 0;              // 0: one a core
+  int threads = 0;              // 0: one a core, shared by the ranks of this host
+  std::string parallel;         // how ranks divide the model (layout.h), or "auto"; "": one rank
   models::WeightFormat weights = models::WeightFormat::kAsStored;  // requantised while loading
   std::filesystem::path weight_report;  // where the error of each requantised tensor goes; or ""
   int64_t max_context = 0;              // 0: the model's, as far as the cache holds it
@@ -48,24 +51,38 @@ struct StackOptions {
   std::string name() const { return synthetic.empty() ? model.string() : synthetic; }
 };
 
+// Takes part in the job until its end, which is orderly: every rank waits for the others.
+class Membership {
+ public:
+  explicit Membership(std::unique_ptr<comm::World> world) : world_(std::move(world)) {}
+  Membership(Membership&&) = default;
+  Membership& operator=(Membership&&) = delete;
+  ~Membership();
+
+  const comm::World& world() const { return *world_; }
+  comm::Group& ranks() { return world_->group(); }
+
+ private:
+  std::unique_ptr<comm::World> world_;
+};
+
 // Owners in the order they depend on each other; destroyed in reverse.
 struct Stack {
   std::unique_ptr<device::Registry> registry;
   std::unique_ptr<device::Device> device;
+  Membership membership;
   models::deepseek_v3::Config config;
   tokenizer::Tokenizer tokenizer;
   std::optional<tokenizer::ChatTemplate> chat_template;  // models that only complete have none
   bool add_bos_token = false;  // text prompts begin with the model's first token
-  models::deepseek_v3::CostModel cost;
+  std::optional<models::deepseek_v3::CostModel> cost;  // where one rank has the whole model
+  // Exactly one of the two: rank 0 has the engine, over all ranks; the others follow it.
   std::unique_ptr<engine::Engine> engine;
+  std::unique_ptr<models::deepseek_v3::Model> follower;
 };
 
 // The chips linked in and those beside the binary. Plug-ins that fail to load are logged.
 std::unique_ptr<device::Registry> find_chips();
-
-// How large a step may be; without the cache's blocks, which depend on the memory.
-Result<models::RunLimits> step_limits(const StackOptions& options,
-                                      const models::deepseek_v3::Config& config);
 
 // Errors name the file, tensor, field or flag at fault.
 Result<Stack> build_stack(const StackOptions& options);

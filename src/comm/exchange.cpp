@@ -37,6 +37,7 @@ Status Exchange::begin(const Progress& operation, Milliseconds deadline) {
   tag_ = static_cast<int>(operation.signature % (static_cast<uint64_t>(transport_.max_tag()) + 1));
   deadline_ = deadline;
   waited_ = {};
+  began_ = Clock::now();
   messages_.clear();
   health_.enter(operation);
   return {};
@@ -61,6 +62,7 @@ void Exchange::start(int peer, void* data, size_t bytes, bool even_empty, bool r
             : transport_.send(Channel::kData, peer, tag_, part, message.bytes, &message.request);
     if (trouble != nullptr) return fail(peer, trouble);
     messages_.push_back(message);
+    if (!receive) usage_.sent_bytes += static_cast<int64_t>(message.bytes);
     left -= message.bytes;
     if (left == 0) return;
     part += message.bytes;
@@ -115,6 +117,7 @@ void Exchange::fail(int peer, const std::string& text) {
 }
 
 Status Exchange::end(Status status) {
+  usage_.nanoseconds += nanoseconds(Clock::now() - began_).count();
   if (health_.broken()) return health_.error();
   health_.leave();
   return status;

@@ -11,14 +11,15 @@
 #include "base/result.h"
 #include "comm/health.h"
 #include "comm/transport.h"
+#include "comm/usage.h"
 
 namespace fathom::comm {
 
 class Exchange {
  public:
   // `spin`: how long to look without pause. The references must outlive the exchange.
-  Exchange(Transport& transport, Health& health, std::chrono::microseconds spin)
-      : transport_(transport), health_(health), spin_(spin) {}
+  Exchange(Transport& transport, Health& health, std::chrono::microseconds spin, Usage& usage)
+      : transport_(transport), health_(health), spin_(spin), usage_(usage) {}
 
   // Between begin() and end() lies one operation of this rank; it has until `deadline` from now.
   Status begin(const Progress& operation, Milliseconds deadline);
@@ -46,6 +47,8 @@ class Exchange {
   Transport& transport_;
   Health& health_;
   const std::chrono::microseconds spin_;
+  Usage& usage_;
+  std::chrono::steady_clock::time_point began_;
   std::vector<Message> messages_;
   std::vector<int> awaited_;
   int tag_ = 0;

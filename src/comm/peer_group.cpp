@@ -66,7 +66,7 @@ PeerGroup::PeerGroup(const GroupContext& context)
 
 PeerGroup::PeerGroup(const GroupContext& context, std::vector<int> members, uint64_t id)
     : context_(context),
-      exchange_(context.transport, context.health, context.spin),
+      exchange_(context.transport, context.health, context.spin, context.usage),
       members_(std::move(members)),
       id_(id) {
   const auto self = std::ranges::find(members_, context.health.rank());

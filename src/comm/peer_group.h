@@ -27,6 +27,7 @@ struct GroupContext {
   Health& health;
   Milliseconds deadline;  // of operations whose tag has none
   std::chrono::microseconds spin;
+  Usage& usage;
 };
 
 class PeerGroup : public Group {

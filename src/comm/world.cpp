@@ -81,7 +81,7 @@ Status World::start(const Launch& launch, const Identity& identity, const WorldO
                     launch.rank, launch.size, transport_->rank(), transport_->size(), "MPI"));
   }
   group_ = std::make_unique<PeerGroup>(
-      GroupContext{*transport_, *health_, options.operation_deadline, choose_spin(launch)});
+      GroupContext{*transport_, *health_, options.operation_deadline, choose_spin(launch), usage_});
   const Milliseconds left = options.start_deadline - health_->now();
   watch_->guard("start", left + kGuardMargin);
   if (auto met = meet(identity, left); !met) {

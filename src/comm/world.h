@@ -12,6 +12,7 @@
 #include "comm/launch.h"
 #include "comm/roster.h"
 #include "comm/transport.h"
+#include "comm/usage.h"
 
 namespace fathom::comm {
 
@@ -49,6 +50,9 @@ class World {
   // By rank.
   const std::vector<Member>& members() const { return members_; }
 
+  // Of all operations of this rank; nothing where it is alone.
+  const Usage& usage() const { return usage_; }
+
   // The orderly end, called by every rank; waits for them all.
   Status leave();
 
@@ -63,6 +67,7 @@ class World {
   Transport* transport_ = nullptr;  // null: alone
   Milliseconds operation_deadline_{0};
   Milliseconds beat_{0};
+  Usage usage_;
   std::vector<Member> members_;
   std::unique_ptr<Health> health_;
   std::unique_ptr<Watch> watch_;

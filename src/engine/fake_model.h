@@ -3,6 +3,8 @@
 // that a wrong slot, table, position, path or a block shared by mistake changes the answer or is
 // reported. fake_logits() says what it must answer, from the tokens alone.
 //
+// With several data indices it has a cache for each.
+//
 // It can also draft: what it will answer itself, as far as a cache of its own holds the prefix, for
 // as many in a hundred prefixes as it is told, and something else for the others.
 #pragma once
@@ -10,6 +12,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
@@ -63,10 +66,11 @@ class FakeModel final : public models::CausalLm {
         limits_(limits),
         before_step_(std::move(before_step)),
         right_drafts_(right_drafts),
-        cache_(static_cast<size_t>(limits.num_kv_blocks * limits.kv_block_size)),
+        cache_(
+            static_cast<size_t>(limits.data_indices * limits.num_kv_blocks * limits.kv_block_size)),
         following_(cache_.size()),
-        owners_(static_cast<size_t>(limits.max_step_tokens)),
-        logits_(static_cast<size_t>(limits.max_logit_rows * vocab_size)) {}
+        owners_(static_cast<size_t>(limits.data_indices * limits.max_step_tokens)),
+        logits_(static_cast<size_t>(limits.data_indices * limits.max_logit_rows * vocab_size)) {}
 
   int64_t vocab_size() const override { return vocab_size_; }
   const models::RunLimits& limits() const override { return limits_; }
@@ -81,7 +85,8 @@ class FakeModel final : public models::CausalLm {
     const std::span<float> logits(logits_.data(), batch.logit_rows.size() * vocab);
     for (size_t i = 0; i < batch.logit_rows.size(); ++i) {
       const auto row = static_cast<size_t>(batch.logit_rows[i]);
-      fake_row(hash_before(*owners_[row], batch.positions[row]), logits.subspan(i * vocab, vocab));
+      fake_row(hash_before(*owners_[row].sequence, batch.positions[row], owners_[row].data),
+               logits.subspan(i * vocab, vocab));
     }
     return std::span<const float>(logits);
   }
@@ -105,7 +110,8 @@ class FakeModel final : public models::CausalLm {
     const std::span<float> logits(logits_.data(), batch.logit_rows.size() * vocab);
     for (size_t i = 0; i < batch.logit_rows.size(); ++i) {
       const auto row = static_cast<size_t>(batch.logit_rows[i]);
-      const uint64_t hash = hash_behind(*owners_[row], batch.positions[row]);
+      const uint64_t hash =
+          hash_behind(*owners_[row].sequence, batch.positions[row], owners_[row].data);
       const bool right = fake_mix(hash + 1) % 100 < *right_drafts_;
       fake_row(right ? hash : fake_mix(hash), logits.subspan(i * vocab, vocab));
     }
@@ -119,15 +125,27 @@ class FakeModel final : public models::CausalLm {
     bool generated = false;
   };
 
+  struct Owner {
+    const fathom_sequence* sequence = nullptr;
+    int64_t data = 0;
+  };
+
   void check_sizes(const models::StepBatch& batch) const {
     const auto rows = static_cast<int64_t>(batch.tokens.size());
-    FATHOM_CHECK(rows >= 1 && rows <= limits_.max_step_tokens, "rows fit the step");
+    FATHOM_CHECK(rows >= 1, "a step has rows");
+    const auto fits = [&](int64_t each) { return each >= 0 && each <= limits_.max_step_tokens; };
+    FATHOM_CHECK(std::ranges::all_of(batch.data_rows, fits), "rows fit the step");
+    FATHOM_CHECK(
+        std::accumulate(batch.data_rows.begin(), batch.data_rows.end(), int64_t{0}) == rows,
+        "every row is of a data index");
     FATHOM_CHECK(batch.positions.size() == batch.tokens.size(), "a position a row");
     FATHOM_CHECK(batch.slots.size() == batch.tokens.size(), "a slot a row");
-    FATHOM_CHECK(static_cast<int64_t>(batch.logit_rows.size()) <= limits_.max_logit_rows,
+    FATHOM_CHECK(static_cast<int64_t>(batch.logit_rows.size()) <=
+                     limits_.data_indices * limits_.max_logit_rows,
                  "logit rows fit the step");
-    FATHOM_CHECK(static_cast<int64_t>(batch.given.size()) <= limits_.max_step_sequences &&
-                     static_cast<int64_t>(batch.generated.size()) <= limits_.max_step_sequences,
+    const auto most_sequences =
+        static_cast<size_t>(limits_.data_indices * limits_.max_step_sequences);
+    FATHOM_CHECK(batch.given.size() <= most_sequences && batch.generated.size() <= most_sequences,
                  "sequences fit the step");
     for (size_t i = 0; i < batch.logit_rows.size(); ++i) {
       FATHOM_CHECK(
@@ -136,6 +154,7 @@ class FakeModel final : public models::CausalLm {
     }
   }
 
+  // Among the slots of its data index.
   size_t slot_of(const fathom_sequence& sequence, int64_t position) const {
     const int64_t index = position / limits_.kv_block_size;
     FATHOM_CHECK(index < sequence.block_table_size, "the block table covers the position");
@@ -145,35 +164,50 @@ class FakeModel final : public models::CausalLm {
   }
 
   void store_all(const models::StepBatch& batch, std::vector<Entry>& cache) {
-    std::fill(owners_.begin(), owners_.end(), nullptr);
+    std::fill(owners_.begin(), owners_.end(), Owner{});
     for (const fathom_sequence& sequence : batch.given) store(batch, sequence, false, cache);
     for (const fathom_sequence& sequence : batch.generated) store(batch, sequence, true, cache);
     for (size_t row = 0; row < batch.tokens.size(); ++row) {
-      FATHOM_CHECK(owners_[row] != nullptr, "every row belongs to a sequence");
+      FATHOM_CHECK(owners_[row].sequence != nullptr, "every row belongs to a sequence");
     }
   }
 
   void store(const models::StepBatch& batch, const fathom_sequence& sequence, bool generated,
              std::vector<Entry>& cache) {
     FATHOM_CHECK(sequence.query_count >= 1, "an entry has rows");
+    const int64_t data = data_of(batch, sequence);
     for (int64_t i = 0; i < sequence.query_count; ++i) {
       const auto row = static_cast<size_t>(sequence.query_begin + i);
       const int64_t position = sequence.context + i;
       FATHOM_CHECK(row < batch.tokens.size(), "an entry's rows are in the step");
-      FATHOM_CHECK(std::exchange(owners_[row], &sequence) == nullptr,
+      FATHOM_CHECK(std::exchange(owners_[row], {&sequence, data}).sequence == nullptr,
                    "a row belongs to one sequence");
       FATHOM_CHECK(batch.positions[row] == position && position < limits_.max_context,
                    "positions follow the context");
       const size_t slot = slot_of(sequence, position);
       FATHOM_CHECK(batch.slots[row] == static_cast<int64_t>(slot), "slots follow the block table");
-      cache[slot] = {batch.tokens[row], static_cast<int32_t>(position), generated};
+      cache[of_data(slot, data)] = {batch.tokens[row], static_cast<int32_t>(position), generated};
     }
   }
 
-  uint64_t hash_before(const fathom_sequence& sequence, int64_t last) const {
+  // Whose rows the entry's are: it ends before the next data index's begin.
+  static int64_t data_of(const models::StepBatch& batch, const fathom_sequence& sequence) {
+    int64_t data = 0;
+    int64_t end = batch.data_rows[0];
+    while (sequence.query_begin >= end) end += batch.data_rows[static_cast<size_t>(++data)];
+    FATHOM_CHECK(sequence.query_begin + sequence.query_count <= end,
+                 "an entry is of one data index");
+    return data;
+  }
+
+  size_t of_data(size_t slot, int64_t data) const {
+    return slot + static_cast<size_t>(data * limits_.num_kv_blocks * limits_.kv_block_size);
+  }
+
+  uint64_t hash_before(const fathom_sequence& sequence, int64_t last, int64_t data) const {
     uint64_t hash = 0;
     for (int64_t position = 0; position <= last; ++position) {
-      const Entry& entry = cache_[slot_of(sequence, position)];
+      const Entry& entry = cache_[of_data(slot_of(sequence, position), data)];
       FATHOM_CHECK(entry.position == position, "the cache holds this position at its slot");
       hash = fake_extend(hash, entry.token, entry.generated);
     }
@@ -182,14 +216,14 @@ class FakeModel final : public models::CausalLm {
 
   // Of the prefix that ends with the token after position `last`: all but its first token as the
   // drafting layer was shown them.
-  uint64_t hash_behind(const fathom_sequence& sequence, int64_t last) const {
-    const Entry& first = cache_[slot_of(sequence, 0)];
+  uint64_t hash_behind(const fathom_sequence& sequence, int64_t last, int64_t data) const {
+    const auto at = [&](int64_t position) { return of_data(slot_of(sequence, position), data); };
+    const Entry& first = cache_[at(0)];
     uint64_t hash = fake_extend(0, first.token, first.generated);
     for (int64_t position = 0; position <= last; ++position) {
-      const bool ran =
-          position < last && cache_[slot_of(sequence, position + 1)].position == position + 1;
-      const bool generated = !ran || cache_[slot_of(sequence, position + 1)].generated;
-      hash = fake_extend(hash, following_[slot_of(sequence, position)].token, generated);
+      const bool ran = position < last && cache_[at(position + 1)].position == position + 1;
+      const bool generated = !ran || cache_[at(position + 1)].generated;
+      hash = fake_extend(hash, following_[at(position)].token, generated);
     }
     return hash;
   }
@@ -202,7 +236,7 @@ class FakeModel final : public models::CausalLm {
   std::vector<Entry> following_;         // the drafting layer's: at each position the next token
   std::vector<int32_t> last_positions_;  // of the rows of the last call
   int32_t behind_draft_ = 0;             // 1: that was draft()
-  std::vector<const fathom_sequence*> owners_;  // of each row
+  std::vector<Owner> owners_;            // of each row
   std::vector<float> logits_;
 };
 

@@ -20,13 +20,15 @@ fathom_sequence part_of(const Sequence& sequence, int64_t query_begin, int64_t b
 
 ModelRunner::ModelRunner(std::unique_ptr<models::CausalLm> model) : model_(std::move(model)) {
   const models::RunLimits& limits = model_->limits();
-  tokens_.reserve(static_cast<size_t>(limits.max_step_tokens));
-  positions_.reserve(static_cast<size_t>(limits.max_step_tokens));
-  slots_.reserve(static_cast<size_t>(limits.max_step_tokens));
-  given_.reserve(static_cast<size_t>(limits.max_step_sequences));
-  generated_.reserve(static_cast<size_t>(limits.max_step_sequences));
-  logit_rows_.reserve(static_cast<size_t>(limits.max_logit_rows));
-  sources_.reserve(static_cast<size_t>(limits.max_step_tokens));
+  const auto all = [&](int64_t each) { return static_cast<size_t>(each * limits.data_indices); };
+  tokens_.reserve(all(limits.max_step_tokens));
+  positions_.reserve(all(limits.max_step_tokens));
+  slots_.reserve(all(limits.max_step_tokens));
+  given_.reserve(all(limits.max_step_sequences));
+  generated_.reserve(all(limits.max_step_sequences));
+  logit_rows_.reserve(all(limits.max_logit_rows));
+  sources_.reserve(all(limits.max_step_tokens));
+  data_rows_.resize(static_cast<size_t>(limits.data_indices));
 }
 
 Result<std::span<const float>> ModelRunner::run(std::span<const Chunk> step) {
@@ -63,12 +65,14 @@ void ModelRunner::clear() {
   generated_.clear();
   logit_rows_.clear();
   sources_.clear();
+  std::ranges::fill(data_rows_, 0);
 }
 
 // Rows [begin, end), each with the token that stands `ahead` tokens further.
 void ModelRunner::lay_out(const Sequence& sequence, int64_t begin, int64_t end, int64_t ahead) {
   const int64_t block_size = model_->limits().kv_block_size;
   const auto first = static_cast<int64_t>(tokens_.size());
+  data_rows_[static_cast<size_t>(sequence.data_index)] += end - begin;
   for (int64_t row = begin; row < end; ++row) {
     const int64_t block = sequence.blocks[static_cast<size_t>(row / block_size)];
     tokens_.push_back(sequence.tokens[static_cast<size_t>(row + ahead)]);
@@ -86,7 +90,8 @@ models::StepBatch ModelRunner::batch() const {
           .slots = slots_,
           .given = given_,
           .generated = generated_,
-          .logit_rows = logit_rows_};
+          .logit_rows = logit_rows_,
+          .data_rows = data_rows_};
 }
 
 Result<std::span<const float>> ModelRunner::checked(Result<std::span<const float>> logits) const {

@@ -51,6 +51,7 @@ class ModelRunner {
   std::vector<fathom_sequence> generated_;
   std::vector<int32_t> logit_rows_;
   std::vector<int32_t> sources_;
+  std::vector<int64_t> data_rows_;  // by data index
 };
 
 }  // namespace fathom::engine

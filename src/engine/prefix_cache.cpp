@@ -14,8 +14,12 @@ SipKey random_key() {
 
 }  // namespace
 
-PrefixCache::PrefixCache(const PrefixCacheOptions& options, BlockPool& pool)
-    : options_(options), pool_(pool), salt_key_(random_key()), block_key_(random_key()) {
+PrefixKeys random_prefix_keys() {
+  return {.salt = random_key(), .block = random_key()};
+}
+
+PrefixCache::PrefixCache(const PrefixCacheOptions& options, const PrefixKeys& keys, BlockPool& pool)
+    : options_(options), pool_(pool), keys_(keys) {
   message_.reserve(sizeof(Hash128) + sizeof(int64_t) +
                    static_cast<size_t>(options.block_size) * sizeof(TokenId));
 }
@@ -62,7 +66,7 @@ Hash128 PrefixCache::hash_of_block(const Sequence& sequence, int64_t block) {
   const std::string& salt = sequence.cache_salt;
   const Hash128 before =
       block > 0 ? sequence.block_hashes[static_cast<size_t>(block) - 1]
-                : sip_hash_128(salt_key_, std::as_bytes(std::span(salt.data(), salt.size())));
+                : sip_hash_128(keys_.salt, std::as_bytes(std::span(salt.data(), salt.size())));
   const int64_t begin = block * options_.block_size;
   const int64_t given =
       options_.exact ? std::clamp<int64_t>(sequence.given_size - begin, 0, options_.block_size) : 0;
@@ -71,7 +75,7 @@ Hash128 PrefixCache::hash_of_block(const Sequence& sequence, int64_t block) {
   append(&given, sizeof(given));
   append(sequence.tokens.data() + begin,
          static_cast<size_t>(options_.block_size) * sizeof(TokenId));
-  return sip_hash_128(block_key_, message_);
+  return sip_hash_128(keys_.block, message_);
 }
 
 void PrefixCache::append(const void* data, size_t size) {

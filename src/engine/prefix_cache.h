@@ -25,6 +25,13 @@ struct PrefixCacheOptions {
   int64_t block_size = 0;  // tokens
 };
 
+// The secret of the hashes. Caches with the same one give a sequence the same hashes.
+struct PrefixKeys {
+  SipKey salt;
+  SipKey block;
+};
+PrefixKeys random_prefix_keys();
+
 // The leading blocks of a sequence that were found.
 struct PrefixMatch {
   int64_t blocks = 0;
@@ -33,7 +40,7 @@ struct PrefixMatch {
 
 class PrefixCache {
  public:
-  PrefixCache(const PrefixCacheOptions& options, BlockPool& pool);
+  PrefixCache(const PrefixCacheOptions& options, const PrefixKeys& keys, BlockPool& pool);
 
   // Of a sequence without blocks. Leaves out rows whose logits are wanted.
   PrefixMatch match(Sequence& sequence);
@@ -49,8 +56,7 @@ class PrefixCache {
 
   PrefixCacheOptions options_;
   BlockPool& pool_;
-  SipKey salt_key_;
-  SipKey block_key_;
+  PrefixKeys keys_;
   std::vector<std::byte> message_;  // reused
 };
 

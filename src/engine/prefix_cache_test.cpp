@@ -12,7 +12,9 @@ constexpr int64_t kBlock = 4;
 // Sequences that are computed in order without a scheduler.
 struct Bench {
   explicit Bench(bool exact = false, int64_t num_blocks = 20, bool enabled = true)
-      : pool(num_blocks), cache({.enabled = enabled, .exact = exact, .block_size = kBlock}, pool) {}
+      : pool(num_blocks),
+        cache({.enabled = enabled, .exact = exact, .block_size = kBlock}, random_prefix_keys(),
+              pool) {}
 
   Sequence& add(std::vector<TokenId> tokens, int64_t given, const std::string& salt = "") {
     Sequence& sequence = sequences.emplace_back();

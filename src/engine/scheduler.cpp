@@ -48,6 +48,13 @@ std::span<const Chunk> Scheduler::next_step() {
   return step_;
 }
 
+int64_t Scheduler::unread_rows() const {
+  int64_t rows = 0;
+  for (const Sequence* sequence : running_) rows += sequence->remaining();
+  for (const Sequence* sequence : waiting_) rows += sequence->remaining();
+  return rows;
+}
+
 void Scheduler::advance(Sequence& sequence, int64_t rows) {
   const int64_t before = sequence.computed;
   sequence.computed += rows;

@@ -61,6 +61,8 @@ class Scheduler {
   int64_t num_running() const { return static_cast<int64_t>(running_.size()); }
   int64_t num_waiting() const { return static_cast<int64_t>(waiting_.size()); }
   uint64_t preemptions() const { return preemptions_; }
+  // Rows still to run of all sequences, waiting ones included.
+  int64_t unread_rows() const;
 
  private:
   void admit();

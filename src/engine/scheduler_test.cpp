@@ -24,7 +24,8 @@ struct Bench {
   Bench(const SchedulerLimits& scheduler_limits, int64_t num_blocks)
       : limits(scheduler_limits),
         pool(num_blocks),
-        cache({.enabled = true, .exact = false, .block_size = limits.block_size}, pool),
+        cache({.enabled = true, .exact = false, .block_size = limits.block_size},
+              random_prefix_keys(), pool),
         scheduler(limits, pool, cache) {}
 
   Sequence& add(int64_t prompt, int64_t max_new, int32_t priority = 0) {

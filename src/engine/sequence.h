@@ -31,6 +31,7 @@ struct Sequence {
   int64_t given_size = 0;     // rows from here on take the path of generated tokens
   int64_t prompt_scored = 0;  // prompt log-probabilities that were already sent
 
+  int32_t data_index = 0;       // whose blocks it has (data_indices.h)
   int64_t computed = 0;         // leading tokens whose latents are in the cache
   std::vector<int32_t> blocks;  // block table; never reallocates
   std::string cache_salt;

@@ -43,12 +43,11 @@ void clear(Event& event) {
 StepLoop::StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions& options,
                    Retire retire)
     : prefix_cache_(options.prefix_cache),
-      pool_(model->limits().num_kv_blocks),
-      cache_({.enabled = options.prefix_cache,
-              .exact = options.exact,
-              .block_size = model->limits().kv_block_size},
-             pool_),
-      scheduler_(scheduler_limits(model->limits(), options), pool_, cache_),
+      scheduler_(model->limits().data_indices, scheduler_limits(model->limits(), options),
+                 {.enabled = options.prefix_cache,
+                  .exact = options.exact,
+                  .block_size = model->limits().kv_block_size},
+                 model->limits().num_kv_blocks),
       runner_(std::move(model)),
       scratch_(runner_.model().vocab_size()),
       drafter_({.drafts = model_drafts(runner_.model(), options),
@@ -101,8 +100,8 @@ void StepLoop::run() {
 EngineStats StepLoop::stats() const {
   EngineStats stats = counts_;
   stats.running = scheduler_.num_running();
-  stats.kv_blocks_total = pool_.total();
-  stats.kv_blocks_used = pool_.used();
+  stats.kv_blocks_total = scheduler_.blocks();
+  stats.kv_blocks_used = scheduler_.used_blocks();
   stats.preemptions = scheduler_.preemptions();
   return stats;
 }

@@ -8,12 +8,10 @@
 #include <optional>
 #include <span>
 
-#include "engine/block_pool.h"
+#include "engine/data_indices.h"
 #include "engine/drafter.h"
 #include "engine/model_runner.h"
-#include "engine/prefix_cache.h"
 #include "engine/sampler.h"
-#include "engine/scheduler.h"
 #include "engine/task.h"
 
 namespace fathom::engine {
@@ -51,9 +49,7 @@ class StepLoop {
   bool finish(Task& task, FinishReason reason, std::optional<Error> error = {});
 
   const bool prefix_cache_;
-  BlockPool pool_;
-  PrefixCache cache_;
-  Scheduler scheduler_;
+  DataIndices scheduler_;
   ModelRunner runner_;
   SamplerScratch scratch_;
   Drafter drafter_;

@@ -10,7 +10,9 @@
 
 namespace fathom::models {
 
-// The sizes that memory is planned for, once, before the first step.
+// The sizes that memory is planned for, once, before the first step. All but the last are of one
+// data index: a model may be spread over several groups of ranks that have sequences and a cache of
+// their own each.
 struct RunLimits {
   int64_t max_step_tokens = 0;         // rows T of one step
   int64_t max_logit_rows = 0;          // rows L of one step whose logits are wanted
@@ -19,6 +21,7 @@ struct RunLimits {
   int64_t num_kv_blocks = 0;           // blocks in the cache of each layer
   int32_t kv_block_size = 0;           // positions a block
   fathom_dtype kv_dtype = FATHOM_F32;  // of what is cached
+  int64_t data_indices = 1;
 };
 
 // One step's work, on the host. A row is one token of one sequence. Every row belongs to exactly
@@ -35,6 +38,10 @@ struct StepBatch {
   std::span<const fathom_sequence> generated;
 
   std::span<const int32_t> logit_rows;  // [L], rising: rows whose next-token logits are wanted
+
+  // Rows of each data index, whose rows stand together in this order. Slots and blocks are of the
+  // row's data index. Empty where there is one.
+  std::span<const int64_t> data_rows;
 };
 
 class CausalLm {

@@ -15,10 +15,10 @@ import subprocess
 import tempfile
 import time
 import unittest
-import uuid
+
+from mpi_job import MpiJob
 
 BINARY = os.environ["COMM_MPI_TEST"]
-MPIRUN = os.environ.get("MPIRUN", "mpirun")
 RANKS = 3
 TIMES = int(os.environ.get("COMM_FAULTS_TIMES", "20"))
 JOBS_AT_ONCE = 3
@@ -27,25 +27,18 @@ NAMED_WITHIN_S = 10
 LONGEST_LOOK_S = 0.5
 RANK_LOST = 75  # kExitRankLost
 KILLED = 128 + signal.SIGKILL  # mpirun's code if it saw the signal before a rank's 75
-JOB_VARIABLE = "COMM_FAULTS_JOB"
 
 
 class Job:
     """comm_mpi_test under mpirun: `with Job("run") as job: ...`."""
 
     def __init__(self, mode, *options, mpi=()):
-        self.id = uuid.uuid4().hex
+        job = MpiJob(BINARY, RANKS)
+        self.processes = job.processes
         self._output = tempfile.TemporaryFile(prefix="comm-faults-")
-        environment = dict(
-            os.environ,
-            OMPI_ALLOW_RUN_AS_ROOT="1",
-            OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
-            **{JOB_VARIABLE: self.id},
-        )
-        command = [MPIRUN, "--oversubscribe", *mpi, "-n", str(RANKS), BINARY, mode]
-        command += ["--lost-after", str(LOST_AFTER_MS), *options]
+        command = [*job.command(*mpi), BINARY, mode, "--lost-after", str(LOST_AFTER_MS), *options]
         self.mpirun = subprocess.Popen(
-            command, stdout=self._output, stderr=subprocess.STDOUT, env=environment
+            command, stdout=self._output, stderr=subprocess.STDOUT, env=job.environment()
         )
 
     def __enter__(self):
@@ -61,22 +54,6 @@ class Job:
         for pid in self.processes().values():
             os.kill(pid, signal.SIGKILL)
         self._output.close()
-
-    def processes(self):
-        """rank -> pid of this job's living ranks."""
-        found = {}
-        for name in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                if os.readlink(f"/proc/{name}/exe") != os.path.realpath(BINARY):
-                    continue
-                with open(f"/proc/{name}/environ", "rb") as file:
-                    text = file.read().decode(errors="replace")
-            except OSError:
-                continue
-            variables = dict(v.split("=", 1) for v in text.split("\0") if "=" in v)
-            if variables.get(JOB_VARIABLE) == self.id:
-                found[int(variables["OMPI_COMM_WORLD_RANK"])] = int(name)
-        return found
 
     def output(self):
         return os.pread(self._output.fileno(), 1 << 22, 0).decode(errors="replace")

@@ -211,9 +211,9 @@ class Refusals(unittest.TestCase):
                            "--device-memory", "64GB")  # fmt: skip
         self.assertRegex(err, r"expected [0-9.]+ GB of memory a rank for this model on 4 ranks")
 
-    def test_several_ranks_are_not_served_yet(self):
+    def test_several_ranks_need_a_launcher(self):
         err = self.refused("--model", TINY, "--parallel", "dp=2")
-        self.assertIn("--dry-run plans them", err)
+        self.assertIn("mpirun -n 2 fathom serve", err)
         self.assertIn("tp=4", self.refused("--model", TINY, "--parallel", "tp=4"))
 
     def test_one_rank_is_served(self):

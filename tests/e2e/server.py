@@ -10,6 +10,8 @@ import tempfile
 import threading
 import time
 
+from mpi_job import MpiJob
+
 REPOSITORY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 READY_LINE = "listening on http://"
 START_DEADLINE_S = 60
@@ -26,14 +28,24 @@ def fathom_binary():
 
 
 class Server:
-    """A server process: `with Server(model_dir, "--threads", "2") as server: server.post(...)`."""
+    """A server process: `with Server(model_dir, "--threads", "2") as server: server.post(...)`.
 
-    def __init__(self, model_dir, *flags):
+    With several ranks the process is mpirun's; stop() asks rank 0 to end.
+    """
+
+    def __init__(self, model_dir, *flags, ranks=1):
         self._stderr = tempfile.NamedTemporaryFile(prefix="fathom-stderr-")
-        command = [fathom_binary(), "serve", "--model", str(model_dir)]
+        self.job = MpiJob(fathom_binary(), ranks) if ranks > 1 else None
+        command = self.job.command() if self.job else []
+        command += [fathom_binary(), "serve", "--model", str(model_dir)]
         command += ["--host", "127.0.0.1", "--port", "0", *flags]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=self._stderr, text=True, errors="replace"
+            command,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            text=True,
+            errors="replace",
+            env=self.job.environment() if self.job else None,
         )
         self._lines = queue.Queue()
         threading.Thread(target=self._read_stdout, daemon=True).start()
@@ -79,9 +91,17 @@ class Server:
                 return line[line.index("http://") :].split()[0].rstrip("/")
 
     def _kill(self):
+        if self.process.poll() is None and self.job:
+            self.process.terminate()  # SIGKILL would leave mpirun's files in /dev/shm
+            try:
+                self.process.wait(STOP_DEADLINE_S)
+            except subprocess.TimeoutExpired:
+                pass
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        for pid in self.job.processes().values() if self.job else []:
+            os.kill(pid, signal.SIGKILL)
         self.process.stdout.close()
         self._stderr.close()
 
@@ -93,7 +113,8 @@ class Server:
     def stop(self):
         """Sends SIGTERM and returns the exit code."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            rank_0 = self.job.processes().get(0) if self.job else self.process.pid
+            os.kill(rank_0 or self.process.pid, signal.SIGTERM)
         try:
             return self.process.wait(timeout=STOP_DEADLINE_S)
         except subprocess.TimeoutExpired:

@@ -27,38 +27,68 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const TensorSource> s
                                            const Config& config, device::Device& device,
                                            const RunLimits& limits, const LoadOptions& options) {
   FATHOM_ASSIGN(Weights weights, Weights::load(std::move(source), config, device, options));
-  auto model = std::unique_ptr<Model>(new Model(config, device, limits, std::move(weights)));
+  auto model = std::unique_ptr<Model>(
+      new Model(config, whole_of(config), Ranks{}, device, limits, std::move(weights)));
+  FATHOM_TRY(model->plan_memory());
+  return model;
+}
+
+Result<std::unique_ptr<Model>> Model::load_share(std::shared_ptr<const TensorSource> source,
+                                                 const ShardPlan& plan, comm::Group& world,
+                                                 device::Device& device, const RunLimits& limits,
+                                                 const LoadOptions& options) {
+  if (!device.host_memory() || device.activation_dtype() != FATHOM_F32) {
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("chip {}: expected host memory and activations in F32 for several "
+                             "ranks, got another chip",
+                             device.backend().name)};
+  }
+  FATHOM_ASSIGN(Ranks ranks, Ranks::join(world, plan.layout()));
+  FATHOM_ASSIGN(Weights weights,
+                Weights::load_share(std::move(source), plan, world.rank(), device, options));
+  auto model =
+      std::unique_ptr<Model>(new Model(plan.config(), share_of(plan, world.rank()),
+                                       std::move(ranks), device, limits, std::move(weights)));
   FATHOM_TRY(model->plan_memory());
   return model;
 }
 
 Status Model::plan_memory() {
-  const size_t kv_bytes =
-      kv_block_bytes(config_, device_, limits_) * static_cast<size_t>(limits_.num_kv_blocks);
+  const size_t kv_bytes = kv_block_bytes(config_, share_, device_, limits_) *
+                          static_cast<size_t>(limits_.num_kv_blocks);
   FATHOM_ASSIGN(kv_arena_, device_.alloc_arena(kv_bytes));
-  caches_ = plan_caches(config_, device_, limits_, kv_arena_);
+  caches_ = plan_caches(config_, share_, device_, limits_, kv_arena_);
 
-  FATHOM_ASSIGN(const WorkspacePlan plan, WorkspacePlan::make(config_, weights_, device_, limits_));
+  FATHOM_ASSIGN(const WorkspacePlan plan,
+                WorkspacePlan::make(config_, share_, weights_, device_, limits_));
   FATHOM_ASSIGN(workspace_arena_, device_.alloc_arena(plan.bytes));
   FATHOM_ASSIGN(buffers_, plan.take(workspace_arena_, device_));
+  if (config_.n_routed_experts > 0 && share_.layout.stage_ranks() > 1) {
+    exchange_.emplace(config_, share_, buffers_.exchange);
+  }
   if (!device_.host_memory()) {
     host_logits_.resize(static_cast<size_t>(limits_.max_logit_rows * config_.vocab_size));
   }
   return {};
 }
 
-Step Model::begin_step(const StepBatch& batch) {
+Step Model::begin_step(const StepBatch& batch, int64_t first_row, int64_t first_logit) {
   const auto rows = static_cast<int64_t>(batch.tokens.size());
-  const auto logit_rows = static_cast<int64_t>(batch.logit_rows.size());
-  FATHOM_CHECK(rows > 0 && rows <= limits_.max_step_tokens, "step: more rows than planned for");
+  const auto logit_rows =
+      share_.is_last() ? static_cast<int64_t>(batch.logit_rows.size()) : int64_t{0};
+  FATHOM_CHECK(rows > 0 || !ranks_.alone(), "step: expected rows");
+  FATHOM_CHECK(rows <= limits_.max_step_tokens, "step: more rows than planned for");
   FATHOM_CHECK(logit_rows <= limits_.max_logit_rows, "step: more logit rows than planned for");
   FATHOM_CHECK(
       batch.positions.size() == batch.tokens.size() && batch.slots.size() == batch.tokens.size(),
       "step: expected a position and a slot for each token");
   return {.ops = {device_, buffers_.scratch, buffers_.scratch_bytes},
           .config = config_,
-          .mla = mla_shape(config_),
-          .at = cut(buffers_, rows, logit_rows),
+          .share = share_,
+          .ranks = ranks_,
+          .exchange = exchange_ ? &*exchange_ : nullptr,
+          .mla = mla_shape(config_, share_.heads),
+          .at = cut(buffers_, first_row, rows, first_logit, logit_rows),
           .given = batch.given,
           .generated = batch.generated};
 }
@@ -74,13 +104,37 @@ Status Model::upload(const StepBatch& batch, const Step& step) {
 }
 
 Result<std::span<const float>> Model::forward(const StepBatch& batch) {
-  Step step = begin_step(batch);
+  if (microbatches_ == 1) return forward_rows(batch, 0, 0);
+  const auto rows = static_cast<int64_t>(batch.tokens.size());
+  size_t values = 0;
+  int64_t logit = 0;
+  for (int64_t i = 0; i < microbatches_; ++i) {
+    const int64_t begin = rows * i / microbatches_;
+    rows_.cut(batch, begin, rows * (i + 1) / microbatches_);
+    FATHOM_ASSIGN(const auto logits, forward_rows(rows_.batch(), begin, logit));
+    values += logits.size();
+    if (share_.is_last()) logit += static_cast<int64_t>(rows_.batch().logit_rows.size());
+  }
+  return std::span<const float>(static_cast<const float*>(buffers_.logits.data), values);
+}
+
+Result<std::span<const float>> Model::forward_rows(const StepBatch& batch, int64_t first_row,
+                                                   int64_t first_logit) {
+  Step step = begin_step(batch, first_row, first_logit);
   FATHOM_TRY(upload(batch, step));
-  FATHOM_TRY(ops::embed(step.ops, step.at.tokens, weights_.embed, step.at.residual));  // [T, H]
+  if (share_.is_first()) {
+    FATHOM_TRY(embed(step, weights_.embed, step.at.residual));  // [T, H]
+  } else {
+    FATHOM_TRY(receive_stream(step));  // [T, H]
+  }
   StreamInput input = StreamInput::kResidualOnly;
   for (size_t layer = 0; layer < weights_.blocks.size(); ++layer) {
     FATHOM_TRY(block(step, weights_.blocks[layer], caches_[layer], input));
     input = StreamInput::kResidualPlusX;
+  }
+  if (!share_.is_last()) {
+    FATHOM_TRY(send_stream(step));
+    return std::span<const float>();
   }
   FATHOM_TRY(ops::add_rms_norm(step.ops, step.at.x, step.at.residual, weights_.norm,
                                config_.rms_norm_eps, step.at.hidden));  // [T, H]
@@ -92,12 +146,12 @@ Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<co
   FATHOM_CHECK(rows.size() == batch.tokens.size(), "draft: expected a hidden state for each token");
   const MtpWeights& mtp = *weights_.mtp;
   const float eps = config_.rms_norm_eps;
-  Step step = begin_step(batch);
+  Step step = begin_step(batch, 0, 0);
   auto& at = step.at;
   FATHOM_TRY(upload(batch, step));
   FATHOM_TRY(device_.copy_to_device(at.sources, rows.data(), rows.size_bytes()));
   FATHOM_TRY(ops::embed(step.ops, at.sources, as_table(buffers_.hidden), at.x));  // [T, H]
-  FATHOM_TRY(ops::embed(step.ops, at.tokens, mtp.embed, at.normed));              // [T, H]
+  FATHOM_TRY(embed(step, mtp.embed, at.normed));                                  // [T, H]
   FATHOM_TRY(ops::rms_norm(step.ops, at.normed, mtp.enorm, eps,
                            device::columns(at.joined, 0, config_.hidden_size)));
   FATHOM_TRY(ops::rms_norm(step.ops, at.x, mtp.hnorm, eps,
@@ -116,7 +170,7 @@ Result<std::span<const float>> Model::head(Step& step, const Tensor& hidden, con
   }
   FATHOM_TRY(ops::embed(step.ops, at.logit_rows, as_table(hidden), at.logit_hidden));  // [L, H]
   FATHOM_TRY(ops::linear(step.ops, at.logit_hidden, weight, at.logits));               // [L, vocab]
-  const auto count = static_cast<size_t>(at.logits.shape[0] * config_.vocab_size);
+  const auto count = static_cast<size_t>(at.logits.shape[0] * at.logits.shape[1]);
   const auto* logits = static_cast<const float*>(at.logits.data);
   if (!device_.host_memory()) {
     FATHOM_TRY(device_.copy_to_host(host_logits_.data(), logits, count * sizeof(float)));

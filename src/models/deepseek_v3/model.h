@@ -1,10 +1,12 @@
-// DeepSeek-V3 and R1 on one device: embedding, blocks, head, and the MTP layer.
+// DeepSeek-V3 and R1 on one device: embedding, blocks, head, and the MTP layer; or one rank's share
+// of it.
 //
 // Architecture: DeepSeek-V3 paper (arXiv 2412.19437), section 2; DeepSeek-V2 paper (2405.04434),
 // section 2.1 for latent attention.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include "models/deepseek_v3/config.h"
 #include "models/deepseek_v3/cost.h"
 #include "models/deepseek_v3/step.h"
+#include "models/deepseek_v3/step_rows.h"
 #include "models/deepseek_v3/weights.h"
 
 namespace fathom::models::deepseek_v3 {
@@ -24,11 +27,28 @@ class Model final : public CausalLm {
   static Result<std::unique_ptr<Model>> load(std::shared_ptr<const TensorSource> source,
                                              const Config& config, device::Device& device,
                                              const RunLimits& limits, const LoadOptions& options);
+  // Likewise what this rank of `world` holds by `plan`; `world` must outlive it too. Collective.
+  static Result<std::unique_ptr<Model>> load_share(std::shared_ptr<const TensorSource> source,
+                                                   const ShardPlan& plan, comm::Group& world,
+                                                   device::Device& device, const RunLimits& limits,
+                                                   const LoadOptions& options);
 
   int64_t vocab_size() const override { return config_.vocab_size; }
   const RunLimits& limits() const override { return limits_; }
+  // Every rank of a divided model calls it together, with the rows of its own data index, which may
+  // be none. Logits are [L, share().tokens.size()] then, and none before the last stage. Likewise
+  // draft(), which the ranks of the last stage call.
   Result<std::span<const float>> forward(const StepBatch& batch) override;
 
+  const Config& config() const { return config_; }
+  const Share& share() const { return share_; }
+  const Ranks& ranks() const { return ranks_; }
+  // Of the next call, on all ranks alike: the step that its tags say, and into how many parts
+  // forward() divides its rows, one after the other, so that the stages of a pipeline work at once.
+  void begin_call(int64_t step, int64_t microbatches) {
+    ranks_.step = step;
+    microbatches_ = microbatches;
+  }
   CostModel cost() const { return CostModel(config_, weights_, limits_.kv_dtype); }
 
   // By the MTP layer; behind its own output, too, where more than one token is drafted.
@@ -37,15 +57,27 @@ class Model final : public CausalLm {
                                        std::span<const int32_t> rows) override;
 
  private:
-  Model(const Config& config, device::Device& device, const RunLimits& limits, Weights weights)
-      : config_(config), device_(device), limits_(limits), weights_(std::move(weights)) {}
+  Model(const Config& config, Share share, Ranks ranks, device::Device& device,
+        const RunLimits& limits, Weights weights)
+      : config_(config),
+        share_(std::move(share)),
+        ranks_(std::move(ranks)),
+        device_(device),
+        limits_(limits),
+        weights_(std::move(weights)),
+        rows_(limits) {}
 
   Status plan_memory();
-  Step begin_step(const StepBatch& batch);
+  // `batch` is of the call's rows from first_row on, and its logits of those from first_logit on.
+  Result<std::span<const float>> forward_rows(const StepBatch& batch, int64_t first_row,
+                                              int64_t first_logit);
+  Step begin_step(const StepBatch& batch, int64_t first_row, int64_t first_logit);
   Status upload(const StepBatch& batch, const Step& step);
   Result<std::span<const float>> head(Step& step, const Tensor& hidden, const Weight& weight);
 
   Config config_;
+  Share share_;
+  Ranks ranks_;
   device::Device& device_;
   RunLimits limits_;
   Weights weights_;
@@ -54,10 +86,10 @@ class Model final : public CausalLm {
   device::Arena workspace_arena_;  // activations of one step, and the kernels' scratch
   std::vector<fathom_kv_cache> caches_;
   StepBuffers buffers_ = {};
+  std::optional<ExpertExchange> exchange_;  // where experts are on several ranks
+  StepRows rows_;                           // of a microbatch
+  int64_t microbatches_ = 1;
   std::vector<float> host_logits_;  // where the chip's memory is not the host's
 };
-
-// Bytes that one KV block takes over all layers, for choosing how many there are.
-size_t kv_block_bytes(const Config& config, const device::Device& device, const RunLimits& limits);
 
 }  // namespace fathom::models::deepseek_v3

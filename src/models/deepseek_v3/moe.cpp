@@ -29,6 +29,26 @@ ops::MoeGate gate_of(const Config& config, const MoeWeights& weights) {
           .scale = scales ? config.routed_scaling_factor : 1.0f};
 }
 
+ops::MoeExperts experts_of(const MoeWeights& w) {
+  return {.gate = w.w1, .up = w.w3, .down = w.w2};
+}
+
+// The same with experts on several ranks: these tokens to their experts here, tokens of other data
+// indices that arrive, and back. x [T, H].
+Status exchanged_experts(Step& step, const MoeWeights& w, ops::Accumulate accumulate) {
+  auto& at = step.at;
+  ExpertExchange& exchange = *step.exchange;
+  FATHOM_ASSIGN(const ArrivedRows arrived,
+                exchange.dispatch(step.ranks, at.normed, at.expert_ids, at.expert_weights));
+  FATHOM_TRY(ops::moe_experts(step.ops, at.normed, exchange.own_ids(), exchange.own_weights(),
+                              exchange.visits(), experts_of(w), accumulate, at.x));  // [T, H]
+  if (arrived.rows() > 0) {
+    FATHOM_TRY(ops::moe_experts(step.ops, arrived.x, arrived.ids, arrived.weights, 1, experts_of(w),
+                                ops::Accumulate::kOverwrite, arrived.results));  // [rows, H]
+  }
+  return exchange.combine(step.ranks, at.x);
+}
+
 }  // namespace
 
 Status moe(Step& step, const MoeWeights& w) {
@@ -37,9 +57,10 @@ Status moe(Step& step, const MoeWeights& w) {
   FATHOM_TRY(ops::moe_gate(step.ops, at.router, gate_of(step.config, w), at.expert_ids,
                            at.expert_weights));    // [T, top_k]
   if (w.shared) FATHOM_TRY(mlp(step, *w.shared));  // [T, H]
+  const auto accumulate = w.shared ? ops::Accumulate::kAdd : ops::Accumulate::kOverwrite;
+  if (step.exchange != nullptr) return exchanged_experts(step, w, accumulate);
   return ops::moe_experts(step.ops, at.normed, at.expert_ids, at.expert_weights,
-                          step.config.num_experts_per_tok, {.gate = w.w1, .up = w.w3, .down = w.w2},
-                          w.shared ? ops::Accumulate::kAdd : ops::Accumulate::kOverwrite,
+                          step.config.num_experts_per_tok, experts_of(w), accumulate,
                           at.x);  // [T, H]
 }
 

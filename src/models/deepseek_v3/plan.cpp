@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
-#include "models/deepseek_v3/model.h"
 #include "models/deepseek_v3/rope.h"
 
 namespace fathom::models::deepseek_v3 {
 
-fathom_mla_shape mla_shape(const Config& config) {
-  return {.num_heads = config.num_attention_heads,
+fathom_mla_shape mla_shape(const Config& config, int32_t heads) {
+  return {.num_heads = heads,
           .kv_lora_rank = config.kv_lora_rank,
           .nope_dim = config.qk_nope_head_dim,
           .rope_dim = config.qk_rope_head_dim,
@@ -18,8 +17,8 @@ fathom_mla_shape mla_shape(const Config& config) {
 
 namespace {
 
-int64_t cached_layers(const Config& config) {
-  return config.num_hidden_layers + config.num_nextn_predict_layers;
+int64_t cached_layers(const Config& config, const Share& share) {
+  return share.layers.size() + (share.is_last() ? config.num_nextn_predict_layers : 0);
 }
 
 // One layer's share of a cache of `blocks` blocks, padded to the device's alignment.
@@ -30,21 +29,39 @@ size_t layer_cache_bytes(const Config& config, const device::Device& device,
                                device.info().alignment);
 }
 
-// The widest dense MLP of any layer; shared experts are one dense MLP.
-int64_t widest_mlp(const Config& config) {
-  return std::max(config.intermediate_size, config.n_shared_experts * config.moe_intermediate_size);
+// The widest part of a dense MLP of any layer; shared experts are one dense MLP, unless they are
+// placed as the others.
+int64_t widest_mlp(const Config& config, const Share& share) {
+  const int64_t shared = config.n_shared_experts * config.moe_intermediate_size;
+  return part_of(std::max(config.intermediate_size, share.layout.shared > 0 ? 0 : shared), 0,
+                 share.layout.tp)
+      .size();
+}
+
+// Of one MoE layer: this step's rows, and rows of other data indices.
+Result<size_t> experts_bytes(const Config& config, const MoeWeights& moe,
+                             const device::Device& device, const ExchangeSizes& sizes,
+                             int64_t rows) {
+  const ops::MoeExperts experts = {.gate = moe.w1, .up = moe.w3, .down = moe.w2};
+  const auto bytes_for = [&](int64_t count, int64_t top_k) {
+    const Tensor x = device::matrix(nullptr, device.activation_dtype(), count, config.hidden_size);
+    return ops::moe_experts_workspace_bytes(device, x, static_cast<int32_t>(top_k), experts, x);
+  };
+  FATHOM_ASSIGN(const size_t own, bytes_for(rows, sizes.visits));
+  if (sizes.arriving == 0) return own;
+  FATHOM_ASSIGN(const size_t arrived, bytes_for(sizes.arriving, 1));
+  return std::max(own, arrived);
 }
 
 // Scratch for the operators that ask for some, over the largest step.
-Result<size_t> scratch_bytes(const Config& config, const Weights& weights,
+Result<size_t> scratch_bytes(const Config& config, const Share& share, const Weights& weights,
                              const device::Device& device, const RunLimits& limits) {
   const auto activation = device.activation_dtype();
-  const auto shape = mla_shape(config);
+  const auto shape = mla_shape(config, share.heads);
   const int64_t rows = limits.max_step_tokens;
-  const Tensor q =
-      device::matrix(nullptr, activation, rows, config.num_attention_heads * config.q_head_dim());
-  const Tensor values = device::matrix(nullptr, activation, rows,
-                                       int64_t{config.num_attention_heads} * config.v_head_dim);
+  const Tensor q = device::matrix(nullptr, activation, rows, share.heads * config.q_head_dim());
+  const Tensor values =
+      device::matrix(nullptr, activation, rows, int64_t{share.heads} * config.v_head_dim);
   const fathom_kv_cache cache = {nullptr, limits.kv_dtype, limits.kv_block_size,
                                  limits.num_kv_blocks};
   // One sequence with all the rows, and as many sequences as there may be.
@@ -60,15 +77,15 @@ Result<size_t> scratch_bytes(const Config& config, const Weights& weights,
   FATHOM_ASSIGN(const size_t for_many,
                 ops::mla_workspace_bytes(device, shape, q, wkv_b, cache, many, values));
   bytes = std::max(bytes, for_many);
-  const Tensor x = device::matrix(nullptr, activation, rows, config.hidden_size);
-  for (const auto& block : weights.blocks) {
-    if (!block.moe) continue;
-    FATHOM_ASSIGN(const size_t experts,
-                  ops::moe_experts_workspace_bytes(
-                      device, x, config.num_experts_per_tok,
-                      {.gate = block.moe->w1, .up = block.moe->w3, .down = block.moe->w2}, x));
+  const ExchangeSizes sizes(config, share, rows);
+  const auto add_experts = [&](const BlockWeights& block) -> Status {
+    if (!block.moe) return {};
+    FATHOM_ASSIGN(const size_t experts, experts_bytes(config, *block.moe, device, sizes, rows));
     bytes = std::max(bytes, experts);
-  }
+    return {};
+  };
+  for (const auto& block : weights.blocks) FATHOM_TRY(add_experts(block));
+  if (weights.mtp) FATHOM_TRY(add_experts(weights.mtp->block));
   return bytes;
 }
 
@@ -85,27 +102,32 @@ Result<fathom_dtype> choose_kv_dtype(const TensorSource& source, const Config& c
   return dtype == FATHOM_I8 || dtype == FATHOM_I4 ? FATHOM_BF16 : preferred;
 }
 
-size_t kv_block_bytes(const Config& config, const device::Device& device, const RunLimits& limits) {
-  return static_cast<size_t>(cached_layers(config)) * layer_cache_bytes(config, device, limits, 1);
+size_t kv_block_bytes(const Config& config, const Share& share, const device::Device& device,
+                      const RunLimits& limits) {
+  return static_cast<size_t>(cached_layers(config, share)) *
+         layer_cache_bytes(config, device, limits, 1);
 }
 
-std::vector<fathom_kv_cache> plan_caches(const Config& config, const device::Device& device,
-                                         const RunLimits& limits, device::Arena& arena) {
+std::vector<fathom_kv_cache> plan_caches(const Config& config, const Share& share,
+                                         const device::Device& device, const RunLimits& limits,
+                                         device::Arena& arena) {
   std::vector<fathom_kv_cache> caches;
-  for (int64_t layer = 0; layer < cached_layers(config); ++layer) {
+  for (int64_t layer = 0; layer < cached_layers(config, share); ++layer) {
     void* data = arena.take(layer_cache_bytes(config, device, limits, limits.num_kv_blocks));
     caches.push_back({data, limits.kv_dtype, limits.kv_block_size, limits.num_kv_blocks});
   }
   return caches;
 }
 
-Result<WorkspacePlan> WorkspacePlan::make(const Config& config, const Weights& weights,
-                                          const device::Device& device, const RunLimits& limits) {
+Result<WorkspacePlan> WorkspacePlan::make(const Config& config, const Share& share,
+                                          const Weights& weights, const device::Device& device,
+                                          const RunLimits& limits) {
   WorkspacePlan plan;
   plan.config_ = config;
+  plan.share_ = share;
   plan.limits_ = limits;
   plan.activation_ = device.activation_dtype();
-  FATHOM_ASSIGN(plan.scratch_bytes_, scratch_bytes(config, weights, device, limits));
+  FATHOM_ASSIGN(plan.scratch_bytes_, scratch_bytes(config, share, weights, device, limits));
   plan.lay_out([&](size_t wanted) -> void* {
     plan.bytes += device::Arena::padded(wanted, device.info().alignment);
     return nullptr;
@@ -124,6 +146,7 @@ StepBuffers WorkspacePlan::lay_out(Allocate&& allocate) const {
     return static_cast<size_t>(count) * size;
   };
   const Config& c = config_;
+  const Share& share = share_;
   const int64_t rows = limits_.max_step_tokens;
   const auto act = activation_;
   StepBuffers at = {};
@@ -132,8 +155,10 @@ StepBuffers WorkspacePlan::lay_out(Allocate&& allocate) const {
   at.slots = static_cast<int64_t*>(allocate(bytes_of(rows, sizeof(int64_t))));
   at.logit_rows =
       static_cast<int32_t*>(allocate(bytes_of(limits_.max_logit_rows, sizeof(int32_t))));
-  const int64_t mtp_rows = c.num_nextn_predict_layers > 0 ? rows : 0;
+  const int64_t mtp_rows = share.is_last() && c.num_nextn_predict_layers > 0 ? rows : 0;
   at.sources = static_cast<int32_t*>(allocate(bytes_of(mtp_rows, sizeof(int32_t))));
+  const int64_t cut_rows = share.layout.tp > 1 ? rows : 0;
+  at.own_tokens = static_cast<int32_t*>(allocate(bytes_of(cut_rows, sizeof(int32_t))));
   at.cos_sin = static_cast<float*>(
       allocate(bytes_of(limits_.max_context * c.qk_rope_head_dim, sizeof(float))));
   at.x = matrix(rows, c.hidden_size, act);
@@ -142,18 +167,29 @@ StepBuffers WorkspacePlan::lay_out(Allocate&& allocate) const {
   at.hidden = matrix(rows, c.hidden_size, act);
   at.joined = matrix(mtp_rows, 2 * c.hidden_size, act);
   at.q_a = matrix(rows, c.q_lora_rank, act);
-  at.q = matrix(rows, c.num_attention_heads * c.q_head_dim(), act);
+  at.q = matrix(rows, share.heads * c.q_head_dim(), act);
   at.kv_a = matrix(rows, c.latent_dim(), act);
-  at.values = matrix(rows, int64_t{c.num_attention_heads} * c.v_head_dim, act);
-  at.gate = matrix(rows, widest_mlp(c), act);
-  at.up = matrix(rows, widest_mlp(c), act);
+  at.values = matrix(rows, int64_t{share.heads} * c.v_head_dim, act);
+  at.gate = matrix(rows, widest_mlp(c, share), act);
+  at.up = matrix(rows, widest_mlp(c, share), act);
   at.router = matrix(rows, c.n_routed_experts, FATHOM_F32);
   at.expert_ids =
       static_cast<int32_t*>(allocate(bytes_of(rows * c.num_experts_per_tok, sizeof(int32_t))));
   at.expert_weights =
       static_cast<float*>(allocate(bytes_of(rows * c.num_experts_per_tok, sizeof(float))));
-  at.logit_hidden = matrix(limits_.max_logit_rows, c.hidden_size, act);
-  at.logits = matrix(limits_.max_logit_rows, c.vocab_size, FATHOM_F32);
+  const ExchangeSizes sizes(c, share, rows);
+  ExchangeBuffers& exchange = at.exchange;
+  exchange.own_ids = static_cast<int32_t*>(allocate(bytes_of(sizes.own, sizeof(int32_t))));
+  exchange.own_weights = static_cast<float*>(allocate(bytes_of(sizes.own, sizeof(float))));
+  exchange.leaving = matrix(sizes.leaving, sizes.row, act);
+  exchange.arriving = matrix(sizes.arriving, sizes.row, act);
+  exchange.arrived_ids = static_cast<int32_t*>(allocate(bytes_of(sizes.arriving, sizeof(int32_t))));
+  exchange.arrived_weights = static_cast<float*>(allocate(bytes_of(sizes.arriving, sizeof(float))));
+  exchange.results = matrix(sizes.arriving, c.hidden_size, act);
+  exchange.returned = matrix(sizes.leaving, c.hidden_size, act);
+  const int64_t logit_rows = share.is_last() ? limits_.max_logit_rows : 0;
+  at.logit_hidden = matrix(logit_rows, c.hidden_size, act);
+  at.logits = matrix(logit_rows, share.tokens.size(), FATHOM_F32);
   at.scratch = allocate(scratch_bytes_);
   at.scratch_bytes = scratch_bytes_;
   return at;
@@ -167,15 +203,17 @@ Result<StepBuffers> WorkspacePlan::take(device::Arena& arena, device::Device& de
   return at;
 }
 
-StepBuffers cut(const StepBuffers& planned, int64_t rows, int64_t logit_rows) {
+StepBuffers cut(const StepBuffers& planned, int64_t first_row, int64_t rows, int64_t first_logit,
+                int64_t logit_rows) {
   StepBuffers at = planned;
-  for (Tensor* tensor : {&at.x, &at.residual, &at.normed, &at.hidden, &at.q_a, &at.q, &at.kv_a,
-                         &at.values, &at.gate, &at.up, &at.router}) {
+  for (Tensor* tensor : {&at.x, &at.residual, &at.normed, &at.q_a, &at.q, &at.kv_a, &at.values,
+                         &at.gate, &at.up, &at.router}) {
     *tensor = device::rows(*tensor, 0, rows);
   }
+  at.hidden = device::rows(at.hidden, first_row, rows);
   if (at.joined.shape[0] > 0) at.joined = device::rows(at.joined, 0, rows);
   at.logit_hidden = device::rows(at.logit_hidden, 0, logit_rows);
-  at.logits = device::rows(at.logits, 0, logit_rows);
+  at.logits = device::rows(at.logits, first_logit, logit_rows);
   return at;
 }
 

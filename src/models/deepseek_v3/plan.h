@@ -14,22 +14,28 @@
 
 namespace fathom::models::deepseek_v3 {
 
-fathom_mla_shape mla_shape(const Config& config);
+fathom_mla_shape mla_shape(const Config& config, int32_t heads);
 
 // What the cache should hold of a model in `format`: bf16 where the weights that attention reads
 // are rounded more than that, otherwise what the chip prefers.
 Result<fathom_dtype> choose_kv_dtype(const TensorSource& source, const Config& config,
                                      WeightFormat format, fathom_dtype preferred);
 
-// The cache of each layer, the MTP layer's last, out of an arena of
+// Bytes that one KV block takes over all layers of a rank, for choosing how many there are.
+size_t kv_block_bytes(const Config& config, const Share& share, const device::Device& device,
+                      const RunLimits& limits);
+
+// The cache of each layer of a rank, the MTP layer's last, out of an arena of
 // kv_block_bytes() * num_kv_blocks.
-std::vector<fathom_kv_cache> plan_caches(const Config& config, const device::Device& device,
-                                         const RunLimits& limits, device::Arena& arena);
+std::vector<fathom_kv_cache> plan_caches(const Config& config, const Share& share,
+                                         const device::Device& device, const RunLimits& limits,
+                                         device::Arena& arena);
 
 class WorkspacePlan {
  public:
-  static Result<WorkspacePlan> make(const Config& config, const Weights& weights,
-                                    const device::Device& device, const RunLimits& limits);
+  static Result<WorkspacePlan> make(const Config& config, const Share& share,
+                                    const Weights& weights, const device::Device& device,
+                                    const RunLimits& limits);
   // Cuts the buffers out of an arena of `bytes` and fills the rotary table.
   Result<StepBuffers> take(device::Arena& arena, device::Device& device) const;
 
@@ -40,6 +46,7 @@ class WorkspacePlan {
   StepBuffers lay_out(Allocate&& allocate) const;
 
   Config config_;
+  Share share_;
   RunLimits limits_;
   fathom_dtype activation_ = FATHOM_F32;
   size_t scratch_bytes_ = 0;

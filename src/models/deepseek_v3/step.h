@@ -1,4 +1,5 @@
-// One step's buffers and the parts of the forward pass over them. T rows, H hidden size.
+// One step's buffers and the parts of the forward pass over them. T rows, H hidden size. Where a
+// model is divided over ranks, heads, I, experts and vocabulary are this rank's part.
 #pragma once
 
 #include <span>
@@ -6,12 +7,13 @@
 #include "base/result.h"
 #include "device/device.h"
 #include "models/deepseek_v3/config.h"
+#include "models/deepseek_v3/expert_exchange.h"
+#include "models/deepseek_v3/ranks.h"
+#include "models/deepseek_v3/share.h"
 #include "models/deepseek_v3/weights.h"
 #include "ops/ops.h"
 
 namespace fathom::models::deepseek_v3 {
-
-using device::Tensor;
 
 // Planned once for the largest step, then cut to each step's rows.
 struct StepBuffers {
@@ -20,6 +22,7 @@ struct StepBuffers {
   int64_t* slots;       // [T]
   int32_t* logit_rows;  // [L]
   int32_t* sources;     // [T] rows of `hidden` that the MTP layer goes on from
+  int32_t* own_tokens;  // [T] rows of this rank's part of the embedding; where it has a part
   float* cos_sin;       // [max_context, rope]
 
   Tensor x;         // [T, H] output of the sub-layer before
@@ -38,6 +41,7 @@ struct StepBuffers {
   Tensor router;          // [T, experts] F32
   int32_t* expert_ids;    // [T, top_k]
   float* expert_weights;  // [T, top_k]
+  ExchangeBuffers exchange;
 
   Tensor logit_hidden;  // [L, H]
   Tensor logits;        // [L, vocab] F32
@@ -50,22 +54,38 @@ struct StepBuffers {
 struct Step {
   ops::Context ops;
   const Config& config;
+  const Share& share;
+  const Ranks& ranks;
+  ExpertExchange* exchange;  // null: one rank has all experts
   fathom_mla_shape mla;
   StepBuffers at;  // cut to this step's T and L rows
   std::span<const fathom_sequence> given;
   std::span<const fathom_sequence> generated;
 };
 
-// The same buffers with T and L rows.
-StepBuffers cut(const StepBuffers& planned, int64_t rows, int64_t logit_rows);
+// The same buffers with T and L rows; of `hidden` and `logits`, which outlast a microbatch, those
+// from first_row and first_logit on.
+StepBuffers cut(const StepBuffers& planned, int64_t first_row, int64_t rows, int64_t first_logit,
+                int64_t logit_rows);
 
-// x = attention(normed), by cached latents; writes this step's own to `cache` first.
+// out [T, H] = the embeddings of at.tokens.
+Status embed(Step& step, const Weight& table, const Tensor& out);
+
+// x += the x of the other ranks with the same tokens: makes a whole of their parts.
+Status all_reduce(Step& step, const char* name, const Tensor& x);
+
+// The stream between two stages: residual += x goes to the next one, which begins with it.
+Status send_stream(Step& step);
+Status receive_stream(Step& step);
+
+// x = attention(normed), by cached latents; writes this step's own to `cache` first. This rank's
+// heads' part of it.
 Status attention(Step& step, const MlaWeights& weights, const fathom_kv_cache& cache);
 
-// x = w2 (silu(w1 normed) * w3 normed).
+// x = w2 (silu(w1 normed) * w3 normed): this rank's part of the sum.
 Status mlp(Step& step, const MlpWeights& weights);
 
-// x = shared(normed) + sum of the chosen experts.
+// x = shared(normed) + sum of the chosen experts: likewise.
 Status moe(Step& step, const MoeWeights& weights);
 
 // One transformer block: residual and x in, residual and x out. The stream's value is

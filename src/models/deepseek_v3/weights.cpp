@@ -1,27 +1,60 @@
 #include "models/deepseek_v3/weights.h"
 
+#include "models/deepseek_v3/shard_source.h"
+#include "models/deepseek_v3/share.h"
 #include "models/deepseek_v3/tensor_list.h"
 #include "models/deepseek_v3/weight_loader.h"
 
 namespace fathom::models::deepseek_v3 {
 namespace {
 
-// Puts loaded tensors where they belong.
+// Puts loaded tensors where they belong; those that were not loaded are left empty.
 class Assembler final : public WeightVisitor {
  public:
   explicit Assembler(const LoadedTensors& loaded) : loaded_(loaded) {}
 
   bool contains(std::string_view name) const override { return loaded_.matrices.contains(name); }
   Result<Weight> matrix(const std::string& name, int64_t, int64_t, WeightUse) override {
-    return loaded_.matrices.find(name)->second;
+    const auto found = loaded_.matrices.find(name);
+    return found == loaded_.matrices.end() ? Weight{} : found->second;
   }
   Result<const float*> vector(const std::string& name, int64_t) override {
-    return loaded_.vectors.find(name)->second;
+    const auto found = loaded_.vectors.find(name);
+    return found == loaded_.vectors.end() ? nullptr : found->second;
   }
 
  private:
   const LoadedTensors& loaded_;
 };
+
+// Of the weights of all experts those in `own`, in that order. A shared expert that takes an
+// expert's place is one of them.
+void keep_experts(MoeWeights& moe, const std::vector<int64_t>& own, bool shared_is_placed) {
+  const MoeWeights all = moe;
+  const auto pick = [&](const std::vector<Weight>& routed, Weight MlpWeights::*shared) {
+    std::vector<Weight> picked;
+    for (const int64_t expert : own) {
+      const bool is_shared = expert == kSharedExpert;
+      picked.push_back(is_shared ? (*all.shared).*shared : routed[static_cast<size_t>(expert)]);
+    }
+    return picked;
+  };
+  moe.w1 = pick(all.w1, &MlpWeights::w1);
+  moe.w2 = pick(all.w2, &MlpWeights::w2);
+  moe.w3 = pick(all.w3, &MlpWeights::w3);
+  if (shared_is_placed) moe.shared.reset();
+}
+
+void keep_share(Weights& weights, const Share& share) {
+  const auto first = weights.blocks.begin();
+  weights.blocks = std::vector<BlockWeights>(first + share.layers.begin, first + share.layers.end);
+  if (!share.is_last()) weights.mtp.reset();
+  const auto keep_own = [&](BlockWeights& block) {
+    if (block.moe) keep_experts(*block.moe, share.own_experts(), share.layout.shared > 0);
+  };
+  for (BlockWeights& block : weights.blocks) keep_own(block);
+  if (weights.mtp) keep_own(weights.mtp->block);
+}
 
 }  // namespace
 
@@ -32,6 +65,19 @@ Result<Weights> Weights::load(std::shared_ptr<const TensorSource> source, const 
   Assembler assembler(loaded);
   FATHOM_ASSIGN(Weights weights, walk_weights(config, assembler));
   weights.source = std::move(source);
+  weights.arena = std::move(loaded.arena);
+  return weights;
+}
+
+Result<Weights> Weights::load_share(std::shared_ptr<const TensorSource> source,
+                                    const ShardPlan& plan, int64_t rank, device::Device& device,
+                                    const LoadOptions& options) {
+  FATHOM_ASSIGN(auto own, ShardSource::make(std::move(source), plan.parts_of(rank)));
+  FATHOM_ASSIGN(LoadedTensors loaded, load_tensors(*own, own->specs(), device, options));
+  Assembler assembler(loaded);
+  FATHOM_ASSIGN(Weights weights, walk_weights(plan.config(), assembler));
+  keep_share(weights, share_of(plan, rank));
+  weights.source = std::move(own);
   weights.arena = std::move(loaded.arena);
   return weights;
 }

@@ -16,6 +16,7 @@
 
 namespace fathom::models::deepseek_v3 {
 
+class ShardPlan;
 using device::Weight;
 
 struct MlaWeights {
@@ -39,7 +40,7 @@ struct MlpWeights {
 struct MoeWeights {
   Weight gate = {};                // router [experts, H]
   const float* bias = nullptr;     // e_score_correction_bias [experts], or null
-  std::vector<Weight> w1, w2, w3;  // one an expert
+  std::vector<Weight> w1, w2, w3;  // one an expert: of a rank, its own
   std::optional<MlpWeights> shared;
 };
 
@@ -86,6 +87,11 @@ struct Weights {
   // Errors name the file or tensor, what was expected and what is there.
   static Result<Weights> load(std::shared_ptr<const TensorSource> source, const Config& config,
                               device::Device& device, const LoadOptions& options);
+  // Of one rank: the blocks of its stage, with its part of each matrix and its own experts in the
+  // order of ShardPlan::experts(). What the rank has no part of is empty.
+  static Result<Weights> load_share(std::shared_ptr<const TensorSource> source,
+                                    const ShardPlan& plan, int64_t rank, device::Device& device,
+                                    const LoadOptions& options);
 };
 
 }  // namespace fathom::models::deepseek_v3

@@ -1,0 +1,82 @@
+#include "engine/data_indices.h"
+
+#include <algorithm>
+
+namespace fathom::engine {
+namespace {
+
+// What a sequence that is being answered costs the others, in rows: it will be there for a while.
+constexpr int64_t kRowsOfAnAnswer = 64;
+
+}  // namespace
+
+DataIndices::DataIndices(int64_t count, const SchedulerLimits& limits,
+                         const PrefixCacheOptions& cache, int64_t num_blocks)
+    : block_size_(limits.block_size) {
+  const PrefixKeys keys = random_prefix_keys();
+  for (int64_t i = 0; i < count; ++i) {
+    indices_.push_back(std::make_unique<Index>(limits, cache, keys, num_blocks));
+  }
+  if (count > 1) step_.reserve(static_cast<size_t>(max_running()));
+}
+
+void DataIndices::add(Sequence& sequence) {
+  if (indices_.size() > 1) {
+    std::vector<int64_t> rows(indices_.size());
+    std::ranges::transform(indices_, rows.begin(),
+                           [&](const auto& index) { return rows_in_the_way(*index, sequence); });
+    sequence.data_index = static_cast<int32_t>(std::ranges::min_element(rows) - rows.begin());
+  }
+  of(sequence).add(sequence);
+}
+
+int64_t DataIndices::rows_in_the_way(Index& index, Sequence& sequence) const {
+  const int64_t cached = index.cache.match(sequence).blocks * block_size_;
+  const Scheduler& scheduler = index.scheduler;
+  return scheduler.unread_rows() + sequence.remaining() - cached +
+         kRowsOfAnAnswer * (scheduler.num_running() + scheduler.num_waiting());
+}
+
+std::span<const Chunk> DataIndices::next_step() {
+  if (indices_.size() == 1) return indices_.front()->scheduler.next_step();
+  step_.clear();
+  for (const auto& index : indices_) {
+    if (!index->scheduler.has_work()) continue;
+    const auto chunks = index->scheduler.next_step();
+    step_.insert(step_.end(), chunks.begin(), chunks.end());
+  }
+  return step_;
+}
+
+bool DataIndices::has_work() const {
+  return std::ranges::any_of(indices_,
+                             [](const auto& index) { return index->scheduler.has_work(); });
+}
+
+int64_t DataIndices::max_running() const {
+  return static_cast<int64_t>(indices_.size()) * indices_.front()->scheduler.max_running();
+}
+
+int64_t DataIndices::num_running() const {
+  int64_t sum = 0;
+  for (const auto& index : indices_) sum += index->scheduler.num_running();
+  return sum;
+}
+
+uint64_t DataIndices::preemptions() const {
+  uint64_t sum = 0;
+  for (const auto& index : indices_) sum += index->scheduler.preemptions();
+  return sum;
+}
+
+int64_t DataIndices::blocks() const {
+  return static_cast<int64_t>(indices_.size()) * indices_.front()->pool.total();
+}
+
+int64_t DataIndices::used_blocks() const {
+  int64_t sum = 0;
+  for (const auto& index : indices_) sum += index->pool.used();
+  return sum;
+}
+
+}  // namespace fathom::engine

@@ -1,0 +1,113 @@
+// How a step's tokens and their experts meet where experts are on several ranks. A rank runs its
+// own experts on the tokens of its data index at once. What other data indices have goes there and
+// back (dispatch and combine; DeepSeek-V3 paper, section 3.2): these tokens are divided over the
+// ranks of the data index that have the same slice of experts, so that each is sent once an expert.
+// Sums over slices and over the ranks of a data index are all_reduce()'s, behind the layer.
+//
+// An expert with copies is taken from the token's own data index where there is one, else each copy
+// in turn.
+//
+// Sizes: T rows of the step, H hidden size, V visits a token: its routed experts, and the shared
+// one where that is placed like them. All memory is the host's, activations are F32.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "device/tensor.h"
+#include "models/deepseek_v3/config.h"
+#include "models/deepseek_v3/ranks.h"
+#include "models/deepseek_v3/share.h"
+
+namespace fathom::models::deepseek_v3 {
+
+using device::Tensor;
+
+// What a step of at most T rows takes. A row on its way is its H values, then the number of the
+// expert at its destination (the bits of an int32) and that expert's weight.
+struct ExchangeSizes {
+  ExchangeSizes(const Config& config, const Share& share, int64_t rows);
+
+  int64_t visits = 0;
+  int64_t own = 0;       // [T, V]; 0 where one rank has all experts
+  int64_t leaving = 0;   // rows at most; 0 where dp = 1
+  int64_t arriving = 0;  // rows at most: every token of the stage comes here
+  int64_t row = 0;       // values of a row on its way
+};
+
+struct ExchangeBuffers {
+  int32_t* own_ids;    // [T, V]: numbers of this rank's experts, or -1
+  float* own_weights;  // [T, V]
+  Tensor leaving;      // [leaving, H + 2]
+  Tensor arriving;     // [arriving, H + 2]
+  int32_t* arrived_ids;
+  float* arrived_weights;
+  Tensor results;   // [arriving, H] of the rows that arrived
+  Tensor returned;  // [leaving, H] of the rows that left
+};
+
+// Tokens of other data indices for this rank's experts.
+struct ArrivedRows {
+  int64_t rows() const { return x.shape[0]; }
+
+  Tensor x = device::matrix(nullptr, FATHOM_F32, 0, 0);  // [rows, H]
+  const int32_t* ids = nullptr;                          // [rows]
+  const float* weights = nullptr;                        // [rows]
+  Tensor results = x;                                    // [rows, H], to be filled
+};
+
+class ExpertExchange {
+ public:
+  ExpertExchange(const Config& config, const Share& share, const ExchangeBuffers& buffers);
+
+  // Takes the choices [T, top_k] for x [T, H] apart: own_ids() and own_weights() [T, visits()] are
+  // for this rank's experts, the rest is sent. Every rank with this slice calls it.
+  Result<ArrivedRows> dispatch(const Ranks& ranks, const Tensor& x, const int32_t* expert_ids,
+                               const float* expert_weights);
+  const int32_t* own_ids() const { return buffers_.own_ids; }
+  const float* own_weights() const { return buffers_.own_weights; }
+  int32_t visits() const { return static_cast<int32_t>(visits_); }
+
+  // Sends the arrived rows' results back and adds what comes to the rows of out [T, H]. Every rank
+  // with this slice calls it.
+  Status combine(const Ranks& ranks, const Tensor& out);
+
+ private:
+  // Where an expert is.
+  struct Holder {
+    int64_t index = 0;   // expert index: the rank with the same slice
+    int32_t number = 0;  // among its experts
+  };
+  // A row that leaves.
+  struct Visit {
+    int64_t index = 0;  // where to
+    int64_t place = 0;  // among all that leave, in the order of destinations
+    int64_t row = 0;    // of the step
+    int32_t number = 0;
+    float weight = 0;
+  };
+
+  void find_holders(const Share& share, int64_t experts);
+  void route(int64_t rows, const int32_t* expert_ids, const float* expert_weights);
+  void visit(int64_t row, int64_t choice, int64_t expert, float weight);
+  Status exchange_counts(const Ranks& ranks);
+  void pack(const Tensor& x);
+  ArrivedRows unpack();
+
+  int64_t top_k_;
+  int64_t visits_;
+  int64_t shared_;  // number of the shared expert: behind the routed ones
+  int64_t hidden_;
+  int64_t groups_;  // ranks of a data index with the same slice
+  int64_t group_;   // this one's place among them
+  int64_t index_;   // its expert index
+  ExchangeBuffers buffers_;
+  std::vector<std::vector<Holder>> holders_;  // of each expert, the nearest ones
+  std::vector<Visit> leaving_;                // in the order of choices
+  std::vector<int64_t> to_, from_;            // rows by expert index
+  std::vector<int64_t> next_;                 // place of the next row to each
+  std::vector<size_t> count_bytes_, to_bytes_, from_bytes_;
+};
+
+}  // namespace fathom::models::deepseek_v3

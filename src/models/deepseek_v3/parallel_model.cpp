@@ -1,0 +1,162 @@
+#include "models/deepseek_v3/parallel_model.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/log.h"
+
+namespace fathom::models::deepseek_v3 {
+namespace {
+
+// Until rank 0 has something to do; whether it lives is the watch's to see.
+constexpr std::chrono::hours kIdle(24 * 365);
+
+// With 2 pp microbatches two thirds of a pipeline's time are worked. With fewer rows each, reading
+// the weights again costs more than waiting.
+constexpr int64_t kMicrobatchesAStage = 2;
+constexpr int64_t kMicrobatchRows = 32;
+
+// What a client hears. The log has the rank, its host and its last operation.
+Error for_clients(const Error& error) {
+  if (error.code != ErrorCode::kUnavailable) return error;
+  return {ErrorCode::kUnavailable,
+          "model: a rank of it is lost, so it starts again; try again soon"};
+}
+
+RunLimits limits_of(const Model& model) {
+  RunLimits limits = model.limits();
+  limits.data_indices = model.share().layout.dp;
+  return limits;
+}
+
+Result<std::span<const float>> run(Model& model, StepKind kind, const StepPart& part) {
+  if (kind == StepKind::kForward) return model.forward(part.batch);
+  if (!model.share().is_last()) return std::span<const float>();
+  return model.draft(part.batch, part.sources);
+}
+
+}  // namespace
+
+ParallelModel::ParallelModel(std::unique_ptr<Model> own, comm::Group& world)
+    : own_(std::move(own)),
+      world_(world),
+      limits_(limits_of(*own_)),
+      parts_(limits_),
+      writer_(limits_) {
+  const auto rows = static_cast<size_t>(limits_.max_logit_rows);
+  const auto vocab = static_cast<size_t>(vocab_size());
+  logits_.resize(rows * static_cast<size_t>(limits_.data_indices) * vocab);
+  if (own_->share().layout.tp > 1) received_.resize(rows * vocab);
+}
+
+ParallelModel::~ParallelModel() {
+  if (failure_) return;
+  if (const auto told = announce(StepKind::kEnd, 1); !told) log_error("{}", told.error().message);
+}
+
+Result<std::span<const float>> ParallelModel::forward(const StepBatch& batch) {
+  return call(StepKind::kForward, batch, {});
+}
+
+Result<std::span<const float>> ParallelModel::draft(const StepBatch& batch,
+                                                    std::span<const int32_t> rows) {
+  return call(StepKind::kDraft, batch, rows);
+}
+
+Result<std::span<const float>> ParallelModel::call(StepKind kind, const StepBatch& batch,
+                                                   std::span<const int32_t> rows) {
+  if (failure_) return *failure_;
+  const auto fail = [this](const Error& error) {
+    failure_ = for_clients(error);
+    return *failure_;
+  };
+  parts_.split(batch, rows);
+  const int64_t count = kind == StepKind::kForward ? microbatches() : 1;
+  if (const auto told = announce(kind, count); !told) return fail(told.error());
+  const auto own = run(*own_, kind, parts_[0]);
+  if (!own) return fail(own.error());
+  if (const auto gathered = gather(*own); !gathered) return fail(gathered.error());
+  return std::span<const float>(logits_).first(batch.logit_rows.size() *
+                                               static_cast<size_t>(vocab_size()));
+}
+
+int64_t ParallelModel::microbatches() const {
+  const int64_t stages = own_->share().layout.pp;
+  if (stages == 1) return 1;
+  return std::clamp<int64_t>(parts_.most_rows() / kMicrobatchRows, 1, kMicrobatchesAStage * stages);
+}
+
+Status ParallelModel::announce(StepKind kind, int64_t microbatches) {
+  own_->begin_call(++step_, microbatches);
+  std::span<std::byte> message = writer_.write(kind, microbatches, parts_);
+  const comm::Tag tag = {step_, "plan", {}};
+  FATHOM_TRY(world_.broadcast(tag, 0, message.data(), kPlanStart));
+  message = message.subspan(kPlanStart);
+  if (message.empty()) return {};
+  return world_.broadcast(tag, 0, message.data(), message.size());
+}
+
+// Every rank of the last stage has the logits of its data index for a part of the vocabulary.
+Status ParallelModel::gather(std::span<const float> own) {
+  const Layout& layout = own_->share().layout;
+  const int64_t first = (layout.pp - 1) * layout.stage_ranks();
+  size_t row = 0;
+  for (int64_t data = 0; data < layout.dp; ++data) {
+    const size_t rows = parts_[static_cast<size_t>(data)].batch.logit_rows.size();
+    for (int64_t tensor = 0; tensor < layout.tp && rows > 0; ++tensor) {
+      const auto rank = static_cast<int>(first + data * layout.tp + tensor);
+      if (rank == 0) {
+        place_logits(own, own_->share().tokens, row);
+      } else {
+        FATHOM_TRY(receive_logits(rank, row, rows));
+      }
+    }
+    row += rows;
+  }
+  return {};
+}
+
+Status ParallelModel::receive_logits(int rank, size_t first_row, size_t rows) {
+  const Layout& layout = own_->share().layout;
+  const auto vocab = static_cast<size_t>(vocab_size());
+  const Range tokens = part_of(vocab_size(), place_of(layout, rank).tensor, layout.tp);
+  const size_t count = rows * static_cast<size_t>(tokens.size());
+  const bool whole = layout.tp == 1;
+  float* to = whole ? logits_.data() + first_row * vocab : received_.data();
+  FATHOM_TRY(world_.receive({step_, "logits", {}}, rank, to, count * sizeof(float)));
+  if (!whole) place_logits({to, count}, tokens, first_row);
+  return {};
+}
+
+// Columns `tokens` of rows from first_row on.
+void ParallelModel::place_logits(std::span<const float> part, const Range& tokens,
+                                 size_t first_row) {
+  const auto vocab = static_cast<size_t>(vocab_size());
+  const auto columns = static_cast<size_t>(tokens.size());
+  float* to = logits_.data() + first_row * vocab + tokens.begin;
+  for (; !part.empty(); part = part.subspan(columns), to += vocab) {
+    std::ranges::copy(part.first(columns), to);
+  }
+}
+
+Status follow(Model& own, comm::Group& world) {
+  PlanReader reader(limits_of(own), own.share().place.data);
+  const std::span<std::byte> memory = reader.memory();
+  for (int64_t step = 1;; ++step) {
+    FATHOM_TRY(world.broadcast({step, "plan", kIdle}, 0, memory.data(), kPlanStart));
+    FATHOM_ASSIGN(const size_t size, reader.size());
+    if (size > kPlanStart) {
+      FATHOM_TRY(
+          world.broadcast({step, "plan", {}}, 0, memory.data() + kPlanStart, size - kPlanStart));
+    }
+    FATHOM_ASSIGN(const StepKind kind, reader.read());
+    if (kind == StepKind::kEnd) return {};
+    own.begin_call(step, reader.microbatches());
+    FATHOM_ASSIGN(const auto logits, run(own, kind, reader.part()));
+    if (!logits.empty()) {
+      FATHOM_TRY(world.send({step, "logits", {}}, 0, logits.data(), logits.size_bytes()));
+    }
+  }
+}
+
+}  // namespace fathom::models::deepseek_v3

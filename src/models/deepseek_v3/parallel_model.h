@@ -1,0 +1,59 @@
+// A model over several ranks (docs/architecture.md, "Lockstep"). Rank 0 has a ParallelModel, which
+// the engine calls as any other; the others follow() it: for every call it tells them its plan, all
+// make it together, and the ranks with logits send them to rank 0. Ranks whose data index has no
+// rows make the call too, for the others' experts.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "comm/group.h"
+#include "models/causal_lm.h"
+#include "models/deepseek_v3/model.h"
+#include "models/deepseek_v3/step_plan.h"
+
+namespace fathom::models::deepseek_v3 {
+
+class ParallelModel final : public CausalLm {
+ public:
+  // Of rank 0. `world` must outlive it.
+  ParallelModel(std::unique_ptr<Model> own, comm::Group& world);
+  // Tells the others that this is the end, unless a call has failed.
+  ~ParallelModel() override;
+
+  int64_t vocab_size() const override { return own_->vocab_size(); }
+  const RunLimits& limits() const override { return limits_; }
+  // After an error every call fails: the ranks are no longer in step.
+  Result<std::span<const float>> forward(const StepBatch& batch) override;
+
+  bool can_draft() const override { return own_->config().num_nextn_predict_layers > 0; }
+  Result<std::span<const float>> draft(const StepBatch& batch,
+                                       std::span<const int32_t> rows) override;
+
+ private:
+  Result<std::span<const float>> call(StepKind kind, const StepBatch& batch,
+                                      std::span<const int32_t> rows);
+  Status announce(StepKind kind, int64_t microbatches);
+  int64_t microbatches() const;
+  Status gather(std::span<const float> own);
+  Status receive_logits(int rank, size_t first_row, size_t rows);
+  void place_logits(std::span<const float> part, const Range& tokens, size_t first_row);
+
+  std::unique_ptr<Model> own_;
+  comm::Group& world_;
+  RunLimits limits_;
+  StepParts parts_;
+  PlanWriter writer_;
+  int64_t step_ = 0;  // calls made
+  std::vector<float> logits_;
+  std::vector<float> received_;  // one rank's part
+  std::optional<Error> failure_;
+};
+
+// What every other rank does: makes rank 0's calls until it says that this is the end. Errors are
+// those of the ranks or of the device; the process is to end then.
+Status follow(Model& own, comm::Group& world);
+
+}  // namespace fathom::models::deepseek_v3

@@ -1,0 +1,187 @@
+#include "models/deepseek_v3/step_plan.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+
+namespace fathom::models::deepseek_v3 {
+namespace {
+
+constexpr int64_t kIndices = 3;
+
+RunLimits limits() {
+  return {.max_step_tokens = 64,
+          .max_logit_rows = 16,
+          .max_context = 256,
+          .max_step_sequences = 8,
+          .num_kv_blocks = 32,
+          .kv_block_size = 4,
+          .data_indices = kIndices};
+}
+
+// A step of two sequences on data index 0, none on 1, one on 2, whose first two rows are given.
+struct Example {
+  std::vector<int32_t> tokens = {10, 11, 12, 20, 30, 31, 32};
+  std::vector<int32_t> positions = {4, 5, 6, 9, 0, 1, 2};
+  std::vector<int64_t> slots = {100, 101, 102, 7, 40, 41, 42};
+  std::vector<int32_t> first_table = {25, 26};
+  std::vector<int32_t> second_table = {1, 2, 3};
+  std::vector<int32_t> third_table = {10};
+  std::vector<fathom_sequence> given = {{0, 3, 4, first_table.data(), 2},
+                                        {4, 2, 0, third_table.data(), 1}};
+  std::vector<fathom_sequence> generated = {{3, 1, 9, second_table.data(), 3},
+                                            {6, 1, 2, third_table.data(), 1}};
+  std::vector<int32_t> logit_rows = {2, 3, 6};
+  std::vector<int64_t> data_rows = {4, 0, 3};
+
+  StepBatch batch() const {
+    return {.tokens = tokens,
+            .positions = positions,
+            .slots = slots,
+            .given = given,
+            .generated = generated,
+            .logit_rows = logit_rows,
+            .data_rows = data_rows};
+  }
+};
+
+template <typename T>
+std::vector<T> list(std::span<const T> values) {
+  return {values.begin(), values.end()};
+}
+
+void expect_equal(std::span<const fathom_sequence> got, std::span<const fathom_sequence> expected) {
+  ASSERT_EQ(got.size(), expected.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    EXPECT_EQ(got[i].query_begin, expected[i].query_begin);
+    EXPECT_EQ(got[i].query_count, expected[i].query_count);
+    EXPECT_EQ(got[i].context, expected[i].context);
+    const auto table = [](const fathom_sequence& each) {
+      return std::vector<int32_t>(each.block_table, each.block_table + each.block_table_size);
+    };
+    EXPECT_EQ(table(got[i]), table(expected[i]));
+  }
+}
+
+PlanReader arrive(std::span<const std::byte> message, int64_t data) {
+  PlanReader reader(limits(), data);
+  std::ranges::copy(message, reader.memory().begin());
+  return reader;
+}
+
+TEST(StepPlan, PartsCountFromTheirFirstRow) {
+  const Example example;
+  StepParts parts(limits());
+  parts.split(example.batch(), {});
+  EXPECT_EQ(list(parts[0].batch.tokens), (std::vector<int32_t>{10, 11, 12, 20}));
+  EXPECT_EQ(list(parts[0].batch.logit_rows), (std::vector<int32_t>{2, 3}));
+  EXPECT_EQ(parts[0].batch.generated[0].query_begin, 3);
+  EXPECT_TRUE(parts[1].batch.tokens.empty());
+  EXPECT_TRUE(parts[1].batch.given.empty());
+  EXPECT_EQ(list(parts[2].batch.slots), (std::vector<int64_t>{40, 41, 42}));
+  EXPECT_EQ(list(parts[2].batch.logit_rows), (std::vector<int32_t>{2}));
+  EXPECT_EQ(parts[2].batch.given[0].query_begin, 0);
+  EXPECT_EQ(parts[2].batch.generated[0].query_begin, 2);
+}
+
+TEST(StepPlan, EveryRankReadsItsOwnPart) {
+  const Example example;
+  StepParts parts(limits());
+  parts.split(example.batch(), {});
+  PlanWriter writer(limits());
+  const auto message = writer.write(StepKind::kForward, 2, parts);
+  EXPECT_EQ(message.size(), kPlanStart);
+  for (int64_t data = 0; data < kIndices; ++data) {
+    PlanReader reader = arrive(message, data);
+    EXPECT_EQ(reader.size().value(), message.size());
+    ASSERT_EQ(reader.read().value(), StepKind::kForward);
+    EXPECT_EQ(reader.microbatches(), 2);
+    const StepBatch& got = reader.part().batch;
+    const StepBatch sent = parts[static_cast<size_t>(data)].batch;
+    EXPECT_EQ(list(got.tokens), list(sent.tokens));
+    EXPECT_EQ(list(got.positions), list(sent.positions));
+    EXPECT_EQ(list(got.slots), list(sent.slots));
+    EXPECT_EQ(list(got.logit_rows), list(sent.logit_rows));
+    expect_equal(got.given, sent.given);
+    expect_equal(got.generated, sent.generated);
+  }
+}
+
+// Drafts go on from rows of the call before, which may have been on other places.
+TEST(StepPlan, SourcesCountFromTheirPartOfTheCallBefore) {
+  const Example example;
+  StepParts parts(limits());
+  parts.split(example.batch(), {});
+  Example drafts;
+  drafts.tokens = {1, 2};
+  drafts.positions = {6, 2};
+  drafts.slots = {102, 42};
+  drafts.given = {};
+  drafts.generated = {{0, 1, 6, drafts.first_table.data(), 2},
+                      {1, 1, 2, drafts.third_table.data(), 1}};
+  drafts.logit_rows = {0, 1};
+  drafts.data_rows = {1, 0, 1};
+  const std::vector<int32_t> sources = {2, 6};
+  parts.split(drafts.batch(), sources);
+  PlanWriter writer(limits());
+  const auto message = writer.write(StepKind::kDraft, 1, parts);
+  for (const auto& [data, source] : {std::pair{0, 2}, std::pair{2, 2}}) {
+    PlanReader reader = arrive(message, data);
+    ASSERT_EQ(reader.read().value(), StepKind::kDraft);
+    EXPECT_EQ(list(reader.part().sources), (std::vector<int32_t>{source}));
+  }
+}
+
+TEST(StepPlan, TheEndHasNoParts) {
+  StepParts parts(limits());
+  PlanWriter writer(limits());
+  EXPECT_EQ(arrive(writer.write(StepKind::kEnd, 1, parts), 1).read().value(), StepKind::kEnd);
+}
+
+// Rows 1 to 4: the first sequence's last two given rows, the second's one, the third's first.
+TEST(StepRows, SequencesAreCutWhereTheyGoBeyond) {
+  const Example example;
+  StepRows rows(limits());
+  rows.cut(example.batch(), 1, 5);
+  EXPECT_EQ(list(rows.batch().tokens), (std::vector<int32_t>{11, 12, 20, 30}));
+  expect_equal(rows.batch().given,
+               std::vector<fathom_sequence>{{0, 2, 5, example.first_table.data(), 2},
+                                            {3, 1, 0, example.third_table.data(), 1}});
+  expect_equal(rows.batch().generated,
+               std::vector<fathom_sequence>{{2, 1, 9, example.second_table.data(), 3}});
+  EXPECT_EQ(list(rows.batch().logit_rows), (std::vector<int32_t>{1, 2}));
+}
+
+// Whatever arrives is read or refused; what is read stays within its part.
+TEST(StepPlan, DamagedMessagesAreRefused) {
+  const Example example;
+  StepParts parts(limits());
+  parts.split(example.batch(), {});
+  PlanWriter writer(limits());
+  const auto message = writer.write(StepKind::kForward, 2, parts);
+  std::mt19937 random(1);
+  int refused = 0;
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<std::byte> damaged(message.begin(), message.end());
+    for (int i = 0; i < 3; ++i) {
+      auto* at = damaged.data() + random() % 600 / 8 * 8;
+      const int64_t value = static_cast<int64_t>(random()) - (int64_t{1} << 31);
+      std::memcpy(at, &value, sizeof(value));
+    }
+    PlanReader reader = arrive(damaged, 2);
+    if (!reader.size().ok() || !reader.read().ok()) {
+      ++refused;
+      continue;
+    }
+    for (const auto& each : reader.part().batch.given) {
+      EXPECT_LE(each.query_begin + each.query_count,
+                static_cast<int64_t>(reader.part().batch.tokens.size()));
+    }
+  }
+  EXPECT_GT(refused, 100);
+}
+
+}  // namespace
+}  // namespace fathom::models::deepseek_v3

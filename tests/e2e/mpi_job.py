@@ -1,0 +1,44 @@
+"""Processes that mpirun starts: how to start them, and how to find them from outside."""
+
+import os
+import uuid
+
+MPIRUN = os.environ.get("MPIRUN", "mpirun")
+JOB_VARIABLE = "FATHOM_TEST_JOB"
+
+
+class MpiJob:
+    """The ranks of one program under one mpirun."""
+
+    def __init__(self, binary, ranks):
+        self.id = uuid.uuid4().hex
+        self.binary = os.path.realpath(binary)
+        self.ranks = ranks
+
+    def command(self, *mpi):
+        """What stands before the program and its arguments."""
+        return [MPIRUN, "--oversubscribe", *mpi, "-n", str(self.ranks)]
+
+    def environment(self):
+        return dict(
+            os.environ,
+            OMPI_ALLOW_RUN_AS_ROOT="1",
+            OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+            **{JOB_VARIABLE: self.id},
+        )
+
+    def processes(self):
+        """rank -> pid of this job's living ranks."""
+        found = {}
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if os.readlink(f"/proc/{name}/exe") != self.binary:
+                    continue
+                with open(f"/proc/{name}/environ", "rb") as file:
+                    text = file.read().decode(errors="replace")
+            except OSError:
+                continue
+            variables = dict(v.split("=", 1) for v in text.split("\0") if "=" in v)
+            if variables.get(JOB_VARIABLE) == self.id:
+                found[int(variables["OMPI_COMM_WORLD_RANK"])] = int(name)
+        return found

@@ -1,0 +1,208 @@
+#!/usr/bin/python3
+"""`fathom serve` over several ranks under mpirun answers as one rank does.
+
+The embedded model and random checkpoints, with reference kernels, in layouts of 2, 4 and 8 ranks:
+the same greedy tokens and log-probabilities within 1e-3, while other requests come and go.
+FATHOM_LAYOUTS="tp=2;dp=2" restricts the layouts while mending one.
+"""
+
+import concurrent.futures
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "tools", "oracle"))
+import make_checkpoint
+import server as fathom
+from mpi_job import MpiJob
+
+TINY = os.path.join(fathom.REPOSITORY, "models", "tiny")
+KERNELS = ("--kernels", "reference")
+MAX_ERROR = 1e-3
+IDLE_WITHIN_S = 10
+STREAMS = 4  # that are cancelled while the others are answered
+
+# Of the embedded model: 6 heads, 4 layers, 16 experts.
+TINY_LAYOUTS = {
+    "tp=2": 2,  # whole experts on each rank
+    "tp=2,ep=1": 2,  # half of each expert on each rank
+    "dp=2": 2,
+    "pp=2": 2,
+    "dp=4": 4,
+    "pp=4": 4,
+    "tp=2,dp=2": 4,
+    "tp=2,dp=2,ep=2": 4,
+    "pp=2,tp=2": 4,
+    "pp=2,dp=2": 4,
+    "dp=4,redundant=8": 4,  # some experts twice
+    "dp=2,shared=2": 2,  # the shared expert in a routed one's place
+    "pp=2,dp=2,tp=2": 8,
+    "dp=4,tp=2,ep=4": 8,
+}
+# Of random checkpoints; the last has no experts.
+RANDOM_LAYOUTS = {
+    ("v3", "bf16"): {"tp=4": 4, "pp=2,dp=2": 4},
+    ("v2", "bf16"): {"tp=2,dp=2": 4},
+    ("dense", "bf16"): {"pp=2,dp=2": 4},
+}
+
+PROMPTS = [
+    "What is 12 + 35?",
+    "The capital of France is",
+    "a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e f g h i j k l m n o p q r s t",
+    "One, two, three, four, five, six, seven, eight, nine, ten. " * 8,
+    "x",
+    "What is 12 + 35? And what is 35 - 12?",
+]
+NEW_TOKENS = 12
+
+
+def ask(server, prompt):
+    choice = fathom.completion(server, prompt, echo=True, logprobs=1, max_tokens=NEW_TOKENS)
+    return choice["logprobs"]["tokens"], choice["logprobs"]["token_logprobs"]
+
+
+def answers(server):
+    with concurrent.futures.ThreadPoolExecutor(len(PROMPTS)) as pool:
+        return list(pool.map(lambda prompt: ask(server, prompt), PROMPTS))
+
+
+def come_and_go(server, stop):
+    """Streams that are cut after a few tokens, until `stop` is set."""
+    body = {"model": fathom.served_model(server), "prompt": PROMPTS[3], "max_tokens": 200,
+            "stream": True, "ignore_eos": True, "temperature": 1}  # fmt: skip
+    while not stop.is_set():
+        events = server.stream("/v1/completions", body)
+        for _ in range(3):
+            next(events, None)
+        events.close()
+
+
+def answers_among_others(server):
+    stop = threading.Event()
+    others = [threading.Thread(target=come_and_go, args=(server, stop)) for _ in range(STREAMS)]
+    for each in others:
+        each.start()
+    try:
+        return answers(server)
+    finally:
+        stop.set()
+        for each in others:
+            each.join()
+
+
+def wait_until_idle(server):
+    """Requests that were cancelled leave nothing behind."""
+    deadline = time.monotonic() + IDLE_WITHIN_S
+    while True:
+        _, text = server.get("/metrics")
+        found = re.findall(r"^fathom_(?:num_requests_running|kv_cache_usage_perc){[^}]*} (\S+)$", text,
+                           re.MULTILINE)  # fmt: skip
+        if [float(value) for value in found] == [0, 0]:
+            return
+        if time.monotonic() > deadline:
+            raise AssertionError(f"expected no request and no KV block in use, got {found}")
+        time.sleep(0.05)
+
+
+class Layouts(unittest.TestCase):
+    """One test for each layout is added below."""
+
+    expected = {}  # model directory -> answers of one rank
+
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.expected.clear()
+        cls.temporary.cleanup()
+
+    def random_checkpoint(self, shape, dtype):
+        directory = os.path.join(self.temporary.name, f"{shape}-{dtype}")
+        if not os.path.exists(directory):
+            make_checkpoint.make_checkpoint(directory, shape, dtype, seed=1)
+        return directory
+
+    def one_rank(self, model, *flags):
+        if model not in self.expected:
+            with fathom.Server(model, *KERNELS, *flags) as server:
+                self.expected[model] = answers(server)
+        return self.expected[model]
+
+    def check(self, model, layout, ranks, *flags):
+        expected = self.one_rank(model, *flags)
+        with fathom.Server(model, *KERNELS, *flags, "--parallel", layout, ranks=ranks) as server:
+            got = answers_among_others(server)
+            wait_until_idle(server)
+            code = server.stop()
+            self.assertEqual(code, 0, server.stderr())
+            self.assertEqual(server.job.processes(), {})
+        for prompt, (tokens, logprobs), (right, right_logprobs) in zip(PROMPTS, got, expected):
+            self.assertEqual(tokens, right, prompt)
+            errors = [abs(a - b) for a, b in zip(logprobs[1:], right_logprobs[1:])]
+            self.assertLess(max(errors, default=0), MAX_ERROR, prompt)
+
+
+class Cost(unittest.TestCase):
+    """What `fathom bench` says that rank 0 sends is what the plan says, within 5%."""
+
+    def planned(self, layout):
+        """Bytes a token that rank 0 sends; plans are for bf16, the CPU's activations are F32."""
+        done = subprocess.run([fathom.fathom_binary(), "serve", "--dry-run", "--json", "--model",
+                               TINY, "--weights", "bf16", "--parallel", layout],
+                              capture_output=True, check=True, text=True)  # fmt: skip
+        sent = json.loads(done.stdout)["rank_groups"][0]["sent_bytes_a_token"]
+        return 2 * (sent["all_reduce"] + sent["pipeline"])
+
+    def measured(self, layout, ranks):
+        job = MpiJob(fathom.fathom_binary(), ranks)
+        command = [*job.command(), fathom.fathom_binary(), "bench", "--model", TINY, "--json"]
+        command += ["--weights", "bf16", "--parallel", layout, "--speculate", "0", "--batch", "1"]
+        command += ["--prompt", "1000", "--decode", "8", "--repeat", "1"]
+        done = subprocess.run(command, env=job.environment(), capture_output=True, text=True,
+                              check=False)  # fmt: skip
+        self.assertEqual(done.returncode, 0, done.stderr)
+        prefill, decode = json.loads(done.stdout)["results"]
+        for each in (prefill, decode):
+            self.assertGreater(each["communication"], 0)
+            self.assertLess(each["communication"], 1)
+        return prefill["sent_bytes_a_token"]
+
+    def test_sums_over_tensor_ranks(self):
+        self.assertAlmostEqual(self.measured("tp=2", 2) / self.planned("tp=2"), 1, delta=0.05)
+
+    def test_the_stream_between_stages(self):
+        self.assertAlmostEqual(self.measured("pp=2", 2) / self.planned("pp=2"), 1, delta=0.05)
+
+
+def add_tests():
+    only = os.environ.get("FATHOM_LAYOUTS", "").split(";") if "FATHOM_LAYOUTS" in os.environ else None
+
+    def add(name, check):
+        setattr(Layouts, "test_" + re.sub(r"\W+", "_", name), check)
+
+    for layout, ranks in TINY_LAYOUTS.items():
+        if only is None or layout in only:
+            add(f"tiny {layout}", lambda self, layout=layout, ranks=ranks: self.check(
+                TINY, layout, ranks, "--weights", "bf16"))  # fmt: skip
+    for (shape, dtype), layouts in RANDOM_LAYOUTS.items():
+        for layout, ranks in layouts.items():
+            if only is None or f"{shape} {layout}" in only:
+                add(f"{shape} {dtype} {layout}",
+                    lambda self, key=(shape, dtype), layout=layout, ranks=ranks: self.check(
+                        self.random_checkpoint(*key), layout, ranks))  # fmt: skip
+
+
+add_tests()
+
+if __name__ == "__main__":
+    unittest.main()
