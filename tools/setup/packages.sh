@@ -16,6 +16,12 @@ FATHOM_AARCH64_PACKAGES=(
   libspdlog-dev:arm64 libpcre2-dev:arm64 libssl-dev:arm64 libprometheus-cpp-core1.0:arm64 zlib1g-dev:arm64
 )
 
+# Hosts of one machine for tests (tests/e2e/hosts.py).
+FATHOM_CLUSTER_PACKAGES=(
+  iproute2 util-linux openssh-server openssh-client
+  munge slurmctld slurmd slurm-client
+)
+
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 
 # Runs a command as root, by sudo where this is another user.
@@ -58,6 +64,21 @@ install_aarch64() {
     as_root dpkg --add-architecture arm64
   fi
   install_packages "${FATHOM_AARCH64_PACKAGES[@]}"
+}
+
+# What ./check needs for tests with several hosts. The tests start the servers themselves: none that
+# comes with a new package stays on as a service.
+install_cluster() {
+  local package missing
+  mapfile -t missing < <(missing_packages "${FATHOM_CLUSTER_PACKAGES[@]}")
+  install_packages "${FATHOM_CLUSTER_PACKAGES[@]}"
+  [ -d /run/systemd/system ] || return 0
+  for package in "${missing[@]}"; do
+    case $package in
+      openssh-server) as_root systemctl disable --now ssh ;;
+      munge | slurmctld | slurmd) as_root systemctl disable --now "$package" ;;
+    esac
+  done
 }
 
 # Node.js 18 or newer with npm: tests run outside clients written for it.

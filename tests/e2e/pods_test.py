@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""The containers' leader and worker scripts (deploy/container), on hosts named as LeaderWorkerSet
+names its pods; the ranks are comm_mpi_test.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import unittest
+
+import hosts
+from hosts import DEADLINE_S, Hosts, wait_for
+from server import REPOSITORY
+
+BINARY = os.environ["COMM_MPI_TEST"]
+SCRIPTS = os.path.join(REPOSITORY, "deploy", "container")
+PODS = 2
+RANKS_PER_POD = 2
+RANK_LOST = 75  # kExitRankLost
+
+
+def setUpModule():
+    hosts.skip_module(hosts.NAME)
+
+
+class Group(unittest.TestCase):
+    def setUp(self):
+        self.cluster = Hosts(PODS)
+        self.cluster.__enter__()
+        self.addCleanup(self.cluster.__exit__)
+        self.ranks_program = os.path.join(self.cluster.directory, "ranks")
+        with open(self.ranks_program, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\nexec {BINARY} $FATHOM_MODE\n")
+            os.fchmod(file.fileno(), 0o755)
+        self.log = os.path.join(self.cluster.directory, "pods.log")
+
+    def start(self, script, pod, mode="run"):
+        environment = {
+            "LWS_LEADER_ADDRESS": hosts.pod_name(0),
+            "LWS_GROUP_SIZE": str(PODS),
+            "FATHOM_RANKS_PER_POD": str(RANKS_PER_POD),
+            "FATHOM_SSH": os.path.join(self.cluster.directory, f"ssh-{pod}"),
+            "FATHOM_SSH_KEY": self.cluster.key,
+            "FATHOM": self.ranks_program,
+            "FATHOM_MODE": mode,
+        }
+        with open(self.log, "ab") as log:
+            return self.cluster[pod].popen(
+                os.path.join(SCRIPTS, script), environment=environment,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def output(self):
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def wait_for_text(self, pattern, seconds=DEADLINE_S):
+        wait_for(pattern, lambda: re.search(pattern, self.output()), seconds, self.output)
+
+    def end(self, process):
+        wait_for("an end", lambda: process.poll() is not None, show=self.output)
+        return process.returncode
+
+    def ranks(self, pod):
+        lines = self.cluster[pod].processes().items()
+        return [pid for pid, line in lines if line.startswith(BINARY)]
+
+    def test_the_leader_waits_for_its_workers_and_starts_ranks_on_all(self):
+        leader = self.start("leader", 0, "operations")
+        self.wait_for_text(r"leader: waiting for fathom-0-1\.fathom\.test")
+        worker = self.start("worker", 1)
+        self.assertEqual(self.end(leader), 0, self.output())
+        self.assertIn("all right", self.output())
+        worker.terminate()
+        self.end(worker)
+        for host in self.cluster:
+            wait_for(f"nothing left on {host.name}", lambda h=host: not h.processes())
+
+    def test_a_lost_rank_ends_the_leader_with_its_code(self):
+        self.start("worker", 1)
+        leader = self.start("leader", 0)
+        self.wait_for_text(r"step 10\n")
+        os.kill(self.ranks(1)[0], signal.SIGSTOP)
+        self.wait_for_text(r"lost rank 2 \(host node1, pid \d+\)", 10)
+        self.assertEqual(self.end(leader), RANK_LOST, self.output())
+
+    def test_a_leader_that_only_waits_ends_when_told(self):
+        leader = self.start("leader", 0)
+        self.wait_for_text("leader: waiting for")
+        leader.terminate()
+        self.assertEqual(self.end(leader), 0, self.output())
+
+
+if __name__ == "__main__":
+    unittest.main()
