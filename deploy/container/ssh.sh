@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by leader and worker. One key pair, from a Secret, is every pod's host key and every user's.
 FATHOM_SSH=${FATHOM_SSH:-/run/fathom}
 FATHOM_SSH_KEY=${FATHOM_SSH_KEY:-/etc/fathom/ssh/key}

@@ -102,7 +102,7 @@ def take_down(number, kind, moment):
         os.kill(pid, kind)
         place = rf"host {re.escape(socket.gethostname())}, pid {pid}|host not known yet"
         named = rf"lost rank {victim} \(({place})\): .*; its last known operation: "
-        if moment == "exec" and kind == signal.SIGKILL:
+        if moment != "step" and kind == signal.SIGKILL:
             # The others may not have begun to look: then mpirun's word is all there is.
             named = rf"{named}|not seen: rank {victim}|process rank {victim} with PID"
         job.wait_for_text(named)

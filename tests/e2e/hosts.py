@@ -35,7 +35,7 @@ LONGEST_LOOK_S = 0.5
 # A program: posts its standard input to the URL that is its argument, prints the answer.
 POST = """
 import sys, urllib.request
-headers = {"Content-Type": "application/json"}
+headers = {"Content-Type": "application/json", "Authorization": f"Bearer {sys.argv[2]}"}
 request = urllib.request.Request(sys.argv[1], sys.stdin.read().encode(), headers)
 print(urllib.request.urlopen(request).read().decode())
 """
@@ -180,9 +180,9 @@ class Host:
         finally:
             enter_namespace("self", "pid")
 
-    def post(self, url, body):
+    def post(self, url, body, key):
         """The JSON that answers a request from this host."""
-        process = self.popen(sys.executable, "-c", POST, url, text=True, stdin=subprocess.PIPE,
+        process = self.popen(sys.executable, "-c", POST, url, key, text=True, stdin=subprocess.PIPE,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
         output, error = process.communicate(json.dumps(body), timeout=DEADLINE_S)
         if process.returncode != 0:

@@ -248,13 +248,21 @@ class BatchScript(unittest.TestCase):
         job.wait_until_gone()
 
     def test_serves_answers_until_it_is_cancelled(self):
-        job = Job(self.slurm, ["--nodes=1", "--ntasks=1"], ["--threads", "1"],
-                  FATHOM=fathom_binary(), FATHOM_MODEL=TINY, FATHOM_PORT=str(PORT))  # fmt: skip
+        key = "sk-0123456789abcdef"
+        keys = os.path.join(self.slurm.directory, "keys")
+        with open(keys, "w", encoding="utf-8") as file:
+            file.write(f"{key} alice\n")
+        # FP8 weights of heads this small cannot be cut.
+        job = Job(self.slurm, [f"--nodes={NODES}", f"--ntasks-per-node={TASKS}"],
+                  ["--threads", "1", "--weights", "bf16"],
+                  FATHOM=fathom_binary(), FATHOM_MODEL=TINY, FATHOM_PARALLEL="pp=2,tp=2",
+                  FATHOM_API_KEYS=keys, FATHOM_PORT=str(PORT))  # fmt: skip
         job.wait_for_text(r"listening on http://0\.0\.0\.0:8000")
         url = f"http://{self.cluster[0].address}:{PORT}/v1/chat/completions"
         answer = self.cluster[1].post(
             url, {"model": "tiny", "temperature": 0, "thinking": {"type": "enabled"},
                   "messages": [{"role": "user", "content": "What is 123 + 456?"}]},
+            key,
         )  # fmt: skip
         self.assertIn("579", answer["choices"][0]["message"]["content"])
         self.slurm.command("scancel", job.id)

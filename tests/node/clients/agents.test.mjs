@@ -36,6 +36,12 @@ for (const Model of [OpenAIResponsesModel, OpenAIChatCompletionsModel]) {
                      ["tool_call_item", "tool_call_output_item", "message_output_item"]);
   });
 
+  test(`${Model.name}: an output of a schema`, async () => {
+    const outputType = z.object({ city: z.enum(["Paris", "Oslo"]), warm: z.boolean() });
+    const result = await runner.run(agent({ outputType }), "Is Paris warm?");
+    outputType.parse(result.finalOutput);
+  });
+
   test(`${Model.name}: streams`, async () => {
     const result = await runner.run(agent({ tools: [weather] }), "What is the weather in Paris?",
                                     { stream: true });

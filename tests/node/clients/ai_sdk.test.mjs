@@ -62,6 +62,16 @@ for (const [name, run] of [
   });
 }
 
+test("a strict tool that must be called has arguments of its schema", async () => {
+  const inputSchema = z.object({ city: z.enum(["Paris", "Oslo"]), warm: z.boolean() });
+  const beta = createDeepSeek({ apiKey: "unused", baseURL: `${server.proxy.url}/beta` });
+  const { toolCalls } = await generateText(settings("Who are you?", {
+    model: beta("deepseek-chat"), toolChoice: "required",
+    tools: { report: tool({ description: "Report.", inputSchema, strict: true }) } }));
+  assert.equal(toolCalls.length, 1);
+  inputSchema.parse(toolCalls[0].input);
+});
+
 test("a client that goes away frees its work", async () => {
   const controller = new AbortController();
   const result = streamText(settings("Who are you?", { abortSignal: controller.signal }));

@@ -62,6 +62,25 @@ test("streams blocks in order that add up to the message", async () => {
   assert.equal(final.stop_reason, "end_turn");
 });
 
+test("an answer of a schema", async () => {
+  const format = { type: "json_schema", schema: {
+    type: "object", required: ["city", "warm"], additionalProperties: false,
+    properties: { city: { enum: ["Paris", "Oslo"] }, warm: { type: "boolean" } } } };
+  const message = await ask("Is Paris warm?", { output_config: { format } });
+  assert.equal(message.stop_reason, "end_turn");
+  const { city, warm, ...others } = JSON.parse(message.content[0].text);
+  assert.ok(["Paris", "Oslo"].includes(city) && typeof warm === "boolean", message.content[0].text);
+  assert.deepEqual(others, {});
+});
+
+test("a tool that must be called is", async () => {
+  const message = await ask("Who are you?", {
+    tools: [WEATHER], tool_choice: { type: "tool", name: "get_weather" } });
+  assert.equal(message.stop_reason, "tool_use");
+  const call = message.content.find((block) => block.type === "tool_use");
+  assert.equal(typeof call.input.city, "string");
+});
+
 test("calls a tool and answers from its result", async () => {
   const tools = [WEATHER];
   const asked = await ask("What is the weather in Paris?", { tools });

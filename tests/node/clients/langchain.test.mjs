@@ -52,6 +52,18 @@ test("calls a tool and answers from its result", async () => {
   assert.deepEqual(streamed.tool_calls[0].args, { city: "Paris" });
 });
 
+test("an answer of a schema", async () => {
+  const schema = { title: "answer", type: "object", required: ["city", "warm"],
+                   additionalProperties: false,
+                   properties: { city: { enum: ["Paris", "Oslo"] }, warm: { type: "boolean" } } };
+  for (const method of ["jsonSchema", "functionCalling"]) {
+    const model = chatModel().withStructuredOutput(schema, { method, strict: true });
+    const answer = await model.invoke("Is Paris warm?");
+    assert.ok(["Paris", "Oslo"].includes(answer.city), JSON.stringify(answer));
+    assert.equal(typeof answer.warm, "boolean");
+  }
+});
+
 test("a client that goes away frees its work", async () => {
   const controller = new AbortController();
   await assert.rejects(async () => {

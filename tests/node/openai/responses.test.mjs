@@ -55,6 +55,18 @@ test("the stream helper of the client agrees", async () => {
   assert.deepEqual(final.output.map((item) => item.type), whole.output.map((item) => item.type));
 });
 
+test("an answer of a schema, whole and streamed", async () => {
+  const schema = { type: "object", required: ["city", "warm"], additionalProperties: false,
+                   properties: { city: { type: "string", enum: ["Paris", "Oslo"] },
+                                 warm: { type: "boolean" } } };
+  const text = { format: { type: "json_schema", name: "answer", strict: true, schema } };
+  const response = await ask("Is Paris warm?", { text });
+  const { city, warm } = JSON.parse(response.output_text);
+  assert.ok(["Paris", "Oslo"].includes(city) && typeof warm === "boolean", response.output_text);
+  const events = await collect(await ask("Is Paris warm?", { text, stream: true }));
+  assert.equal(events.at(-1).response.output[0].content[0].text, response.output_text);
+});
+
 test("calls a tool and answers from its result", async () => {
   const tools = [WEATHER];
   const input = [{ role: "user", content: "What is the weather in Paris?" }];
