@@ -127,7 +127,7 @@ Value sort_filter(Heap& heap, const Value& subject, Arguments& arguments) {
   const auto bound = arguments.bind("sort", {"reverse", "case_sensitive", "attribute"});
   const bool case_sensitive = boolean_argument(bound[1], "case_sensitive", false);
   std::vector<Keyed> keyed;
-  for (const Value& item : items_of(heap, subject)->items) {
+  for (const ListPtr list = items_of(heap, subject); const Value& item : list->items) {
     keyed.push_back({sort_key(heap, item, bound[2], case_sensitive), item});
   }
   return sorted(heap, std::move(keyed), boolean_argument(bound[0], "reverse", false));
@@ -156,7 +156,7 @@ Value unique_filter(Heap& heap, const Value& subject, Arguments& arguments) {
   const bool case_sensitive = boolean_argument(bound[0], "case_sensitive", false);
   std::vector<Value> keys;
   std::vector<Value> items;
-  for (const Value& item : items_of(heap, subject)->items) {
+  for (const ListPtr list = items_of(heap, subject); const Value& item : list->items) {
     Value key = sort_key(heap, item, bound[1], case_sensitive);
     const bool seen = std::any_of(keys.begin(), keys.end(),
                                   [&](const Value& other) { return equal(heap, key, other); });
@@ -174,7 +174,7 @@ Value extreme_filter(Heap& heap, const Value& subject, Arguments& arguments) {
   const bool case_sensitive = boolean_argument(bound[0], "case_sensitive", false);
   Value best;
   Value best_key;
-  for (const Value& item : items_of(heap, subject)->items) {
+  for (const ListPtr list = items_of(heap, subject); const Value& item : list->items) {
     Value key = sort_key(heap, item, bound[1], case_sensitive);
     if (!best_key.is_undefined() && sign * order(heap, key, best_key) >= 0) continue;
     best = item;
@@ -186,7 +186,7 @@ Value extreme_filter(Heap& heap, const Value& subject, Arguments& arguments) {
 Value sum_filter(Heap& heap, const Value& subject, Arguments& arguments) {
   const auto bound = arguments.bind("sum", {"attribute", "start"});
   Value total = bound[1] == nullptr ? Value(Integer{0}) : *bound[1];
-  for (const Value& item : items_of(heap, subject)->items) {
+  for (const ListPtr list = items_of(heap, subject); const Value& item : list->items) {
     total = arithmetic(heap, Arithmetic::kAdd, total, at_path(heap, item, bound[0]));
   }
   return total;
@@ -236,7 +236,7 @@ Value select_filter(Heap& heap, const Value& subject, Arguments& arguments) {
   const NamedNative* test = nullptr;
   if (!arguments.positional.empty()) test = &require_test(take_name(arguments, "select", "a test"));
   std::vector<Value> chosen;
-  for (const Value& item : items_of(heap, subject)->items) {
+  for (const ListPtr list = items_of(heap, subject); const Value& item : list->items) {
     heap.step();
     const Value value = by_attribute ? at_path(heap, item, &path) : item;
     const bool passes = truthy(test == nullptr ? value : test->function(heap, value, arguments));

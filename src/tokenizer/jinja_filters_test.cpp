@@ -40,6 +40,11 @@ TEST(JinjaFilters, GivePythonsValues) {
       {"{{ objects|sum('v') }}", "6"},
       {"{{ words|unique|list }}", "['b', 'A', 'c']"},
       {"{{ ['a','A',1,1.0,true]|unique|list }}", "['a', 1]"},
+      {"{{ record|unique|list }}", "['k', 'n', 'items', 'nested']"},  // its keys
+      {"{{ 'abA'|unique|list }}", "['a', 'b']"},
+      {"{{ record|sort }}", "['items', 'k', 'n', 'nested']"},
+      {"{{ record|min }} {{ record|max }}", "items nested"},
+      {"{{ record|select('eq', 'k')|list }}", "['k']"},
       {"{{ record|items|list }}",
        "[('k', 'v'), ('n', 1), ('items', [1]), ('nested', {'a': [1, {'b': 'é\"\\\\\\n\\x01'}]})]"},
       {"{{ record.items()|list }}",
