@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "backends/cpu/check_args.h"
-#include "backends/cpu/last_error.h"
+#include "device/last_error.h"
 
 #define FATHOM_CPU_TRY(expr)                                                        \
   do {                                                                              \
@@ -36,12 +36,12 @@ fathom_status check_workspace(const CheckContext& context, const char* op, const
 
 template <typename... Args>
 fathom_status invalid(fmt::format_string<Args...> format, Args&&... args) {
-  return fail(FATHOM_INVALID, fmt::format(format, std::forward<Args>(args)...));
+  return device::fail(FATHOM_INVALID, fmt::format(format, std::forward<Args>(args)...));
 }
 
 template <typename... Args>
 fathom_status unsupported(fmt::format_string<Args...> format, Args&&... args) {
-  return fail(FATHOM_UNSUPPORTED, fmt::format(format, std::forward<Args>(args)...));
+  return device::fail(FATHOM_UNSUPPORTED, fmt::format(format, std::forward<Args>(args)...));
 }
 
 }  // namespace fathom::cpu

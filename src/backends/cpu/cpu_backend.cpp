@@ -12,9 +12,9 @@
 #include "backends/cpu/cpu_operators.h"
 #include "backends/cpu/host_info.h"
 #include "backends/cpu/kernel_sets.h"
-#include "backends/cpu/last_error.h"
 #include "backends/cpu/limits.h"
 #include "backends/cpu/pages.h"
+#include "device/last_error.h"
 
 namespace fathom::cpu {
 namespace {
@@ -28,28 +28,31 @@ fathom_status device_count(int32_t* count) {
 
 fathom_status device_open(const fathom_device_options* options, fathom_device** device) {
   if (options == nullptr || options->size < sizeof(*options)) {
-    return fail(FATHOM_INVALID, "open cpu: expected options of the contract's version 1");
+    return device::fail(FATHOM_INVALID, "open cpu: expected options of the contract's version 1");
   }
   if (options->index != 0) {
-    return fail(FATHOM_INVALID,
-                fmt::format("open cpu: expected device index 0, got {}", options->index));
+    return device::fail(FATHOM_INVALID,
+                        fmt::format("open cpu: expected device index 0, got {}", options->index));
   }
   if (options->threads < 0 || options->threads > kMaxThreads) {
-    return fail(FATHOM_INVALID,
-                fmt::format("open cpu: expected threads in [0, {}] (0: one a processor), got {}",
-                            kMaxThreads, options->threads));
+    return device::fail(
+        FATHOM_INVALID,
+        fmt::format("open cpu: expected threads in [0, {}] (0: one a processor), got {}",
+                    kMaxThreads, options->threads));
   }
   const KernelSet* kernels = find_kernels(options->kernels);
   if (kernels == nullptr) {
-    return fail(FATHOM_INVALID, fmt::format("open cpu: expected kernels to be one of {}, got {}",
-                                            kernel_names(), options->kernels));
+    return device::fail(FATHOM_INVALID,
+                        fmt::format("open cpu: expected kernels to be one of {}, got {}",
+                                    kernel_names(), options->kernels));
   }
   const int threads = options->threads != 0 ? options->threads : processor_count();
   try {
     *device = new fathom_device(*kernels, threads);
   } catch (const std::exception& error) {
-    return fail(FATHOM_NO_MEMORY, fmt::format("open cpu: expected room for {} threads, got: {}",
-                                              threads, error.what()));
+    return device::fail(
+        FATHOM_NO_MEMORY,
+        fmt::format("open cpu: expected room for {} threads, got: {}", threads, error.what()));
   }
   return FATHOM_OK;
 }
@@ -60,8 +63,8 @@ void device_close(fathom_device* device) {
 
 fathom_status device_info(fathom_device* device, fathom_device_info* info) {
   if (info->size < sizeof(*info)) {
-    return fail(FATHOM_INVALID, fmt::format("cpu info: expected size {} or more, got {}",
-                                            sizeof(*info), info->size));
+    return device::fail(FATHOM_INVALID, fmt::format("cpu info: expected size {} or more, got {}",
+                                                    sizeof(*info), info->size));
   }
   const auto end = fmt::format_to_n(info->name, sizeof(info->name) - 1, "{}, {} threads, {}",
                                     processor_name(), device->pool.threads(), device->kernels.name);
@@ -79,7 +82,7 @@ fathom_status device_info(fathom_device* device, fathom_device_info* info) {
 fathom_status allocate(fathom_device*, size_t bytes, void** memory) {
   *memory = allocate_pages(bytes);
   if (*memory != nullptr) return FATHOM_OK;
-  return fail(FATHOM_NO_MEMORY, fmt::format("cpu memory: no room for {} bytes", bytes));
+  return device::fail(FATHOM_NO_MEMORY, fmt::format("cpu memory: no room for {} bytes", bytes));
 }
 
 void release(fathom_device*, void* memory) {
@@ -93,7 +96,7 @@ fathom_status map_host(fathom_device*, const void* host, size_t, const void** ma
 
 fathom_status stream_create(fathom_device*, fathom_stream** stream) {
   *stream = new (std::nothrow) fathom_stream;
-  return *stream != nullptr ? FATHOM_OK : fail(FATHOM_NO_MEMORY, "cpu stream: no memory");
+  return *stream != nullptr ? FATHOM_OK : device::fail(FATHOM_NO_MEMORY, "cpu stream: no memory");
 }
 
 void stream_destroy(fathom_device*, fathom_stream* stream) {
@@ -117,7 +120,7 @@ fathom_status copy_to_host(fathom_device* device, fathom_stream* stream, void* h
 
 fathom_status event_create(fathom_device*, fathom_event** event) {
   *event = new (std::nothrow) fathom_event;
-  return *event != nullptr ? FATHOM_OK : fail(FATHOM_NO_MEMORY, "cpu event: no memory");
+  return *event != nullptr ? FATHOM_OK : device::fail(FATHOM_NO_MEMORY, "cpu event: no memory");
 }
 
 void event_destroy(fathom_device*, fathom_event* event) {
@@ -147,7 +150,7 @@ fathom_backend make_table() {
   table.abi_version = FATHOM_ABI_VERSION;
   table.name = "cpu";
   table.version = "1";
-  table.last_error = last_error;
+  table.last_error = device::last_error;
   table.device_count = device_count;
   table.device_open = device_open;
   table.device_close = device_close;

@@ -8,9 +8,9 @@
 #include "backends/cpu/check_args.h"
 #include "backends/cpu/check_parts.h"
 #include "backends/cpu/cpu_device.h"
-#include "backends/cpu/last_error.h"
 #include "backends/cpu/pack_weights.h"
 #include "backends/cpu/packed_layout.h"
+#include "device/last_error.h"
 
 namespace fathom::cpu {
 namespace {
@@ -91,10 +91,11 @@ constexpr OperatorEntry kOperators[FATHOM_OP_COUNT] = {
 
 fathom_status check_shapes(fathom_device* device, int32_t op, const void* args) {
   if (op < 0 || op >= FATHOM_OP_COUNT) {
-    return fail(FATHOM_UNSUPPORTED,
-                fmt::format("operator: expected 0 to {}, got {}", FATHOM_OP_COUNT - 1, op));
+    return device::fail(FATHOM_UNSUPPORTED,
+                        fmt::format("operator: expected 0 to {}, got {}", FATHOM_OP_COUNT - 1, op));
   }
-  if (args == nullptr) return fail(FATHOM_INVALID, "operator: expected arguments, got NULL");
+  if (args == nullptr)
+    return device::fail(FATHOM_INVALID, "operator: expected arguments, got NULL");
   return kOperators[op].check_args(device, CheckDepth::kShapes, args);
 }
 

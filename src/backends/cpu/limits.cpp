@@ -10,8 +10,8 @@
 #include <memory>
 
 #include "backends/cpu/cpu_device.h"
-#include "backends/cpu/last_error.h"
 #include "backends/cpu/pages.h"
+#include "device/last_error.h"
 
 namespace fathom::cpu {
 namespace {
@@ -53,17 +53,18 @@ double product_rate(ThreadPool& pool, int64_t (*multiply)(int64_t rounds)) {
 
 fathom_status measure_limits(fathom_device* device, fathom_limits* limits) {
   if (limits->size < sizeof(*limits)) {
-    return fail(FATHOM_INVALID, fmt::format("cpu limits: expected size {} or more, got {}",
-                                            sizeof(*limits), limits->size));
+    return device::fail(FATHOM_INVALID, fmt::format("cpu limits: expected size {} or more, got {}",
+                                                    sizeof(*limits), limits->size));
   }
   const KernelSet& kernels = device->kernels;
   if (kernels.read_range == nullptr) {
-    return fail(FATHOM_UNSUPPORTED,
-                fmt::format("cpu limits: the {} kernels are not made for speed", kernels.name));
+    return device::fail(
+        FATHOM_UNSUPPORTED,
+        fmt::format("cpu limits: the {} kernels are not made for speed", kernels.name));
   }
   const std::unique_ptr<float, decltype(&std::free)> memory(
       static_cast<float*>(allocate_pages(kReadBytes)), std::free);
-  if (memory == nullptr) return fail(FATHOM_NO_MEMORY, "cpu limits: no memory to read");
+  if (memory == nullptr) return device::fail(FATHOM_NO_MEMORY, "cpu limits: no memory to read");
   std::memset(memory.get(), 1, kReadBytes);  // pages of zeros may all be the same one
 
   constexpr int64_t kPartFloats = kReadPartBytes / static_cast<int64_t>(sizeof(float));

@@ -4,8 +4,8 @@
 #include <array>
 #include <cmath>
 
-#include "backends/sim/last_error.h"
 #include "backends/sim/row_state.h"
+#include "device/last_error.h"
 
 namespace fathom::sim {
 namespace {
@@ -17,7 +17,8 @@ constexpr float kLogitStep = 1.5f;  // from one candidate to the next
 
 fathom_status check_rows(const fathom_tensor& tensor) {
   if (holds_states(tensor)) return FATHOM_OK;
-  return fail(FATHOM_UNSUPPORTED, "sim: expected rows of 8 bytes or more, got shorter ones");
+  return device::fail(FATHOM_UNSUPPORTED,
+                      "sim: expected rows of 8 bytes or more, got shorter ones");
 }
 
 // Each row of `out` stands for what the same row of `x` does.
@@ -99,7 +100,7 @@ fathom_status run(const CostModel&, const fathom_embed_args& args) {
   for (int64_t t = 0; t < args.num_tokens; ++t) {
     const int32_t token = args.tokens[t];
     if (token < 0 || token >= args.table.n) {
-      return fail(FATHOM_INVALID, "embed: expected token ids of the table, got others");
+      return device::fail(FATHOM_INVALID, "embed: expected token ids of the table, got others");
     }
     // A table of hidden states has some; one of weights was never written.
     const auto* row =
@@ -154,7 +155,8 @@ fathom_status run(const CostModel&, const fathom_mla_attention_args& args) {
   }
   const auto latent = static_cast<size_t>(args.shape.kv_lora_rank + args.shape.rope_dim);
   if (latent * element_bytes(args.cache.dtype) < sizeof(RowState)) {
-    return fail(FATHOM_UNSUPPORTED, "sim: expected latents of 8 bytes or more, got shorter ones");
+    return device::fail(FATHOM_UNSUPPORTED,
+                        "sim: expected latents of 8 bytes or more, got shorter ones");
   }
   for (int64_t i = 0; i < args.num_sequences; ++i) attend(args, args.sequences[i]);
   return FATHOM_OK;

@@ -7,9 +7,9 @@
 #include <new>
 #include <thread>
 
-#include "backends/sim/last_error.h"
 #include "backends/sim/sim_device.h"
 #include "backends/sim/sim_operators.h"
+#include "device/last_error.h"
 
 namespace fathom::sim {
 namespace {
@@ -23,14 +23,15 @@ fathom_status device_count(int32_t* count) {
 
 fathom_status device_open(const fathom_device_options* options, fathom_device** device) {
   if (options == nullptr || options->size < sizeof(*options)) {
-    return fail(FATHOM_INVALID, "open sim: expected options of the contract's version 1");
+    return device::fail(FATHOM_INVALID, "open sim: expected options of the contract's version 1");
   }
   const auto costs = CostModel::parse(options->kernels == nullptr ? "free" : options->kernels);
   if (!costs) {
-    return fail(FATHOM_INVALID, fmt::format("open sim: kernels: {}", costs.error().message));
+    return device::fail(FATHOM_INVALID,
+                        fmt::format("open sim: kernels: {}", costs.error().message));
   }
   *device = new (std::nothrow) fathom_device(*costs);
-  return *device != nullptr ? FATHOM_OK : fail(FATHOM_NO_MEMORY, "open sim: no memory");
+  return *device != nullptr ? FATHOM_OK : device::fail(FATHOM_NO_MEMORY, "open sim: no memory");
 }
 
 void device_close(fathom_device* device) {
@@ -61,8 +62,8 @@ fathom_status allocate(fathom_device* device, size_t bytes, void** memory) {
   void* mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED) {
-    return fail(FATHOM_NO_MEMORY,
-                fmt::format("sim memory: no room for {} bytes: {}", bytes, std::strerror(errno)));
+    return device::fail(FATHOM_NO_MEMORY, fmt::format("sim memory: no room for {} bytes: {}", bytes,
+                                                      std::strerror(errno)));
   }
   madvise(mapped, bytes, MADV_NOHUGEPAGE);
   const std::lock_guard lock(device->mutex);
@@ -81,7 +82,7 @@ void release(fathom_device* device, void* memory) {
 
 fathom_status stream_create(fathom_device*, fathom_stream** stream) {
   *stream = new (std::nothrow) fathom_stream;
-  return *stream != nullptr ? FATHOM_OK : fail(FATHOM_NO_MEMORY, "sim stream: no memory");
+  return *stream != nullptr ? FATHOM_OK : device::fail(FATHOM_NO_MEMORY, "sim stream: no memory");
 }
 
 void stream_destroy(fathom_device*, fathom_stream* stream) {
@@ -103,7 +104,7 @@ fathom_status copy(fathom_device*, fathom_stream*, void* to, const void* from, s
 
 fathom_status event_create(fathom_device*, fathom_event** event) {
   *event = new (std::nothrow) fathom_event;
-  return *event != nullptr ? FATHOM_OK : fail(FATHOM_NO_MEMORY, "sim event: no memory");
+  return *event != nullptr ? FATHOM_OK : device::fail(FATHOM_NO_MEMORY, "sim event: no memory");
 }
 
 void event_destroy(fathom_device*, fathom_event* event) {
@@ -140,7 +141,7 @@ fathom_backend make_table() {
   table.abi_version = FATHOM_ABI_VERSION;
   table.name = "sim";
   table.version = "1";
-  table.last_error = last_error;
+  table.last_error = device::last_error;
   table.device_count = device_count;
   table.device_open = device_open;
   table.device_close = device_close;

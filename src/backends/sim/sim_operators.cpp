@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include "backends/sim/kernels.h"
-#include "backends/sim/last_error.h"
 #include "backends/sim/sim_device.h"
 #include "backends/sim/work.h"
+#include "device/last_error.h"
 
 namespace fathom::sim {
 namespace {
@@ -24,8 +24,9 @@ fathom_status run_operator(fathom_device* device, fathom_stream* stream, const v
 
 fathom_status supports(fathom_device*, int32_t op, const void* args) {
   if (op >= 0 && op < FATHOM_OP_COUNT && args != nullptr) return FATHOM_OK;
-  return fail(FATHOM_UNSUPPORTED, fmt::format("operator: expected 0 to {} with arguments, got {}",
-                                              FATHOM_OP_COUNT - 1, op));
+  return device::fail(
+      FATHOM_UNSUPPORTED,
+      fmt::format("operator: expected 0 to {} with arguments, got {}", FATHOM_OP_COUNT - 1, op));
 }
 
 fathom_status workspace_bytes(fathom_device* device, int32_t op, const void* args, size_t* bytes) {

@@ -1,8 +1,8 @@
-#include "backends/sim/last_error.h"
+#include "device/last_error.h"
 
 #include <utility>
 
-namespace fathom::sim {
+namespace fathom::device {
 namespace {
 
 thread_local std::string message_of_thread;
@@ -18,4 +18,4 @@ const char* last_error() {
   return message_of_thread.c_str();
 }
 
-}  // namespace fathom::sim
+}  // namespace fathom::device
