@@ -17,6 +17,7 @@ import time
 import unittest
 
 from mpi_job import MpiJob
+from waiting import wait_for
 
 BINARY = os.environ["COMM_MPI_TEST"]
 RANKS = 3
@@ -24,7 +25,6 @@ TIMES = int(os.environ.get("COMM_FAULTS_TIMES", "20"))
 JOBS_AT_ONCE = 3
 LOST_AFTER_MS = 2000  # shorter than the product's 5 s, to test more often
 NAMED_WITHIN_S = 10
-LONGEST_LOOK_S = 0.5
 RANK_LOST = 75  # kExitRankLost
 KILLED = 128 + signal.SIGKILL  # mpirun's code if it saw the signal before a rank's 75
 
@@ -59,16 +59,7 @@ class Job:
         return os.pread(self._output.fileno(), 1 << 22, 0).decode(errors="replace")
 
     def wait_until(self, what, condition, seconds):
-        waited = 0.0  # without pauses of the machine, which pause the job too
-        last = time.monotonic()
-        while not (value := condition()):
-            now = time.monotonic()
-            waited += min(now - last, LONGEST_LOOK_S)
-            last = now
-            if waited > seconds:
-                raise AssertionError(f"expected {what} within {seconds} s; got:\n{self.output()}")
-            time.sleep(0.005)
-        return value
+        return wait_for(what, condition, seconds, self.output)
 
     def wait_for_rank(self, rank):
         return self.wait_until(f"rank {rank}", lambda: self.processes().get(rank), 30)

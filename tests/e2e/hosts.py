@@ -19,6 +19,8 @@ import tempfile
 import time
 import unittest
 
+import waiting
+
 NAME = "namespaces"  # for FATHOM_SKIP
 NETWORK = "10.77.0"
 # So that mpirun and its daemons give up on a host that cannot be reached within 30 s, not 15 minutes
@@ -31,7 +33,6 @@ KEEP_ALIVE = {
 }
 SSH_KEEP_ALIVE = "-o ServerAliveInterval=5 -o ServerAliveCountMax=3"
 DEADLINE_S = 120
-LONGEST_LOOK_S = 0.5
 # A program: posts its standard input to the URL that is its argument, prints the answer.
 POST = """
 import sys, urllib.request
@@ -43,18 +44,8 @@ SSHD = "/usr/sbin/sshd"
 
 
 def wait_for(what, condition, seconds=DEADLINE_S, show=lambda: ""):
-    """The first true value of condition(). Pauses of the machine, which pause all hosts, do not
-    count."""
-    waited = 0.0
-    last = time.monotonic()
-    while not (value := condition()):
-        now = time.monotonic()
-        waited += min(now - last, LONGEST_LOOK_S)
-        last = now
-        if waited > seconds:
-            raise AssertionError(f"expected {what} within {seconds} s; got:\n{show()}")
-        time.sleep(0.02)
-    return value
+    """As waiting.wait_for(), for what a host does when it starts or ends."""
+    return waiting.wait_for(what, condition, seconds, show)
 
 
 def skipped_by_name(name):

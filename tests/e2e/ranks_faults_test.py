@@ -17,6 +17,7 @@ import unittest
 
 import server as fathom
 from mpi_job import MpiJob
+from waiting import wait_for
 
 TINY = os.path.join(fathom.REPOSITORY, "models", "tiny")
 LAYOUT = "pp=2,dp=2"
@@ -25,7 +26,6 @@ FLAGS = ("--weights", "bf16", "--kernels", "reference", "--parallel", LAYOUT)
 TIMES = int(os.environ.get("FATHOM_FAULTS", "3"))
 LOST = "a rank of it is lost, so it starts again; try again soon"  # what clients hear
 NAMED_WITHIN_S = 10
-LONGEST_LOOK_S = 0.5
 RANK_LOST = 75  # kExitRankLost
 KILLED = 128 + signal.SIGKILL  # mpirun's code if it saw the signal before a rank's 75
 
@@ -54,19 +54,6 @@ class Client(threading.Thread):
             self.cut = str(problem)
 
 
-def wait_until(what, condition, seconds, server):
-    waited = 0.0  # without pauses of the machine, which pause the job too
-    last = time.monotonic()
-    while not (value := condition()):
-        now = time.monotonic()
-        waited += min(now - last, LONGEST_LOOK_S)
-        last = now
-        if waited > seconds:
-            raise AssertionError(f"expected {what} within {seconds} s; stderr:\n{server.stderr()}")
-        time.sleep(0.01)
-    return value
-
-
 class Losses(unittest.TestCase):
     def lose(self, number, kind, moment):
         chance = random.Random(f"{kind} {moment} {number}")
@@ -82,10 +69,10 @@ class Losses(unittest.TestCase):
             os.kill(pid, kind)
             named = (rf"lost rank {victim} \(host {re.escape(socket.gethostname())}, pid {pid}\): "
                      r".*; its last known operation: ")  # fmt: skip
-            wait_until(named, lambda: re.search(named, server.stderr()), NAMED_WITHIN_S, server)
-            wait_until("mpirun to end", lambda: server.process.poll() is not None, NAMED_WITHIN_S,
-                       server)  # fmt: skip
-            wait_until("no rank left", lambda: not server.job.processes(), 2, server)
+            wait_for(named, lambda: re.search(named, server.stderr()), NAMED_WITHIN_S, server.stderr)
+            wait_for("mpirun to end", lambda: server.process.poll() is not None, NAMED_WITHIN_S,
+                     server.stderr)  # fmt: skip
+            wait_for("no rank left", lambda: not server.job.processes(), 2, server.stderr)
             expected = {RANK_LOST} if kind == signal.SIGSTOP else {RANK_LOST, KILLED}
             self.assertIn(server.process.returncode, expected, server.stderr())
             for client in clients:
