@@ -1,7 +1,13 @@
 // Stands between clients and a server. Judges every answer that passes by OpenAI's published
 // schemas, and can refuse requests in the server's place, to see what a client makes of it.
 import http from "node:http";
+import { json } from "node:stream/consumers";
 import { judge } from "./openai_schema/judge.mjs";
+
+async function addTo(request, additions, upstream) {
+  const body = await json(request);
+  upstream.end(JSON.stringify({ ...body, ...additions }));
+}
 
 export class JudgingProxy {
   static async start(target) {
@@ -10,6 +16,7 @@ export class JudgingProxy {
     proxy.problems = [];  // what was wrong with answers
     proxy.seen = [];      // "POST /v1/responses 200"
     proxy.refusals = [];
+    proxy.additions = undefined;  // members that requests' bodies get on their way
     proxy.server = http.createServer((request, answer) => proxy.serve(request, answer));
     await new Promise((resolve) => proxy.server.listen(0, "127.0.0.1", resolve));
     proxy.url = `http://127.0.0.1:${proxy.server.address().port}`;
@@ -37,13 +44,16 @@ export class JudgingProxy {
       answer.writeHead(refusal.status, refusal.headers).end(refusal.body);
       return;
     }
+    const headers = { ...request.headers, host: this.target.host };
+    if (this.additions) delete headers["content-length"];
     const upstream = http.request({
       host: this.target.hostname, port: this.target.port, path: request.url, agent: false,
-      method: request.method, headers: { ...request.headers, host: this.target.host } });
+      method: request.method, headers });
     upstream.on("response", (from) => this.pass(request, from, answer));
     upstream.on("error", () => answer.destroy());
     answer.on("close", () => upstream.destroy());
-    request.pipe(upstream);
+    if (this.additions) addTo(request, this.additions, upstream);
+    else request.pipe(upstream);
   }
 
   pass(request, from, answer) {

@@ -91,6 +91,20 @@ export class Server {
       (await this.metric("fathom_num_requests_waiting")) === 0);
   }
 
+  // `body` is a client that goes away from an answer which would go on: its work must end with it.
+  async cancels(body) {
+    const before = await this.metric("fathom_generation_tokens_total");
+    this.proxy.additions = ENDLESS;
+    try {
+      await body();
+    } finally {
+      this.proxy.additions = undefined;
+    }
+    await this.idle();
+    const tokens = (await this.metric("fathom_generation_tokens_total")) - before;
+    if (tokens >= ENDLESS.max_tokens) throw new Error(`the answer went on to its end: ${tokens}`);
+  }
+
   // The exit code, once what the server answered was judged good.
   async terminate() {
     this.process.kill("SIGTERM");

@@ -137,6 +137,8 @@ FieldTable<R> make_table() {
       {{"metadata", "object", "Who asks; not used."}, read_metadata},
       as_chat_field<R>("seed"),
       as_chat_field<R>("min_p"),
+      as_chat_field<R>("min_tokens"),
+      as_chat_field<R>("ignore_eos"),
       as_chat_field<R>("priority"),
       as_chat_field<R>("cache_salt"),
   };

@@ -64,7 +64,7 @@ test("an answer of a schema", async () => {
   }
 });
 
-test("a client that goes away frees its work", async () => {
+test("a client that goes away frees its work", () => server.cancels(async () => {
   const controller = new AbortController();
   await assert.rejects(async () => {
     for await (const chunk of await chatModel().stream("Who are you?",
@@ -72,8 +72,7 @@ test("a client that goes away frees its work", async () => {
       if (chunk.content) controller.abort();
     }
   }, /abort/i);
-  await server.idle();
-});
+}));
 
 test("errors are the client's own; what may pass is tried again", async () => {
   await assert.rejects(chatModel({ temperature: 3 }).invoke("x"), (error) =>
