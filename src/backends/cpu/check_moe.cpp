@@ -25,8 +25,8 @@ fathom_status check_groups(const fathom_moe_gate_args& args) {
   return FATHOM_OK;
 }
 
-// The experts' weights of one kind: all of one layout, and one format where they are packed, so
-// that the tokens are quantised once for all of them.
+// The experts' weights of one kind: all of one layout and format, so that the tokens are rounded or
+// quantised once for all of them.
 fathom_status check_experts_part(const CheckContext& context, const char* name,
                                  const fathom_weight* weights, int64_t count,
                                  const fathom_weight& first, int64_t n, int64_t k) {
@@ -37,10 +37,9 @@ fathom_status check_experts_part(const CheckContext& context, const char* name,
       return unsupported("moe_experts: expected every {} in layout {}, got {}", name, first.layout,
                          w.layout);
     }
-    if (w.layout != FATHOM_LAYOUT_ROWS && (w.dtype != first.dtype || w.block_k != first.block_k)) {
-      return unsupported(
-          "moe_experts: expected every packed {} of type {} in groups of {}, got {}, {}", name,
-          first.dtype, first.block_k, w.dtype, w.block_k);
+    if (w.dtype != first.dtype || w.block_k != first.block_k) {
+      return unsupported("moe_experts: expected every {} of type {} in groups of {}, got {}, {}",
+                         name, first.dtype, first.block_k, w.dtype, w.block_k);
     }
   }
   return FATHOM_OK;

@@ -1,5 +1,7 @@
 #include <cmath>
 #include <limits>
+#include <utility>
+#include <vector>
 
 #include "backends/cpu/kernel_sets.h"
 #include "backends/cpu/test_support.h"
@@ -61,10 +63,40 @@ TEST_P(Linear, MatchesTheReferenceForAnyShape) {
           SCOPED_TRACE("type " + std::to_string(dtype) + ", " + std::to_string(rows) + " x " +
                        std::to_string(k) + " x " + std::to_string(n));
           Matrix x = Matrix::random(random_, rows, k);
+          if (dtype == FATHOM_F8_E4M3) x = x.in_bf16();
           expect_matches_reference(kernels(), x, weight, 0);
         }
       }
     }
+  }
+}
+
+// Sets that multiply bf16 round rows to it for FP8 weights in whole blocks, as here: so rows are in
+// bf16 already, and the products' own rounding shows.
+TEST_P(Linear, MatchesTheReferenceInWholeBlocksOfFp8) {
+  for (const int32_t block : {64, 128, 192, 512, 1024}) {
+    for (const int64_t k : {64, 128, 448, 1280}) {
+      for (const int64_t n : {1, 8, 53}) {
+        const auto weight = WeightData::random(random_, FATHOM_F8_E4M3, n, k, 16, block);
+        for (const int64_t rows : {1, 2, 3, 4, 6, 9, 20, 70}) {
+          SCOPED_TRACE("block " + std::to_string(block) + ", " + std::to_string(rows) + " x " +
+                       std::to_string(k) + " x " + std::to_string(n));
+          Matrix x = Matrix::random(random_, rows, k, rows % 3).in_bf16();
+          expect_matches_reference(kernels(), x, weight, rows % 5);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Linear, RoundsRowsToBf16AtMost) {
+  const auto weight = WeightData::random(random_, FATHOM_F8_E4M3, 70, 512);
+  for (const int64_t rows : {1, 20}) {
+    Matrix x = Matrix::random(random_, rows, 512);
+    Matrix magnitudes = x.absolute();
+    const Matrix bound = linear(reference_kernels(), magnitudes, weight.absolute());
+    test::expect_near(linear(kernels(), x, weight), linear(reference_kernels(), x, weight), bound,
+                      test::dot_bound(512, 1.0) + 0x1p-9);
   }
 }
 
@@ -94,30 +126,39 @@ TEST_P(Linear, TakesGroupsOfIntegersThatDoNotLineUpWithVectors) {
   }
 }
 
+// Against a unit vector, out is the weight: one code a row, at any place in a vector.
+void expect_every_code(const KernelSet& kernels, WeightData weight, int64_t rows, int64_t column) {
+  const int64_t k = weight.view().k;
+  weight.scales()[0] = 3.0f;
+  for (int64_t code = 0; code < 256; ++code) {
+    weight.bytes()[code * k + column] = static_cast<uint8_t>(code);
+  }
+  Matrix x(rows, k);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < k; ++c) x.at(r, c) = c == column ? 1.0f : 0.0f;
+  }
+  const Matrix out = linear(kernels, x, weight);
+  for (int64_t code = 0; code < 256; ++code) {
+    const auto expected = static_cast<float>(weight.value(code, column));
+    for (int64_t r = 0; r < rows; ++r) {
+      if (std::isnan(expected)) {
+        EXPECT_TRUE(std::isnan(out.at(r, code))) << code;
+      } else {
+        EXPECT_EQ(out.at(r, code), expected) << code;
+      }
+    }
+  }
+}
+
 TEST_P(Linear, ReadsEveryFp8CodeExactly) {
-  // Against a unit vector, out is the weight: one code a row, at any place in a vector.
   for (const int64_t rows : {1, 20}) {
     for (const int64_t column : {0, 5, 18}) {
-      auto weight = WeightData::random(random_, FATHOM_F8_E4M3, 256, 19, 1000, 1000);
-      weight.scales()[0] = 3.0f;
-      for (int64_t code = 0; code < 256; ++code) {
-        weight.bytes()[code * 19 + column] = static_cast<uint8_t>(code);
-      }
-      Matrix x(rows, 19);
-      for (int64_t r = 0; r < rows; ++r) {
-        for (int64_t c = 0; c < 19; ++c) x.at(r, c) = c == column ? 1.0f : 0.0f;
-      }
-      const Matrix out = linear(kernels(), x, weight);
-      for (int64_t code = 0; code < 256; ++code) {
-        const auto expected = static_cast<float>(weight.value(code, column));
-        for (int64_t r = 0; r < rows; ++r) {
-          if (std::isnan(expected)) {
-            EXPECT_TRUE(std::isnan(out.at(r, code))) << code;
-          } else {
-            EXPECT_EQ(out.at(r, code), expected) << code;
-          }
-        }
-      }
+      expect_every_code(kernels(), WeightData::random(random_, FATHOM_F8_E4M3, 256, 19, 1000, 1000),
+                        rows, column);
+    }
+    for (const int64_t column : {0, 7, 8, 31, 50, 63, 127}) {
+      expect_every_code(kernels(), WeightData::random(random_, FATHOM_F8_E4M3, 256, 128, 256, 128),
+                        rows, column);
     }
   }
 }
@@ -135,9 +176,11 @@ TEST_P(Linear, NanInOneWeightReachesItsOutputOnly) {
 }
 
 TEST_P(Linear, ARowHasTheSameBitsInAnyBatchAndWithAnyThreads) {
-  for (const auto dtype : kFormats) {
-    const auto weight = WeightData::random(random_, dtype, 301, 1300);
-    Matrix x = Matrix::random(random_, 70, 1300);
+  std::vector<std::pair<fathom_dtype, int64_t>> cases = {{FATHOM_F8_E4M3, 1280}};
+  for (const auto dtype : kFormats) cases.emplace_back(dtype, 1300);
+  for (const auto& [dtype, k] : cases) {
+    const auto weight = WeightData::random(random_, dtype, 301, k);
+    Matrix x = Matrix::random(random_, 70, k);
     Matrix single(70, 301);
     CpuDevice device(kernels());
     for (int64_t r = 0; r < 70; ++r) {

@@ -35,6 +35,28 @@ class MlaCase {
     fill_cache(2 * blocks);
   }
 
+  // The same with latents as int8 holds them, with one scale for each group that wkv_b has scales
+  // for.
+  MlaCase in_int8() const {
+    MlaCase result = *this;
+    result.cache_dtype_ = FATHOM_F32;
+    const int64_t group = wkv_b_.view().block_k;
+    for (int64_t p = 0; p < positions_; ++p) {
+      for (int64_t begin = 0; begin < shape_.kv_lora_rank; begin += group) {
+        float greatest = 0;
+        for (int64_t i = begin; i < begin + group; ++i) {
+          greatest = std::max(greatest, std::abs(latents_.at(p, i)));
+        }
+        for (int64_t i = begin; i < begin + group; ++i) {
+          result.latents_.at(p, i) =
+              std::nearbyint(latents_.at(p, i) * (127 / greatest)) * (greatest / 127);
+        }
+      }
+    }
+    result.fill_cache(static_cast<int64_t>(table_.size()));
+    return result;
+  }
+
   int64_t q_size() const { return shape_.nope_dim + shape_.rope_dim; }
   int64_t latent_size() const { return shape_.kv_lora_rank + shape_.rope_dim; }
 
@@ -154,6 +176,8 @@ constexpr fathom_op kForms[] = {FATHOM_OP_MLA_PREFILL, FATHOM_OP_MLA_DECODE};
 // heads, kv_lora_rank, nope, rope, v, scale: tidy sizes, and sizes that fit no vector.
 constexpr fathom_mla_shape kTidy = {2, 32, 16, 8, 16, 0.1f};
 constexpr fathom_mla_shape kWide = {3, 64, 16, 32, 48, 0.1f};
+// Whole blocks of FP8 weights and of what few queries take at once.
+constexpr fathom_mla_shape kBlocks = {3, 256, 32, 32, 48, 0.1f};
 constexpr fathom_mla_shape kUneven = {3, 37, 11, 6, 13, 0.05f};
 constexpr fathom_mla_shape kOneHead = {1, 16, 5, 2, 1, 0.2f};
 
@@ -162,17 +186,21 @@ class Mla : public test::NativeTest {
   // Whether attention may be in bf16 products: only where weights were rounded more than that.
   bool in_bf16(fathom_dtype weights) const {
     return std::string(kernels().name).find("bf16") != std::string::npos &&
-           (weights == FATHOM_I8 || weights == FATHOM_I4);
+           (weights == FATHOM_F8_E4M3 || weights == FATHOM_I8 || weights == FATHOM_I4);
   }
 };
 
 TEST_P(Mla, BothFormsMatchTheReference) {
-  for (const auto& shape : {kTidy, kWide, kUneven, kOneHead}) {
+  for (const auto& shape : {kTidy, kWide, kBlocks, kUneven, kOneHead}) {
     for (const auto weights : {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3, FATHOM_I8, FATHOM_I4}) {
       if (weights == FATHOM_I4 && shape.kv_lora_rank % 2 != 0) continue;
       for (const auto cache : {FATHOM_F32, FATHOM_BF16}) {
         MlaCase mla(random_, shape, weights, cache, 23, 16);
         for (const auto op : kForms) {
+          if (weights == FATHOM_I8 && shape.kv_lora_rank == kBlocks.kv_lora_rank &&
+              op == FATHOM_OP_MLA_PREFILL) {
+            continue;  // see PromptsOfInt8WeightsMayRoundLatentsToInt8
+          }
           SCOPED_TRACE("weights " + std::to_string(weights) + ", cache " + std::to_string(cache) +
                        ", operator " + std::to_string(op));
           mla.expect_near(mla.attend_in_chunks(kernels(), op, 23, 2),
@@ -181,6 +209,16 @@ TEST_P(Mla, BothFormsMatchTheReference) {
       }
     }
   }
+}
+
+// Sets that multiply bf16 and int8 expand latents in int8 where W_KVb is: as if they were rounded
+// so.
+TEST_P(Mla, PromptsOfInt8WeightsMayRoundLatentsToInt8) {
+  MlaCase mla(random_, kBlocks, FATHOM_I8, FATHOM_BF16, 80, 32);
+  MlaCase rounded = in_bf16(FATHOM_I8) ? mla.in_int8() : mla;
+  rounded.expect_near(mla.attend_in_chunks(kernels(), FATHOM_OP_MLA_PREFILL, 80, 2),
+                      rounded.attend_in_chunks(reference_kernels(), FATHOM_OP_MLA_PREFILL, 80),
+                      in_bf16(FATHOM_I8));
 }
 
 TEST_P(Mla, LongContextsOverManyShuffledBlocks) {
@@ -196,7 +234,10 @@ TEST_P(Mla, LongContextsOverManyShuffledBlocks) {
   for (const int32_t block_size : {16, 32, 64}) {
     expect(kUneven, FATHOM_F32, FATHOM_F32, 150, block_size);
   }
-  for (const auto cache : {FATHOM_BF16, FATHOM_F32}) expect(kWide, FATHOM_I8, cache, 80, 32);
+  for (const auto cache : {FATHOM_BF16, FATHOM_F32}) {
+    expect(kWide, FATHOM_I8, cache, 80, 32);
+    expect(kBlocks, FATHOM_F8_E4M3, cache, 80, 32);
+  }
 }
 
 TEST_P(Mla, APositionHasTheSameBitsHoweverItsSequenceWasCut) {
@@ -214,7 +255,9 @@ TEST_P(Mla, APositionHasTheSameBitsHoweverItsSequenceWasCut) {
     }
   };
   expect(kUneven, FATHOM_F8_E4M3, FATHOM_BF16);
-  expect(kWide, FATHOM_I8, FATHOM_BF16);
+  expect(kBlocks, FATHOM_F8_E4M3, FATHOM_BF16);
+  expect(kBlocks, FATHOM_BF16, FATHOM_F32);
+  expect(kBlocks, FATHOM_I8, FATHOM_BF16);
   expect(kWide, FATHOM_I4, FATHOM_F32);
 }
 
@@ -309,7 +352,7 @@ Prepared prepare(const KernelSet& kernels, const fathom_mla_shape& shape, Matrix
 }
 
 TEST_P(Mla, PrepareMatchesTheReference) {
-  for (const auto& shape : {kTidy, kWide, kUneven, kOneHead}) {
+  for (const auto& shape : {kTidy, kWide, kBlocks, kUneven, kOneHead}) {
     const int64_t size = shape.kv_lora_rank + shape.rope_dim;
     const Matrix q =
         Matrix::random(random_, 9, shape.num_heads * (shape.nope_dim + shape.rope_dim), 1);

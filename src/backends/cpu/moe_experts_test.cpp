@@ -158,8 +158,9 @@ Expected expected(const Layer& layer, const Matrix& x, const Choices& choices, c
 }
 
 void expect_matches(const KernelSet& kernels, std::mt19937& random, const Layer& layer,
-                    int64_t hidden, const Choices& choices, int64_t tokens) {
+                    int64_t hidden, const Choices& choices, int64_t tokens, double rounding = 0) {
   Matrix x = Matrix::random(random, tokens, hidden, 1);
+  if (rounding > 0) x = x.in_bf16();
   for (const int32_t accumulate : {0, 1}) {
     Matrix out = Matrix::random(random, tokens, hidden, 3);
     const Expected want = expected(layer, x, choices, out, accumulate);
@@ -170,7 +171,7 @@ void expect_matches(const KernelSet& kernels, std::mt19937& random, const Layer&
     const int64_t inner = layer.gate.empty() ? 0 : layer.gate[0].view().n;
     test::expect_near(out, want.out, want.magnitude,
                       2 * test::dot_bound(hidden, 1) + test::dot_bound(inner, 1) +
-                          (8.0 + choices.top_k) * test::kRounding);
+                          (8.0 + choices.top_k) * test::kRounding + rounding);
   }
 }
 
@@ -184,6 +185,15 @@ TEST_P(MoeExperts, MatchesTheFormulaInEveryFormat) {
       expect_matches(kernels(), random_, layer, 70, Choices::random(random_, tokens, 3, 10),
                      tokens);
     }
+  }
+}
+
+// Sets that multiply bf16 round what goes into the down projection to it, too.
+TEST_P(MoeExperts, MatchesTheFormulaInWholeBlocksOfFp8) {
+  const Layer layer = Layer::random(random_, FATHOM_F8_E4M3, 6, 192, 128);
+  for (const int64_t tokens : {1, 2, 9, 70}) {
+    expect_matches(kernels(), random_, layer, 192, Choices::random(random_, tokens, 3, 10), tokens,
+                   0x1p-9);
   }
 }
 
@@ -205,14 +215,16 @@ TEST_P(MoeExperts, NoExpertHereAddsNothing) {
 
 TEST_P(MoeExperts, ATokenHasTheSameBitsInAnyBatchAndWithAnyThreads) {
   if (&kernels() == &reference_kernels()) return;
-  for (const auto dtype : {FATHOM_BF16, FATHOM_F8_E4M3, FATHOM_I4}) {
-    const Layer layer = Layer::random(random_, dtype, 5, 200, 136);
+  using Case = std::pair<fathom_dtype, int64_t>;
+  for (const auto& [dtype, hidden] :
+       {Case{FATHOM_BF16, 200}, {FATHOM_F8_E4M3, 200}, {FATHOM_F8_E4M3, 192}, {FATHOM_I4, 200}}) {
+    const Layer layer = Layer::random(random_, dtype, 5, hidden, hidden == 192 ? 128 : 136);
     const Weights weights = in_rows(layer);
-    Matrix x = Matrix::random(random_, 70, 200);
+    Matrix x = Matrix::random(random_, 70, hidden);
     const Choices choices = Choices::random(random_, 70, 4, 7);
     CpuDevice one(kernels(), 1);
     CpuDevice two(kernels(), 2);
-    Matrix single(70, 200), all(70, 200), parallel(70, 200), parts(70, 200);
+    Matrix single(70, hidden), all(70, hidden), parallel(70, hidden), parts(70, hidden);
     for (int64_t t = 0; t < 70; ++t) run(one, weights, x, choices, single, 0, t, 1);
     run(one, weights, x, choices, all, 0, 0, 70);
     run(two, weights, x, choices, parallel, 0, 0, 70);

@@ -70,6 +70,14 @@ Matrix Matrix::absolute() const {
   return result;
 }
 
+Matrix Matrix::in_bf16() const {
+  Matrix result = *this;
+  for (float& value : result.values_) {
+    value = static_cast<float>(reference::bf16_value(reference::to_bf16(value)));
+  }
+  return result;
+}
+
 bool Matrix::gaps_are_whole() const {
   for (int64_t r = 0; r < rows_; ++r) {
     for (int64_t c = columns_; c < stride_; ++c) {

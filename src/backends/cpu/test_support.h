@@ -69,6 +69,8 @@ class Matrix {
   // Rows [begin, begin + count).
   fathom_tensor rows_tensor(int64_t begin, int64_t count);
   Matrix absolute() const;
+  // Each number rounded to bf16.
+  Matrix in_bf16() const;
   bool gaps_are_whole() const;
   bool same_bits(const Matrix& other) const;
 

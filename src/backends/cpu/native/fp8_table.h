@@ -39,19 +39,26 @@ struct Fp8Tables {
 static_assert(kFp8Factor == 256.0f);
 inline constexpr Fp8Tables kFp8Tables;
 
-// 4 * kWidth numbers, each divided by kFp8Factor; the codes of NaN are NaN.
-[[gnu::always_inline]] static inline void load_fp8_block(const uint8_t* p, Vec (&out)[4]) {
-  const auto& t = kFp8Tables;
-  const __m512i codes =
-      _mm512_permutexvar_epi8(_mm512_loadu_si512(t.places), _mm512_loadu_si512(p));
+// The halves of 64 codes as bf16 divided by kFp8Factor, the codes of NaN as NaN: bytes that
+// _mm512_unpack*_epi8 puts together within groups of 16.
+struct Fp8Bytes {
+  __m512i low, high;
+};
+[[gnu::always_inline]] static inline Fp8Bytes look_up_fp8(__m512i codes) {
   const auto look_up = [&](const uint8_t* table) __attribute__((always_inline)) {
     return _mm512_permutex2var_epi8(_mm512_loadu_si512(table), codes,
                                     _mm512_loadu_si512(table + 64));
   };
   // high | (codes & 0x80)
   const __m512i high = _mm512_ternarylogic_epi32(
-      look_up(t.high), codes, _mm512_set1_epi32(static_cast<int>(0x80808080)), 0xf8);
-  const __m512i low = look_up(t.low);
+      look_up(kFp8Tables.high), codes, _mm512_set1_epi32(static_cast<int>(0x80808080)), 0xf8);
+  return {look_up(kFp8Tables.low), high};
+}
+
+// 4 * kWidth numbers, each divided by kFp8Factor; the codes of NaN are NaN.
+[[gnu::always_inline]] static inline void load_fp8_block(const uint8_t* p, Vec (&out)[4]) {
+  const auto [low, high] = look_up_fp8(
+      _mm512_permutexvar_epi8(_mm512_loadu_si512(kFp8Tables.places), _mm512_loadu_si512(p)));
   const __m512i halves[] = {_mm512_unpacklo_epi8(low, high), _mm512_unpackhi_epi8(low, high)};
   unrolled<2>([&](auto half) __attribute__((always_inline)) {
     const __m512i pairs = halves[half.value];

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "backends/cpu/native/dot.h"
+#include "backends/cpu/native/fp8_gemm.h"
 #include "backends/cpu/thread_pool.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
@@ -18,7 +18,7 @@ constexpr int64_t kPanelOutputs = 48;
 constexpr int64_t kPanelColumns = 512;
 
 struct GemmScratch {
-  alignas(64) float panel[kPanelOutputs * kPanelColumns];
+  alignas(64) float panel[kPanelOutputs * kPanelColumns];  // of F32, or of bf16 for rows in bf16
   alignas(64) float sums[kPanelRows * kPanelOutputs * kWidth];
 };
 static_assert(sizeof(GemmScratch) <= ThreadPool::kScratchBytes / 2);
@@ -66,23 +66,56 @@ static void gemm_panel(const Rows& x, const fathom_weight& w, int64_t begin, int
   }
 }
 
-// out[r, j - begin] = x[r] . w[j] for each row and each j in [begin, end).
-static void gemm(const Rows& x, const fathom_weight& w, int64_t begin, int64_t end, Output out,
-                 GemmScratch& scratch) {
+#if FATHOM_CPU_BF16 && FATHOM_CPU_VBMI
+// The same with rows in bf16, by whole runs of columns with one scale.
+static void gemm_fp8_panel(const Rows& x, const fathom_weight& w, int64_t begin, int64_t end,
+                           Output out, GemmScratch& scratch) {
+  static_assert(kMostRunColumns <= kPanelColumns);
+  const int64_t columns = kPanelColumns / w.block_k * w.block_k;
+  auto* numbers = reinterpret_cast<uint16_t*>(scratch.panel);
+  for (int64_t from = 0; from < w.k; from += columns) {
+    const int64_t to = min_of(w.k, from + columns);
+    for (int64_t j = begin; j < end; ++j) {
+      read_halves(w, j, from, to, numbers + (j - begin) * columns);
+    }
+    const Part part = {from == 0, to == w.k, scratch.sums, kPanelOutputs * kWidth};
+    fp8_panel(x, {w, begin, from, to, numbers, columns}, end - begin, part, out);
+  }
+}
+
+static void gemm_fp8(const Rows& x, const fathom_weight& w, int64_t begin, int64_t end, Output out,
+                     GemmScratch& scratch) {
+  if (x.count <= kDirectRows) return gemm_fp8_direct(x, w, begin, end, out);
+  gemm_fp8_panel(x, w, begin, end, out, scratch);
+}
+#endif
+
+static void gemm_part(const Rows& x, const fathom_weight& w, int64_t begin, int64_t end, Output out,
+                      GemmScratch& scratch) {
+#if FATHOM_CPU_BF16 && FATHOM_CPU_VBMI
+  if (takes_bf16_rows(w)) return gemm_fp8(x, w, begin, end, out, scratch);
+#endif
   with_format(w.dtype, [&](auto format) {
     using Format = decltype(format);
-    for (int64_t j = begin; j < end; j += kPanelOutputs) {
-      const int64_t to = min_of(end, j + kPanelOutputs);
-      for (int64_t r = 0; r < x.count; r += kPanelRows) {
-        const Rows rows = x.from(r, min_of(kPanelRows, x.count - r));
-        if (rows.count <= kDirectRows) {
-          gemm_direct<Format>(rows, w, j, to, out.from(r, j - begin));
-        } else {
-          gemm_panel<Format>(rows, w, j, to, out.from(r, j - begin), scratch);
-        }
-      }
+    if (x.count <= kDirectRows) {
+      gemm_direct<Format>(x, w, begin, end, out);
+    } else {
+      gemm_panel<Format>(x, w, begin, end, out, scratch);
     }
   });
+}
+
+// out[r, j - begin] = x[r] . w[j] for each row and each j in [begin, end). Rows are in bf16 where
+// takes_bf16_rows(w).
+static void gemm(const Rows& x, const fathom_weight& w, int64_t begin, int64_t end, Output out,
+                 GemmScratch& scratch) {
+  for (int64_t j = begin; j < end; j += kPanelOutputs) {
+    const int64_t to = min_of(end, j + kPanelOutputs);
+    for (int64_t r = 0; r < x.count; r += kPanelRows) {
+      const Rows rows = x.from(r, min_of(kPanelRows, x.count - r));
+      gemm_part(rows, w, j, to, out.from(r, j - begin), scratch);
+    }
+  }
 }
 
 }  // namespace fathom::cpu::FATHOM_CPU_ISA

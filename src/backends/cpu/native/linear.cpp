@@ -6,31 +6,36 @@
 namespace fathom::cpu::FATHOM_CPU_ISA {
 namespace {
 
-// Outputs of one task: whole tiles, and enough work to be worth handing out. Of large weights more
-// than that, so that most tiles are followed by the one that was brought into the cache for them.
-int64_t outputs_at_once(const fathom_linear_args& args, int threads) {
-  constexpr int64_t kTileOutputs = 8, kProductsToShare = 12288, kTasksOfThread = 8;
-  const int64_t products = max_of(1, args.x.shape[0]) * args.weight.k;
-  const int64_t worthwhile = ceil_div(kProductsToShare, products * kTileOutputs) * kTileOutputs;
-  const int64_t share = args.weight.n / (threads * kTasksOfThread) / kTileOutputs * kTileOutputs;
-  return max_of(worthwhile, min_of(share, kPanelOutputs));
+// Outputs handed out at once: whole tiles, and enough work to be worth it.
+int64_t outputs_at_once(const fathom_weight& w, int64_t rows) {
+  constexpr int64_t kTileOutputs = 8, kProductsToShare = 12288;
+  if (rows > kDirectRows) return kPanelOutputs;
+  return ceil_div(kProductsToShare, rows * w.k * kTileOutputs) * kTileOutputs;
 }
 
-void linear_rows(ThreadPool& pool, const fathom_linear_args& args) {
-  const int64_t rows = args.x.shape[0];
-  const bool panels = rows > kDirectRows;
-  const int64_t outputs = panels ? kPanelOutputs : outputs_at_once(args, pool.threads());
-  const int64_t row_blocks = ceil_div(rows, kPanelRows);
-  const Rows x = {row_of(args.x, 0), args.x.stride[0], nullptr, rows};
-  const Output out = {row_of(args.out, 0), args.out.stride[0]};
-  const int64_t columns = ceil_div(args.weight.n, outputs);
+void linear_rows(ThreadPool& pool, const fathom_weight& w, const Rows& x, Output out) {
+  const int64_t outputs = outputs_at_once(w, x.count);
+  const int64_t row_blocks = ceil_div(x.count, kPanelRows);
   // Row blocks of the same weights follow each other, so that these stay in a shared cache.
-  parallel_for(pool, columns * row_blocks, [&](int64_t task, int thread) {
+  for_strips(pool, ceil_div(w.n, outputs) * row_blocks, [&](int64_t task, int thread) {
     const int64_t j = task / row_blocks * outputs;
     const int64_t r = task % row_blocks * kPanelRows;
-    gemm(x.from(r, min_of(kPanelRows, rows - r)), args.weight, j,
-         min_of(args.weight.n, j + outputs), out.from(r, j), gemm_scratch(pool, thread));
+    gemm(x.from(r, min_of(kPanelRows, x.count - r)), w, j, min_of(w.n, j + outputs), out.from(r, j),
+         gemm_scratch(pool, thread));
   });
+}
+
+// As many rows at once as there is room for where they are rounded.
+void linear_rows(ThreadPool& pool, const fathom_linear_args& args) {
+  const fathom_weight& w = args.weight;
+  const int64_t rows = args.x.shape[0];
+  const int64_t bytes = max_of(1, rounded_bytes(1, w));
+  const int64_t at_once = static_cast<int64_t>(ThreadPool::kSharedScratchBytes) / bytes;
+  for (int64_t r = 0; r < rows; r += at_once) {
+    const Rows x = rounded(pool, row_of(args.x, r), args.x.stride[0], min_of(at_once, rows - r), w,
+                           pool.shared_scratch());
+    linear_rows(pool, w, x, {row_of(args.out, r), args.out.stride[0]});
+  }
 }
 
 // A strip's results for all rows, while it stays in a second-level cache.

@@ -5,6 +5,7 @@
 #include "backends/cpu/native/gemm.h"
 #include "backends/cpu/native/kernels.h"
 #include "backends/cpu/native/mla_decode_segment.h"
+#include "backends/cpu/native/weighted_rows.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 namespace {
@@ -191,6 +192,12 @@ class Decode {
 
   template <typename Format>
   void add_keys(const Rows& q, int64_t head, float* panel) const {
+    const int64_t query_stride = layout_.heads * layout_.entry_stride;
+    if (q.count <= kMostWeightings &&
+        takes_few_weightings<Format>(args_.wkv_b, shape_.kv_lora_rank)) {
+      return add_weighted_rows<Format>(q, args_.wkv_b, first_row(head), shape_.nope_dim,
+                                       shape_.kv_lora_rank, {query(0, head), query_stride});
+    }
     constexpr int64_t kRows = kPanelOutputs;
     for (int64_t from = 0; from < shape_.kv_lora_rank; from += kPanelColumns) {
       const int64_t to = min_of(shape_.kv_lora_rank, from + kPanelColumns);
@@ -203,7 +210,7 @@ class Decode {
         int64_t counts[kBatchQueries];
         for (int64_t& count : counts) count = rows;
         combine({q.base + i, q.stride, q.index, q.count}, {panel, stride}, counts, stride,
-                query(0, head) + from, layout_.heads * layout_.entry_stride);
+                query(0, head) + from, query_stride);
       }
     }
   }
@@ -269,6 +276,7 @@ class Decode {
     for (int64_t place = 0; place < batch.queries; ++place) {
       divide_by_sum(*state(place, head), sum(place, head), layout_.latent_stride, sum(place, head));
     }
+    round_in_place(sum(0, head), heads_ * layout_.latent_stride, batch.queries, args_.wkv_b);
     const Rows gathered = {sum(0, head), heads_ * layout_.latent_stride, nullptr, batch.queries};
     const int64_t row = first_row(head) + shape_.nope_dim;
     const int64_t stride = padded(shape_.v_dim);

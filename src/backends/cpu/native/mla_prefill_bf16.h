@@ -5,7 +5,7 @@
 #include <cstddef>
 
 #include "backends/cpu/native/elementwise.h"
-#include "backends/cpu/native/mla_bf16.h"
+#include "backends/cpu/native/mla_expand_int8.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 
@@ -19,9 +19,14 @@ struct Bf16HeadLayout {
     const int64_t key_dim = int64_t{shape.nope_dim} + shape.rope_dim;
     const int64_t width = int64_t{shape.kv_lora_rank} + shape.rope_dim;
     const int64_t queries = args.q.shape[0];
-    take(weights, expanded_rows * shape.kv_lora_rank * 2);
+    if (expands_in_int8(args.wkv_b)) {
+      take(group_sums, expanded_rows * packed_shape(args.wkv_b).groups * 4);
+      take(int8_latents, int8_latents_bytes(args.wkv_b));
+    } else {
+      take(weights, expanded_rows * shape.kv_lora_rank * 2);
+      take(latent_pairs, shape.kv_lora_rank / 2 * kTilePositions * 4);
+    }
     take(latents, kTilePositions * width * 2);
-    take(latent_pairs, shape.kv_lora_rank / 2 * kTilePositions * 4);
     take(expanded, expanded_rows * kTilePositions * 4);
     take(keys, key_dim / 2 * kTilePositions * 4);
     take(values, kTilePositions / 2 * shape.v_dim * 4);
@@ -31,8 +36,10 @@ struct Bf16HeadLayout {
   }
 
   int64_t weights = 0;       // bf16 [nope + v, kv_lora]: the head's part of W_KVb
+  int64_t group_sums = 0;    // int32 [nope + v, groups]: of that part, where it is int8
   int64_t latents = 0;       // bf16 [tile, kv_lora + rope]
   int64_t latent_pairs = 0;  // [kv_lora / 2, tile]
+  int64_t int8_latents = 0;  // see quantise_latents()
   int64_t expanded = 0;      // F32 [nope + v, tile]
   int64_t keys = 0;          // pairs [(nope + rope) / 2, tile]
   int64_t values = 0;        // pairs [tile / 2, v]
@@ -67,7 +74,11 @@ class Bf16Head {
         states_(at<Softmax>(layout_.states)) {}
 
   void attend() {
-    read_weights();
+    if (expands_in_int8(args_.wkv_b)) {
+      sum_groups(args_.wkv_b, first_row(), expanded_rows(), at<int32_t>(layout_.group_sums));
+    } else {
+      read_weights();
+    }
     read_queries();
     memset(sums_, 0, static_cast<size_t>(sequence_.query_count * shape_.v_dim) * sizeof(*sums_));
     for (int64_t i = 0; i < sequence_.query_count; ++i) states_[i] = Softmax{};
@@ -92,14 +103,14 @@ class Bf16Head {
   }
   int64_t key_dim() const { return int64_t{shape_.nope_dim} + shape_.rope_dim; }
   int64_t expanded_rows() const { return int64_t{shape_.nope_dim} + shape_.v_dim; }
+  int64_t first_row() const { return head_ * expanded_rows(); }
 
   void read_weights() {
     auto* out = at<uint16_t>(layout_.weights);
     auto* row = at<float>(layout_.expanded);  // free until the first tile
     with_format(args_.wkv_b.dtype, [&](auto format) {
       for (int64_t r = 0; r < expanded_rows(); ++r) {
-        read_row<decltype(format)>(args_.wkv_b, head_ * expanded_rows() + r, 0, shape_.kv_lora_rank,
-                                   row);
+        read_row<decltype(format)>(args_.wkv_b, first_row() + r, 0, shape_.kv_lora_rank, row);
         to_bf16(row, shape_.kv_lora_rank, out + r * shape_.kv_lora_rank);
       }
     });
@@ -118,15 +129,26 @@ class Bf16Head {
     LatentRows<kTilePositions> tile;
     read_latents(args_.cache, sequence_, begin, end, int64_t{shape_.kv_lora_rank} + shape_.rope_dim,
                  at<uint16_t>(layout_.latents), tile);
+    auto* expanded = at<float>(layout_.expanded);
+    if (expands_in_int8(args_.wkv_b)) {
+      const Int8Latents latents =
+          quantise_latents(tile, args_.wkv_b, at<std::byte>(layout_.int8_latents));
+      expand_latents(args_.wkv_b, first_row(), expanded_rows(), at<int32_t>(layout_.group_sums),
+                     latents, {expanded, kTilePositions});
+    } else {
+      expand_in_bf16(tile, expanded);
+    }
+    pair_keys(tile, expanded);
+    pair_values(expanded + shape_.nope_dim * kTilePositions);
+  }
+
+  void expand_in_bf16(const LatentRows<kTilePositions>& tile, float* expanded) const {
     auto* latent_pairs = at<uint32_t>(layout_.latent_pairs);
     pair_columns(tile.rows, kTilePositions, shape_.kv_lora_rank / 2, latent_pairs, kTilePositions);
-    auto* expanded = at<float>(layout_.expanded);
     memset(expanded, 0, static_cast<size_t>(expanded_rows() * kTilePositions) * sizeof(*expanded));
     add_pair_products(Bf16Rows{at<uint16_t>(layout_.weights), shape_.kv_lora_rank}, expanded_rows(),
                       {latent_pairs, kTilePositions}, kTilePositions, shape_.kv_lora_rank / 2,
                       {expanded, kTilePositions});
-    pair_keys(tile, expanded);
-    pair_values(expanded + shape_.nope_dim * kTilePositions);
   }
 
   void pair_keys(LatentRows<kTilePositions>& tile, const float* expanded) {

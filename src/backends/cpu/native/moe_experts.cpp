@@ -26,7 +26,9 @@ struct Layout {
     take(places, pairs * sizeof(int32_t));
     take(hidden, pairs * inner * sizeof(float));
     if (is_packed(args, args.gate)) {
-      take(quantised_x, args.x.shape[0] * quantised_bytes(args.gate[0]));
+      take(prepared_x, args.x.shape[0] * quantised_bytes(args.gate[0]));
+    } else if (args.num_experts > 0) {
+      take(prepared_x, rounded_bytes(args.x.shape[0], args.gate[0]));
     }
     if (is_packed(args, args.down)) {
       take(quantised_hidden, pairs * quantised_bytes(args.down[0]));
@@ -41,7 +43,7 @@ struct Layout {
   int64_t tokens = 0;            // [pairs]: by expert, whose row of x it is
   int64_t places = 0;            // [token * top_k + choice]: its place by expert, or -1
   int64_t hidden = 0;            // [pairs, inner]: by expert
-  int64_t quantised_x = 0;       // [tokens], where gate and up are packed
+  int64_t prepared_x = 0;        // [tokens]: quantised where gate and up are packed, or in bf16
   int64_t quantised_hidden = 0;  // [pairs]: by expert, where down is packed
   int64_t results = 0;           // [thread, pairs, kPanelOutputs]
   int64_t bytes = 0;
@@ -81,19 +83,27 @@ class Experts {
 
  private:
   void gate_up_rows() {
-    const int64_t inner_chunks = args_.num_experts > 0 ? chunks(args_.gate[0].n) : 0;
-    parallel_for(pool_, num_active_ * inner_chunks, [&](int64_t task, int thread) {
-      gate_up(active_[task / inner_chunks], task % inner_chunks * kPanelOutputs, thread);
+    if (args_.num_experts == 0) return;
+    const Rows x = rounded(pool_, row_of(args_.x, 0), args_.x.stride[0], args_.x.shape[0],
+                           args_.gate[0], at<std::byte>(layout_.prepared_x));
+    const int64_t inner_chunks = chunks(args_.gate[0].n);
+    for_strips(pool_, num_active_ * inner_chunks, [&](int64_t task, int thread) {
+      gate_up(x, active_[task / inner_chunks], task % inner_chunks * outputs_at_once(), thread);
     });
   }
   void down_rows() {
-    parallel_for(pool_, chunks(args_.x.shape[1]),
-                 [&](int64_t chunk, int thread) { down(chunk * kPanelOutputs, thread); });
+    if (args_.num_experts > 0 && takes_bf16_rows(args_.down[0])) {
+      for_rows(pool_, starts_[args_.num_experts], layout_.inner, [&](int64_t pair, int) {
+        round_in_place(hidden_ + pair * layout_.inner, layout_.inner, 1, args_.down[0]);
+      });
+    }
+    for_strips(pool_, chunks(args_.x.shape[1]),
+               [&](int64_t chunk, int thread) { down(chunk * outputs_at_once(), thread); });
   }
 
   void gate_up_packed() {
     const QuantisedRows x = quantise(pool_, row_of(args_.x, 0), args_.x.stride[0], args_.x.shape[0],
-                                     args_.gate[0], at<std::byte>(layout_.quantised_x));
+                                     args_.gate[0], at<std::byte>(layout_.prepared_x));
     const int64_t strips = ceil_div(args_.gate[0].n, kStripOutputs);
     for_strips(pool_, num_active_ * strips, [&](int64_t i, int) {
       const int64_t next = min_of(i + 1, num_active_ * strips - 1);
@@ -112,7 +122,12 @@ class Experts {
   T* at(int64_t offset) const {
     return reinterpret_cast<T*>(static_cast<char*>(args_.workspace) + offset);
   }
-  static int64_t chunks(int64_t columns) { return ceil_div(columns, kPanelOutputs); }
+  // Of weights in rows. With few tokens no more than it takes, so that threads end together.
+  int64_t outputs_at_once() const {
+    constexpr int64_t kFewOutputs = 16;
+    return args_.x.shape[0] <= kDirectRows ? kFewOutputs : kPanelOutputs;
+  }
+  int64_t chunks(int64_t columns) const { return ceil_div(columns, outputs_at_once()); }
 
   bool is_here(int64_t pair) const {
     const int64_t e = args_.expert_ids[pair] - args_.first_expert;
@@ -144,8 +159,8 @@ class Experts {
     starts_[0] = 0;
   }
 
-  // Hidden values [begin, begin + kPanelOutputs) of each of the expert's pairs.
-  void gate_up(int64_t expert, int64_t begin, int thread) {
+  // Hidden values [begin, begin + outputs_at_once()) of each of the expert's pairs.
+  void gate_up(const Rows& x, int64_t expert, int64_t begin, int thread) {
     struct Scratch {
       GemmScratch gemm;
       float up[kPanelRows * kPanelOutputs];
@@ -153,14 +168,14 @@ class Experts {
     static_assert(sizeof(Scratch) <= ThreadPool::kScratchBytes);
     auto& scratch = *reinterpret_cast<Scratch*>(pool_.scratch(thread));
     const fathom_weight& gate = args_.gate[expert];
-    const int64_t end = min_of(gate.n, begin + kPanelOutputs);
+    const int64_t end = min_of(gate.n, begin + outputs_at_once());
     const int64_t last_pair = starts_[expert + 1];
     for (int64_t pair = starts_[expert]; pair < last_pair; pair += kPanelRows) {
       const int64_t rows = min_of(kPanelRows, last_pair - pair);
-      const Rows x = {row_of(args_.x, 0), args_.x.stride[0], tokens_ + pair, rows};
+      const Rows of_pairs = {x.base, x.stride, tokens_ + pair, rows};
       float* hidden = hidden_ + pair * layout_.inner + begin;
-      gemm(x, gate, begin, end, {hidden, layout_.inner}, scratch.gemm);
-      gemm(x, args_.up[expert], begin, end, {scratch.up, kPanelOutputs}, scratch.gemm);
+      gemm(of_pairs, gate, begin, end, {hidden, layout_.inner}, scratch.gemm);
+      gemm(of_pairs, args_.up[expert], begin, end, {scratch.up, kPanelOutputs}, scratch.gemm);
       for (int64_t r = 0; r < rows; ++r) {
         float* row = hidden + r * layout_.inner;
         map(row, scratch.up + r * kPanelOutputs, row, end - begin,
@@ -211,9 +226,9 @@ class Experts {
     }
   }
 
-  // Columns [begin, begin + kPanelOutputs) of every token's result.
+  // Columns [begin, begin + outputs_at_once()) of every token's result.
   void down(int64_t begin, int thread) {
-    const int64_t columns = min_of(args_.x.shape[1] - begin, kPanelOutputs);
+    const int64_t columns = min_of(args_.x.shape[1] - begin, outputs_at_once());
     float* results = results_ + thread * layout_.pairs * kPanelOutputs;
     for (int64_t i = 0; i < num_active_; ++i) {
       const int64_t expert = active_[i];
