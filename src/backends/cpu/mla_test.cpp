@@ -186,7 +186,7 @@ class Mla : public test::NativeTest {
   // Whether attention may be in bf16 products: only where weights were rounded more than that.
   bool in_bf16(fathom_dtype weights) const {
     return std::string(kernels().name).find("bf16") != std::string::npos &&
-           (weights == FATHOM_F8_E4M3 || weights == FATHOM_I8 || weights == FATHOM_I4);
+           (weights == FATHOM_I8 || weights == FATHOM_I4);
   }
 };
 

@@ -1,24 +1,26 @@
-// Products of rows in bf16 with FP8 weights, which bf16 holds exactly, on one thread. The sum over
+// Products of split rows with FP8 weights, which bf16 holds exactly, on one thread. The sum over
 // a run of columns with one scale is one chain of additions in rising order of columns' blocks; the
 // runs' sums, times their scales, are added in rising order: a row has the same bits in any tile.
 #pragma once
 
-#include "backends/cpu/native/bf16_rows.h"
-#if FATHOM_CPU_BF16
-#include "backends/cpu/native/bf16_tiles.h"
-#endif
+#include "backends/cpu/native/split_rows.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 
 #if FATHOM_CPU_BF16 && FATHOM_CPU_VBMI
 
-// A block of 64 weights in the order of round_row(), divided by kFp8Factor.
+// A block of 64 weights in the order of split_row(), divided by kFp8Factor.
 struct Bf16Block {
   Ints half[2];
 };
 [[gnu::always_inline]] static inline Bf16Block load_fp8_halves(const uint8_t* p) {
   const auto [low, high] = look_up_fp8(_mm512_loadu_si512(p));
   return {{lanes(_mm512_unpacklo_epi8(low, high)), lanes(_mm512_unpackhi_epi8(low, high))}};
+}
+
+// Adds the products of half a block.
+[[gnu::always_inline]] static inline Vec add_half(Vec sum, Ints weights, Ints nearest, Ints rest) {
+  return add_bf16(add_bf16(sum, weights, nearest), weights, rest);
 }
 
 template <int R, int C>
@@ -51,18 +53,18 @@ template <int R>
   const auto* data = weight_row<Fp8Format>(w, column);
   const float* const of_column[] = {scales};
   clear(totals);
-  int64_t at = 0;  // in floats of a row
   for (int64_t k = 0, run = 0; k < w.k; ++run) {
     const int64_t end = min_of(w.k, k + w.block_k);
     Sums<R, 1> sums;
     clear(sums);
-    for (; k < end; k += kBlockColumns, at += 2 * kWidth) {
+    for (; k < end; k += kBlockColumns) {
       __builtin_prefetch(data + k + kAhead);
       const Bf16Block block = load_fp8_halves(data + k);
       unrolled<2 * R>([&](auto i) __attribute__((always_inline)) {
         constexpr int r = i.value / 2, half = i.value % 2;
         Vec& sum = sums.at[r][0];
-        sum = add_bf16(sum, block.half[half], load_ints(rows[r] + at + half * kWidth));
+        const float* at = rows[r] + k + half * kHalfFloats;
+        sum = add_half(sum, block.half[half], load_ints(at), load_ints(at + kWidth));
       });
     }
     add_scaled(w, of_column, run, sums, totals);
@@ -137,7 +139,6 @@ template <int R, int C>
   const float* rows[R];
   for (int r = 0; r < R; ++r) rows[r] = x[r];
   const uint16_t* weights = panel.data + j * panel.stride;
-  int64_t at = panel.from / 2;  // in floats of a row
   Sums<R, C> totals;
   unrolled<R * C>([&](auto i) {
     constexpr int r = i.value / C, c = i.value % C;
@@ -148,16 +149,17 @@ template <int R, int C>
     const int64_t end = min_of(panel.to, k + w.block_k);
     Sums<R, C> sums;
     clear(sums);
-    for (; k < end; k += kBf16Width, at += kWidth, weights += kBf16Width) {
+    for (; k < end; k += kHalfFloats, weights += kHalfFloats) {
       Ints columns[C];
       unrolled<C>([&](auto c) __attribute__((always_inline)) {
         columns[c.value] = load_ints(weights + c.value * panel.stride);
       });
       unrolled<R>([&](auto r) __attribute__((always_inline)) {
-        const Ints row = load_ints(rows[r.value] + at);
+        const Ints nearest = load_ints(rows[r.value] + k);
+        const Ints rest = load_ints(rows[r.value] + k + kWidth);
         unrolled<C>([&](auto c) __attribute__((always_inline)) {
           Vec& sum = sums.at[r.value][c.value];
-          sum = add_bf16(sum, columns[c.value], row);
+          sum = add_half(sum, columns[c.value], nearest, rest);
         });
       });
     }

@@ -18,7 +18,7 @@ constexpr int64_t kPanelOutputs = 48;
 constexpr int64_t kPanelColumns = 512;
 
 struct GemmScratch {
-  alignas(64) float panel[kPanelOutputs * kPanelColumns];  // of F32, or of bf16 for rows in bf16
+  alignas(64) float panel[kPanelOutputs * kPanelColumns];  // of F32, or of bf16 for split rows
   alignas(64) float sums[kPanelRows * kPanelOutputs * kWidth];
 };
 static_assert(sizeof(GemmScratch) <= ThreadPool::kScratchBytes / 2);
@@ -67,7 +67,7 @@ static void gemm_panel(const Rows& x, const fathom_weight& w, int64_t begin, int
 }
 
 #if FATHOM_CPU_BF16 && FATHOM_CPU_VBMI
-// The same with rows in bf16, by whole runs of columns with one scale.
+// The same with split rows, by whole runs of columns with one scale.
 static void gemm_fp8_panel(const Rows& x, const fathom_weight& w, int64_t begin, int64_t end,
                            Output out, GemmScratch& scratch) {
   static_assert(kMostRunColumns <= kPanelColumns);
@@ -93,7 +93,7 @@ static void gemm_fp8(const Rows& x, const fathom_weight& w, int64_t begin, int64
 static void gemm_part(const Rows& x, const fathom_weight& w, int64_t begin, int64_t end, Output out,
                       GemmScratch& scratch) {
 #if FATHOM_CPU_BF16 && FATHOM_CPU_VBMI
-  if (takes_bf16_rows(w)) return gemm_fp8(x, w, begin, end, out, scratch);
+  if (takes_split_rows(w)) return gemm_fp8(x, w, begin, end, out, scratch);
 #endif
   with_format(w.dtype, [&](auto format) {
     using Format = decltype(format);
@@ -105,8 +105,8 @@ static void gemm_part(const Rows& x, const fathom_weight& w, int64_t begin, int6
   });
 }
 
-// out[r, j - begin] = x[r] . w[j] for each row and each j in [begin, end). Rows are in bf16 where
-// takes_bf16_rows(w).
+// out[r, j - begin] = x[r] . w[j] for each row and each j in [begin, end). Rows are split where
+// takes_split_rows(w).
 static void gemm(const Rows& x, const fathom_weight& w, int64_t begin, int64_t end, Output out,
                  GemmScratch& scratch) {
   for (int64_t j = begin; j < end; j += kPanelOutputs) {

@@ -25,15 +25,15 @@ void linear_rows(ThreadPool& pool, const fathom_weight& w, const Rows& x, Output
   });
 }
 
-// As many rows at once as there is room for where they are rounded.
+// As many rows at once as there is room for where they are split.
 void linear_rows(ThreadPool& pool, const fathom_linear_args& args) {
   const fathom_weight& w = args.weight;
   const int64_t rows = args.x.shape[0];
-  const int64_t bytes = max_of(1, rounded_bytes(1, w));
+  const int64_t bytes = max_of(1, split_bytes(1, w));
   const int64_t at_once = static_cast<int64_t>(ThreadPool::kSharedScratchBytes) / bytes;
   for (int64_t r = 0; r < rows; r += at_once) {
-    const Rows x = rounded(pool, row_of(args.x, r), args.x.stride[0], min_of(at_once, rows - r), w,
-                           pool.shared_scratch());
+    const Rows x = split(pool, row_of(args.x, r), args.x.stride[0], min_of(at_once, rows - r), w,
+                         pool.shared_scratch());
     linear_rows(pool, w, x, {row_of(args.out, r), args.out.stride[0]});
   }
 }

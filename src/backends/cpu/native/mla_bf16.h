@@ -15,8 +15,7 @@ namespace fathom::cpu::FATHOM_CPU_ISA {
 
 static inline bool in_bf16(const fathom_mla_attention_args& args) {
   const auto& shape = args.shape;
-  const int32_t dtype = args.wkv_b.dtype;
-  const bool rounded = dtype == FATHOM_F8_E4M3 || dtype == FATHOM_I8 || dtype == FATHOM_I4;
+  const bool rounded = args.wkv_b.dtype == FATHOM_I8 || args.wkv_b.dtype == FATHOM_I4;
   return rounded && shape.kv_lora_rank % kBf16Width == 0 && shape.rope_dim % kBf16Width == 0 &&
          shape.nope_dim % kWidth == 0 && shape.v_dim % kWidth == 0;
 }

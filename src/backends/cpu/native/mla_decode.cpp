@@ -276,7 +276,7 @@ class Decode {
     for (int64_t place = 0; place < batch.queries; ++place) {
       divide_by_sum(*state(place, head), sum(place, head), layout_.latent_stride, sum(place, head));
     }
-    round_in_place(sum(0, head), heads_ * layout_.latent_stride, batch.queries, args_.wkv_b);
+    split_in_place(sum(0, head), heads_ * layout_.latent_stride, batch.queries, args_.wkv_b);
     const Rows gathered = {sum(0, head), heads_ * layout_.latent_stride, nullptr, batch.queries};
     const int64_t row = first_row(head) + shape_.nope_dim;
     const int64_t stride = padded(shape_.v_dim);

@@ -69,7 +69,7 @@ class Head {
     const int64_t width = int64_t{shape_.kv_lora_rank} + shape_.rope_dim;
     gather(args_.cache, sequence_, begin, begin + positions, width, latents_,
            layout_.latent_stride);
-    round_in_place(latents_, layout_.latent_stride, positions, args_.wkv_b);
+    split_in_place(latents_, layout_.latent_stride, positions, args_.wkv_b);
     const int64_t key_row = head_ * (int64_t{shape_.nope_dim} + shape_.v_dim);
     const int64_t value_row = key_row + shape_.nope_dim;
     const Rows latents = {latents_, layout_.latent_stride, nullptr, positions};

@@ -28,7 +28,7 @@ struct Layout {
     if (is_packed(args, args.gate)) {
       take(prepared_x, args.x.shape[0] * quantised_bytes(args.gate[0]));
     } else if (args.num_experts > 0) {
-      take(prepared_x, rounded_bytes(args.x.shape[0], args.gate[0]));
+      take(prepared_x, split_bytes(args.x.shape[0], args.gate[0]));
     }
     if (is_packed(args, args.down)) {
       take(quantised_hidden, pairs * quantised_bytes(args.down[0]));
@@ -43,7 +43,7 @@ struct Layout {
   int64_t tokens = 0;            // [pairs]: by expert, whose row of x it is
   int64_t places = 0;            // [token * top_k + choice]: its place by expert, or -1
   int64_t hidden = 0;            // [pairs, inner]: by expert
-  int64_t prepared_x = 0;        // [tokens]: quantised where gate and up are packed, or in bf16
+  int64_t prepared_x = 0;        // [tokens]: quantised where gate and up are packed, or split
   int64_t quantised_hidden = 0;  // [pairs]: by expert, where down is packed
   int64_t results = 0;           // [thread, pairs, kPanelOutputs]
   int64_t bytes = 0;
@@ -84,17 +84,17 @@ class Experts {
  private:
   void gate_up_rows() {
     if (args_.num_experts == 0) return;
-    const Rows x = rounded(pool_, row_of(args_.x, 0), args_.x.stride[0], args_.x.shape[0],
-                           args_.gate[0], at<std::byte>(layout_.prepared_x));
+    const Rows x = split(pool_, row_of(args_.x, 0), args_.x.stride[0], args_.x.shape[0],
+                         args_.gate[0], at<std::byte>(layout_.prepared_x));
     const int64_t inner_chunks = chunks(args_.gate[0].n);
     for_strips(pool_, num_active_ * inner_chunks, [&](int64_t task, int thread) {
       gate_up(x, active_[task / inner_chunks], task % inner_chunks * outputs_at_once(), thread);
     });
   }
   void down_rows() {
-    if (args_.num_experts > 0 && takes_bf16_rows(args_.down[0])) {
+    if (args_.num_experts > 0 && takes_split_rows(args_.down[0])) {
       for_rows(pool_, starts_[args_.num_experts], layout_.inner, [&](int64_t pair, int) {
-        round_in_place(hidden_ + pair * layout_.inner, layout_.inner, 1, args_.down[0]);
+        split_in_place(hidden_ + pair * layout_.inner, layout_.inner, 1, args_.down[0]);
       });
     }
     for_strips(pool_, chunks(args_.x.shape[1]),

@@ -127,7 +127,7 @@ struct QuantisedRows {
 
 // Quantises rows [0, rows), `stride` floats apart, for products with such a weight into `memory`.
 static inline QuantisedRows quantise(ThreadPool& pool, const float* x, int64_t stride, int64_t rows,
-                              const fathom_weight& w, std::byte* memory) {
+                                     const fathom_weight& w, std::byte* memory) {
   const int64_t bytes = quantised_bytes(w);
   with_packed_format(w.dtype, [&](auto format) {
     const PackedShape shape = packed_shape(w);
