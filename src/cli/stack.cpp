@@ -216,7 +216,7 @@ Result<Stack> build_stack(const StackOptions& given) {
   const auto identity = launch.size > 1 ? identity_of(options, input, *device) : comm::Identity{};
   FATHOM_ASSIGN(auto world, comm::World::join(identity, {}));
   Membership membership(std::move(world));
-  FATHOM_ASSIGN(auto model,
+  FATHOM_ASSIGN(auto loaded,
                 load_model(options, input, *device, membership.ranks(), launch.local_size));
   Stack stack{std::move(registry),
               std::move(device),
@@ -226,14 +226,15 @@ Result<Stack> build_stack(const StackOptions& given) {
               std::move(texts.chat_template),
               texts.add_bos_token,
               std::nullopt,
+              loaded.loading,
               nullptr,
               nullptr};
-  if (launch.size == 1) stack.cost = model->cost();
+  if (launch.size == 1) stack.cost = loaded.model->cost();
   if (launch.rank > 0) {
-    stack.follower = std::move(model);
+    stack.follower = std::move(loaded.model);
     return stack;
   }
-  FATHOM_ASSIGN(stack.engine, start_engine(options, stack, std::move(model)));
+  FATHOM_ASSIGN(stack.engine, start_engine(options, stack, std::move(loaded.model)));
   return stack;
 }
 

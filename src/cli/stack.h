@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "cli/loading.h"
 #include "comm/world.h"
 #include "device/device.h"
 #include "device/registry.h"
@@ -77,6 +78,7 @@ struct Stack {
   std::optional<tokenizer::ChatTemplate> chat_template;  // models that only complete have none
   bool add_bos_token = false;  // text prompts begin with the model's first token
   std::optional<models::deepseek_v3::CostModel> cost;  // where one rank has the whole model
+  Loading loading;
   // Exactly one of the two: rank 0 has the engine, over all ranks; the others follow it.
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<models::deepseek_v3::Model> follower;
