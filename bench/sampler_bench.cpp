@@ -50,7 +50,8 @@ int main(int argc, char** argv) {
   const auto draw = [&](const char* name, const SamplingParams& params) {
     report(name, seconds, [&](size_t call) {
       const auto token = fathom::engine::sample(
-          rows[call % kRows], {.params = params, .tokens = {}, .banned = {}, .seed = call}, scratch);
+          rows[call % kRows], {.params = params, .tokens = {}, .banned = {}, .seed = call},
+          scratch);
       if (!token) std::abort();
     });
   };
@@ -68,7 +69,7 @@ int main(int argc, char** argv) {
   params.min_p = 0.05f;
   draw("temperature 1, min_p 0.05", params);
   report("log-probability, 20 best", seconds, [&](size_t call) {
-    if (!fathom::engine::token_logprob(rows[call % kRows], 7, 20, scratch.ranking)) std::abort();
+    if (!fathom::engine::token_logprob(rows[call % kRows], 7, 20, scratch)) std::abort();
   });
   return 0;
 }
