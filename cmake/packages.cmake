@@ -22,3 +22,4 @@ endif()
 
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)

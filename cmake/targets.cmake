@@ -36,6 +36,30 @@ function(fathom_library name)
   target_link_libraries(${name} PUBLIC fathom_options ${ARG_LINK})
 endfunction()
 
+# fathom_vector_sources(LIBRARY a.cpp ...): sources that are compiled once for each set of vector
+# instructions, see src/base/lanes.h.
+function(fathom_vector_sources library)
+  set(SETS portable)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    list(APPEND SETS avx2 avx512)
+    set(avx2_FLAGS -mavx2)
+    set(avx2_LANES 8)
+    set(avx512_FLAGS -mavx2 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mprefer-vector-width=512)
+    set(avx512_LANES 16)
+  endif()
+  set(portable_LANES 4)
+  foreach(isa ${SETS})
+    add_library(${library}_${isa} OBJECT ${ARGN})
+    target_link_libraries(${library}_${isa} PRIVATE fathom_options)
+    target_compile_definitions(${library}_${isa} PRIVATE FATHOM_ISA=${isa}
+                                                         FATHOM_LANES=${${isa}_LANES})
+    # Traps and errno would keep loops from being vectorised.
+    target_compile_options(${library}_${isa} PRIVATE $<$<NOT:$<CONFIG:Sanitize>>:-O3>
+                           -fno-math-errno -fno-trapping-math ${${isa}_FLAGS})
+    target_sources(${library} PRIVATE $<TARGET_OBJECTS:${library}_${isa}>)
+  endforeach()
+endfunction()
+
 # fathom_test(NAME SOURCES a_test.cpp ... LINK libs ...): one GoogleTest binary, one ctest entry,
 # labelled "unit".
 function(fathom_test name)

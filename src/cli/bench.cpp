@@ -232,11 +232,13 @@ nlohmann::json to_json(const Stack& stack, const fathom_limits& limits,
             {"read_gbps", known(limits.read_bytes_per_s / 1e9)},
             {"int8_gops", known(limits.int8_ops_per_s / 1e9)},
             {"bf16_gflops", known(limits.bf16_flops_per_s / 1e9)}}},
+          {"loading", stack.loading.json()},
           {"results", results}};
 }
 
 void print_heading(const BenchOptions& options, const Stack& stack, const fathom_limits& limits) {
   fmt::print("{} ({}) on {}\n", options.stack.name(), weights_of(stack), stack.device->info().name);
+  if (!options.stack.model.empty()) fmt::print("{}\n", stack.loading.text());
   fmt::print("limits: read {:.1f} GB/s, int8 {:.0f} GOPS, bf16 {:.0f} GFLOPS\n\n",
              limits.read_bytes_per_s / 1e9, limits.int8_ops_per_s / 1e9,
              limits.bf16_flops_per_s / 1e9);

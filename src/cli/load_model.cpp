@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/log.h"
 #include "cli/progress.h"
 #include "cli/rank_job.h"
 #include "models/deepseek_v3/plan.h"
+#include "models/parallel_jobs.h"
 
 namespace fathom::cli {
 
@@ -94,7 +96,7 @@ class ModelLoader {
         free_bytes_(static_cast<int64_t>(device.info().memory_free) /
                     std::max<int64_t>(ranks_here, 1)) {}
 
-  Result<std::unique_ptr<dsv3::Model>> load() {
+  Result<LoadedModel> load() {
     FATHOM_ASSIGN(models::RunLimits limits, step_limits(options_, input_.config));
     FATHOM_ASSIGN(limits.kv_dtype,
                   choose_kv_dtype(options_, *input_.source, input_.config, device_));
@@ -103,7 +105,7 @@ class ModelLoader {
   }
 
  private:
-  Result<std::unique_ptr<dsv3::Model>> load_whole(models::RunLimits limits) {
+  Result<LoadedModel> load_whole(models::RunLimits limits) {
     const dsv3::Share share = dsv3::whole_of(input_.config);
     FATHOM_ASSIGN(const int64_t blocks,
                   choose_kv_blocks(options_, input_.config, share, device_, free_bytes_, limits));
@@ -114,7 +116,7 @@ class ModelLoader {
   }
 
   // What goes wrong on one rank ends all of them in order.
-  Result<std::unique_ptr<dsv3::Model>> load_share(models::RunLimits limits) {
+  Result<LoadedModel> load_share(models::RunLimits limits) {
     FATHOM_ASSIGN(const dsv3::ShardPlan plan,
                   plan_job(options_, input_, ranks_, limits, free_bytes_));
     const dsv3::Share share = dsv3::share_of(plan, ranks_.rank());
@@ -131,17 +133,27 @@ class ModelLoader {
   }
 
   template <typename Load>
-  Result<std::unique_ptr<dsv3::Model>> finish(const models::RunLimits& limits,
-                                              const dsv3::Share& share, Load&& load) {
+  Result<LoadedModel> finish(const models::RunLimits& limits, const dsv3::Share& share,
+                             Load&& load) {
     const bool first = ranks_.rank() == 0;
     ProgressBar bar("loading " + options_.name(), options_.progress && first);
     models::WeightReport report;
+    Loading loading;
+    const auto begin = std::chrono::steady_clock::now();
     auto model = load({.format = options_.weights,
                        .threads = options_.threads,
                        .report = &report,
-                       .progress = [&bar](size_t done, size_t total) { bar.update(done, total); }});
+                       .progress = [&](size_t done, size_t total) {
+                         bar.update(done, total);
+                         loading.stored_bytes = total;
+                       }});
     bar.finish();
-    if (!model) return model;
+    if (!model) return model.error();
+    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
+    loading.seconds = spent.count();
+    loading.threads = models::thread_count(options_.threads);
+    loading.loaded_bytes = (*model)->weight_bytes();
+    loading.peak_bytes = peak_memory();
     FATHOM_TRY(tell(report, options_, ranks_));
     const auto cache_bytes = static_cast<size_t>(limits.num_kv_blocks) *
                              dsv3::kv_block_bytes(input_.config, share, device_, limits);
@@ -151,7 +163,7 @@ class ModelLoader {
                limits.num_kv_blocks * limits.kv_block_size, cache_bytes >> 20,
                limits.kv_dtype == FATHOM_BF16 ? "bf16" : "f32", limits.max_context);
     }
-    return model;
+    return LoadedModel{std::move(*model), loading};
   }
 
   const StackOptions& options_;
@@ -180,9 +192,8 @@ Result<models::RunLimits> step_limits(const StackOptions& options, const dsv3::C
   return limits;
 }
 
-Result<std::unique_ptr<dsv3::Model>> load_model(const StackOptions& options,
-                                                const ModelInput& input, device::Device& device,
-                                                comm::Group& ranks, int64_t ranks_here) {
+Result<LoadedModel> load_model(const StackOptions& options, const ModelInput& input,
+                               device::Device& device, comm::Group& ranks, int64_t ranks_here) {
   return ModelLoader(options, input, device, ranks, ranks_here).load();
 }
 

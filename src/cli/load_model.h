@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "cli/loading.h"
 #include "cli/model_input.h"
 #include "cli/stack.h"
 #include "comm/group.h"
@@ -15,12 +16,14 @@ namespace fathom::cli {
 Result<models::RunLimits> step_limits(const StackOptions& options,
                                       const models::deepseek_v3::Config& config);
 
+struct LoadedModel {
+  std::unique_ptr<models::deepseek_v3::Model> model;
+  Loading loading;
+};
+
 // Every rank of `ranks` calls it, of which ranks_here are on this host and share its memory. An
 // error on one is an error on all.
-Result<std::unique_ptr<models::deepseek_v3::Model>> load_model(const StackOptions& options,
-                                                               const ModelInput& input,
-                                                               device::Device& device,
-                                                               comm::Group& ranks,
-                                                               int64_t ranks_here);
+Result<LoadedModel> load_model(const StackOptions& options, const ModelInput& input,
+                               device::Device& device, comm::Group& ranks, int64_t ranks_here);
 
 }  // namespace fathom::cli

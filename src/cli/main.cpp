@@ -51,6 +51,8 @@ void add_stack_options(CLI::App& app, StackOptions& stack) {
                  "kernel set: native (fast) or reference (the oracle, slow); of the chip sim what "
                  "it costs (docs/sim.md)")
       ->envname("FATHOM_KERNELS");
+  app.add_flag("--pin,!--no-pin", stack.pin,
+               "keep threads on cores of their own, where there is one for each (default)");
   app.add_option("--threads", stack.threads, "threads that compute; 0: one a core")
       ->envname("FATHOM_THREADS")
       ->check(CLI::Range(0, 1024))

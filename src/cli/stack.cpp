@@ -100,11 +100,17 @@ Result<bool> read_add_bos_token(const fs::path& model) {
 }
 
 Result<std::unique_ptr<device::Device>> open_device(const device::Registry& registry,
-                                                    const StackOptions& options) {
+                                                    const StackOptions& options,
+                                                    const comm::Launch& launch) {
   FATHOM_ASSIGN(const fathom_backend* backend, registry.find(options.chip));
-  FATHOM_ASSIGN(auto device, device::Device::open(*backend, {.index = 0,
-                                                             .threads = options.threads,
-                                                             .kernels = options.kernels}));
+  const int ranks_here = launch.local_size > 0 ? launch.local_size : launch.size;
+  FATHOM_ASSIGN(auto device, device::Device::open(
+                                 *backend, {.index = 0,
+                                            .threads = options.threads,
+                                            .kernels = options.kernels,
+                                            .pin_threads = options.pin,
+                                            .share_index = ranks_here == 1 ? 0 : launch.local_rank,
+                                            .share_count = ranks_here}));
   const auto missing = ops::missing_operators(*device);
   if (!missing.empty()) {
     return Error{ErrorCode::kUnsupported, fmt::format("chip {}: has no kernel for {}", options.chip,
@@ -212,11 +218,11 @@ Result<Stack> build_stack(const StackOptions& given) {
                              (options.model / "tokenizer.json").string(), config.vocab_size,
                              texts.tokenizer.vocab_size())};
   }
-  FATHOM_ASSIGN(auto device, open_device(*registry, options));
+  FATHOM_ASSIGN(auto device, open_device(*registry, options, launch));
   const auto identity = launch.size > 1 ? identity_of(options, input, *device) : comm::Identity{};
   FATHOM_ASSIGN(auto world, comm::World::join(identity, {}));
   Membership membership(std::move(world));
-  FATHOM_ASSIGN(auto model,
+  FATHOM_ASSIGN(auto loaded,
                 load_model(options, input, *device, membership.ranks(), launch.local_size));
   Stack stack{std::move(registry),
               std::move(device),
@@ -226,14 +232,15 @@ Result<Stack> build_stack(const StackOptions& given) {
               std::move(texts.chat_template),
               texts.add_bos_token,
               std::nullopt,
+              loaded.loading,
               nullptr,
               nullptr};
-  if (launch.size == 1) stack.cost = model->cost();
+  if (launch.size == 1) stack.cost = loaded.model->cost();
   if (launch.rank > 0) {
-    stack.follower = std::move(model);
+    stack.follower = std::move(loaded.model);
     return stack;
   }
-  FATHOM_ASSIGN(stack.engine, start_engine(options, stack, std::move(model)));
+  FATHOM_ASSIGN(stack.engine, start_engine(options, stack, std::move(loaded.model)));
   return stack;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "cli/loading.h"
 #include "comm/world.h"
 #include "device/device.h"
 #include "device/registry.h"
@@ -32,7 +33,8 @@ struct StackOptions {
   std::string chip = "cpu";     // by name; libfathom-NAME.so beside the binary otherwise
   std::string kernels;          // "native", "reference"; "": the chip's fastest
   int threads = 0;              // 0: one a core, shared by the ranks of this host
-  std::string parallel;         // how ranks divide the model (layout.h), or "auto"; "": one rank
+  bool pin = true;       // threads to cores, where they have the host's or their share of them
+  std::string parallel;  // how ranks divide the model (layout.h), or "auto"; "": one rank
   models::WeightFormat weights = models::WeightFormat::kAsStored;  // requantised while loading
   std::filesystem::path weight_report;  // where the error of each requantised tensor goes; or ""
   int64_t max_context = 0;              // 0: the model's, as far as the cache holds it
@@ -77,6 +79,7 @@ struct Stack {
   std::optional<tokenizer::ChatTemplate> chat_template;  // models that only complete have none
   bool add_bos_token = false;  // text prompts begin with the model's first token
   std::optional<models::deepseek_v3::CostModel> cost;  // where one rank has the whole model
+  Loading loading;
   // Exactly one of the two: rank 0 has the engine, over all ranks; the others follow it.
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<models::deepseek_v3::Model> follower;

@@ -31,14 +31,15 @@ struct Launcher {
   const char* present;  // the variable that shows it
   const char* size;
   const char* rank;
-  const char* local_size;  // or null
+  const char* local_size;  // or null, as the next one then
+  const char* local_rank;
 };
 
 constexpr Launcher kLaunchers[] = {
     {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK",
-     "OMPI_COMM_WORLD_LOCAL_SIZE"},
-    {"PMIX_RANK", "SLURM_STEP_NUM_TASKS", "PMIX_RANK", nullptr},
-    {"PMI_SIZE", "PMI_SIZE", "PMI_RANK", nullptr},
+     "OMPI_COMM_WORLD_LOCAL_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"},
+    {"PMIX_RANK", "SLURM_STEP_NUM_TASKS", "PMIX_RANK", nullptr, nullptr},
+    {"PMI_SIZE", "PMI_SIZE", "PMI_RANK", nullptr, nullptr},
 };
 
 }  // namespace
@@ -53,6 +54,10 @@ Result<Launch> read_launch(const Environment& environment) {
     if (launcher.local_size != nullptr && environment(launcher.local_size) != nullptr) {
       FATHOM_ASSIGN(launch.local_size,
                     read_number(environment, launcher.local_size, 1, launch.size));
+    }
+    if (launch.local_size > 0 && environment(launcher.local_rank) != nullptr) {
+      FATHOM_ASSIGN(launch.local_rank,
+                    read_number(environment, launcher.local_rank, 0, launch.local_size - 1));
     }
     if (const char* job = environment("PMIX_NAMESPACE")) {
       launch.job = fmt::format("PMIX_NAMESPACE={}", job);

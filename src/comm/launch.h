@@ -11,7 +11,8 @@ namespace fathom::comm {
 struct Launch {
   int rank = 0;
   int size = 1;
-  int local_size = 0;  // ranks on this host; 0: not known
+  int local_size = 0;   // ranks on this host; 0: not known
+  int local_rank = -1;  // which of them; -1: not known
   // What all processes of the job have in their environment, "PMIX_NAMESPACE=..."; "": not known.
   std::string job;
   std::string rank_variable;  // the one with the rank: "OMPI_COMM_WORLD_RANK"

@@ -19,11 +19,13 @@ TEST(Launch, KnowsItsLaunchers) {
   const auto mpirun = read({{"OMPI_COMM_WORLD_SIZE", "8"},
                             {"OMPI_COMM_WORLD_RANK", "3"},
                             {"OMPI_COMM_WORLD_LOCAL_SIZE", "4"},
+                            {"OMPI_COMM_WORLD_LOCAL_RANK", "2"},
                             {"PMIX_NAMESPACE", "77"}});
   ASSERT_TRUE(mpirun);
   EXPECT_EQ(mpirun->size, 8);
   EXPECT_EQ(mpirun->rank, 3);
   EXPECT_EQ(mpirun->local_size, 4);
+  EXPECT_EQ(mpirun->local_rank, 2);
   EXPECT_EQ(mpirun->job, "PMIX_NAMESPACE=77");
   EXPECT_EQ(mpirun->rank_variable, "OMPI_COMM_WORLD_RANK");
 
@@ -32,6 +34,7 @@ TEST(Launch, KnowsItsLaunchers) {
   EXPECT_EQ(slurm->size, 2);
   EXPECT_EQ(slurm->rank, 1);
   EXPECT_EQ(slurm->local_size, 0);
+  EXPECT_EQ(slurm->local_rank, -1);
 
   const auto hydra = read({{"PMI_RANK", "1"}, {"PMI_SIZE", "2"}});
   ASSERT_TRUE(hydra);

@@ -327,6 +327,10 @@ typedef struct fathom_device_options {
   int32_t index;       /* which of device_count() */
   int32_t threads;     /* host threads for chips that use them; 0: the backend's choice */
   const char* kernels; /* kernel set by name ("native", "reference"); NULL: the fastest */
+  int32_t pin_threads; /* whether host threads may be pinned to cores; 0: no */
+  /* Which of how many processes on this host that divide its cores; index -1: not known. */
+  int32_t share_index;
+  int32_t share_count;
 } fathom_device_options;
 
 typedef struct fathom_device fathom_device; /* one opened chip */

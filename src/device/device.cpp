@@ -41,8 +41,13 @@ Tensor Arena::take_matrix(fathom_dtype dtype, int64_t rows, int64_t columns) {
 Result<std::unique_ptr<Device>> Device::open(const fathom_backend& backend,
                                              const DeviceOptions& options) {
   const fathom_device_options c_options = {
-      sizeof(fathom_device_options), options.index, options.threads,
-      options.kernels.empty() ? nullptr : options.kernels.c_str()};
+      sizeof(fathom_device_options),
+      options.index,
+      options.threads,
+      options.kernels.empty() ? nullptr : options.kernels.c_str(),
+      options.pin_threads ? 1 : 0,
+      options.share_index,
+      options.share_count};
   fathom_device* handle = nullptr;
   if (backend.device_open(&c_options, &handle) != FATHOM_OK) {
     return Error{ErrorCode::kUnavailable,

@@ -60,6 +60,10 @@ struct DeviceOptions {
   int32_t index = 0;
   int32_t threads = 0;  // 0: the backend's choice
   std::string kernels;  // "": the fastest set the chip has
+  bool pin_threads = false;
+  int32_t share_index =
+      0;  // which of how many processes that divide this host's cores; -1: unknown
+  int32_t share_count = 1;
 };
 
 // One opened device with one stream. Not copied or moved: kernels keep pointers to it.

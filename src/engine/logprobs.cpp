@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 namespace fathom::engine {
 namespace {
@@ -17,39 +16,42 @@ float finite_or_impossible(float logit) {
   return std::isfinite(logit) ? logit : kImpossible;
 }
 
-double log_sum_exp(std::span<const float> logits, float best) {
-  double sum = 0.0;
-  for (const float logit : logits) {
-    const double below = static_cast<double>(finite_or_impossible(logit)) - best;
-    if (below > -kNegligible) sum += std::exp(below);
+// The `count` best tokens, in order.
+std::span<const Candidate> best_tokens(std::span<const float> logits, const LogitRow& row,
+                                       size_t count, std::vector<Candidate>& candidates) {
+  candidates.clear();
+  const float least = row.reached_by(count);
+  if (least != kImpossible) {
+    row.collect(least, candidates);
+  } else {
+    for (size_t i = 0; i < logits.size(); ++i) {
+      candidates.push_back({finite_or_impossible(logits[i]), static_cast<TokenId>(i)});
+    }
   }
-  return best + std::log(sum);
+  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<ptrdiff_t>(count),
+                    candidates.end(), ranks_before);
+  return std::span(candidates).first(count);
 }
 
 }  // namespace
 
 std::optional<TokenLogprob> token_logprob(std::span<const float> logits, TokenId token, int32_t top,
-                                          std::vector<TokenId>& ranking) {
-  float best = kImpossible;
-  for (const float logit : logits) best = std::max(best, finite_or_impossible(logit));
-  if (best == kImpossible) return std::nullopt;
+                                          SamplerScratch& scratch) {
+  const LogitRow row(logits, scratch.row);
+  if (!row.best_token()) return std::nullopt;
 
-  const double norm = log_sum_exp(logits, best);
-  const auto logit_of = [&](TokenId id) {
-    return finite_or_impossible(logits[static_cast<size_t>(id)]);
+  const double best = row.best();
+  const double norm = best + std::log(row.total({.best = row.best(), .least = best - kNegligible}));
+  const auto logprob_of = [&](float logit) {
+    return static_cast<float>(finite_or_impossible(logit) - norm);
   };
-  const auto logprob_of = [&](TokenId id) { return static_cast<float>(logit_of(id) - norm); };
-
-  TokenLogprob result{token, logprob_of(token), {}};
+  TokenLogprob result{token, logprob_of(logits[static_cast<size_t>(token)]), {}};
   if (top <= 0) return result;
-  std::iota(ranking.begin(), ranking.end(), 0);
-  const size_t count = std::min(ranking.size(), static_cast<size_t>(top));
-  std::partial_sort(ranking.begin(), ranking.begin() + static_cast<ptrdiff_t>(count), ranking.end(),
-                    [&](TokenId a, TokenId b) {
-                      return logit_of(a) != logit_of(b) ? logit_of(a) > logit_of(b) : a < b;
-                    });
+  const size_t count = std::min(logits.size(), static_cast<size_t>(top));
   result.top.reserve(count);
-  for (size_t i = 0; i < count; ++i) result.top.emplace_back(ranking[i], logprob_of(ranking[i]));
+  for (const Candidate& one : best_tokens(logits, row, count, scratch.candidates)) {
+    result.top.emplace_back(one.token, logprob_of(one.logit));
+  }
   return result;
 }
 

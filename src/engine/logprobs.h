@@ -4,16 +4,16 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "engine/engine.h"
+#include "engine/sampler.h"
 
 namespace fathom::engine {
 
 // Of `token`, with the `top` best tokens (fewer where the vocabulary is smaller), best first, ties
-// by lower id. Sums in double in the order of ids. A logit that is not finite has probability 0;
-// nullopt where no logit is finite. `ranking`: working space [vocab].
+// by lower id. Sums in double, in one order. A logit that is not finite has probability 0;
+// nullopt where no logit is finite.
 std::optional<TokenLogprob> token_logprob(std::span<const float> logits, TokenId token, int32_t top,
-                                          std::vector<TokenId>& ranking);
+                                          SamplerScratch& scratch);
 
 }  // namespace fathom::engine

@@ -29,10 +29,10 @@ TEST(Logprobs, EqualBruteForce) {
     std::stable_sort(order.begin(), order.end(),
                      [&](size_t a, size_t b) { return logits[a] > logits[b]; });
 
-    std::vector<TokenId> ranking(vocab);
+    SamplerScratch scratch(static_cast<int64_t>(vocab));
     const size_t token = random() % vocab;
     const auto top = static_cast<int32_t>(random() % 25);
-    const auto scored = token_logprob(logits, static_cast<TokenId>(token), top, ranking);
+    const auto scored = token_logprob(logits, static_cast<TokenId>(token), top, scratch);
     ASSERT_TRUE(scored.has_value());
     EXPECT_EQ(scored->token, static_cast<TokenId>(token));
     EXPECT_NEAR(scored->logprob, expected(token), 1e-6 * (1 + std::abs(expected(token))));
@@ -49,8 +49,8 @@ TEST(Logprobs, WhatIsNotFiniteHasNoProbability) {
   const float infinity = std::numeric_limits<float>::infinity();
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const std::vector<float> logits = {nan, 0.0f, infinity, 0.0f, -infinity};
-  std::vector<TokenId> ranking(logits.size());
-  const auto scored = token_logprob(logits, 0, 3, ranking);
+  SamplerScratch scratch(static_cast<int64_t>(logits.size()));
+  const auto scored = token_logprob(logits, 0, 3, scratch);
   ASSERT_TRUE(scored.has_value());
   EXPECT_EQ(scored->logprob, -infinity);
   EXPECT_EQ(scored->top[0].first, 1);
@@ -58,7 +58,7 @@ TEST(Logprobs, WhatIsNotFiniteHasNoProbability) {
   EXPECT_EQ(scored->top[1].first, 3);
   EXPECT_EQ(scored->top[2], (std::pair<TokenId, float>(0, -infinity)));
   const std::vector<float> none = {nan, infinity, -infinity};
-  EXPECT_FALSE(token_logprob(none, 0, 1, ranking).has_value());
+  EXPECT_FALSE(token_logprob(none, 0, 1, scratch).has_value());
 }
 
 }  // namespace

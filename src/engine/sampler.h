@@ -14,14 +14,9 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/logit_row.h"
 
 namespace fathom::engine {
-
-struct Candidate {
-  float logit = 0.0f;
-  TokenId token = 0;
-  double weight = 0.0;  // probability before it is normalised; the best token's is 1
-};
 
 // Working space of the sampler and of log-probabilities, made once for a vocabulary.
 struct SamplerScratch {
@@ -30,8 +25,8 @@ struct SamplerScratch {
   std::vector<float> logits;          // [vocab]
   std::vector<int32_t> counts;        // [vocab], zero between calls
   std::vector<Candidate> candidates;  // capacity vocab
-  std::vector<TokenId> ranking;       // [vocab]
   std::vector<uint32_t> mask;         // a bit a token
+  LogitRowScratch row;
 };
 
 struct Draw {

@@ -164,6 +164,29 @@ TEST(Sampler, EqualsBruteForceInDouble) {
   EXPECT_LE(near_ties, 8);
 }
 
+// Many blocks and chunks of logits, some of them equal, and some without any that is near the best.
+TEST(Sampler, EqualsBruteForceOverALargeVocabulary) {
+  std::mt19937_64 random(9);
+  std::normal_distribution<float> normal(0, 3);
+  SamplerScratch scratch(20'011);
+  for (int round = 0; round < 24; ++round) {
+    Case c;
+    c.seed = random();
+    for (int i = 0; i < 20'011; ++i) {
+      const float logit = normal(random);
+      c.logits.push_back(round % 2 ? logit : std::round(4 * logit) / 4);
+    }
+    std::fill(c.logits.begin() + 3000, c.logits.begin() + 6000, -300.0f);
+    c.params.temperature = round % 3 ? 1.0f : 0.4f;
+    if (round % 4 == 1) c.params.top_p = 0.9f;
+    if (round % 4 == 2) c.params.top_k = 1 << round % 13;
+    if (round % 4 == 3) c.params.min_p = 0.02f;
+    if (round % 5 == 0) c.params.top_p = 0.3f;
+    const TokenId expected = inverse_cdf(brute_force(c), uniform_noise(c.seed, 0));
+    EXPECT_EQ(c.draw(scratch), expected) << round;
+  }
+}
+
 TEST(Sampler, FrequenciesFollowTheDistribution) {
   Case c;
   c.logits = {0.5f, -1.0f, 2.0f, 0.0f, 1.5f, -0.5f, 1.0f, 0.25f};

@@ -3,7 +3,7 @@
 FATHOM_BUILD_PACKAGES=(
   g++ cmake ninja-build ccache pkg-config
   libboost1.81-dev nlohmann-json3-dev libfmt-dev libspdlog-dev libcli11-dev
-  libpcre2-dev libssl-dev prometheus-cpp-dev
+  libpcre2-dev libssl-dev libhwloc-dev prometheus-cpp-dev
   openmpi-bin libopenmpi-dev   # several ranks; one alone needs neither
   libgtest-dev libgmock-dev   # test binaries are built with everything else
 )
@@ -13,7 +13,8 @@ FATHOM_FUZZ_PACKAGES=(clang-14 libclang-rt-14-dev)
 FATHOM_AARCH64_PACKAGES=(
   g++-aarch64-linux-gnu qemu-user
   libgtest-dev:arm64 libgmock-dev:arm64 libboost1.81-dev:arm64 libfmt-dev:arm64
-  libspdlog-dev:arm64 libpcre2-dev:arm64 libssl-dev:arm64 libprometheus-cpp-core1.0:arm64 zlib1g-dev:arm64
+  libspdlog-dev:arm64 libpcre2-dev:arm64 libssl-dev:arm64 libhwloc-dev:arm64
+  libprometheus-cpp-core1.0:arm64 zlib1g-dev:arm64
 )
 
 # Hosts of one machine for tests (tests/e2e/hosts.py).

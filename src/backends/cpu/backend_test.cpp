@@ -18,7 +18,7 @@ const fathom_backend& table() {
 }
 
 fathom_status open(const char* kernels, int threads, fathom_device** device, int index = 0) {
-  const fathom_device_options options = {sizeof(options), index, threads, kernels};
+  const fathom_device_options options = {sizeof(options), index, threads, kernels, 0, 0, 1};
   return table().device_open(&options, device);
 }
 

@@ -11,6 +11,7 @@
 #include "backends/cpu/cpu_device.h"
 #include "backends/cpu/cpu_operators.h"
 #include "backends/cpu/host_info.h"
+#include "backends/cpu/host_topology.h"
 #include "backends/cpu/kernel_sets.h"
 #include "backends/cpu/limits.h"
 #include "backends/cpu/pages.h"
@@ -24,6 +25,12 @@ constexpr int32_t kMaxThreads = 1024;
 fathom_status device_count(int32_t* count) {
   *count = 1;
   return FATHOM_OK;
+}
+
+// A host that is made up (HWLOC_SYNTHETIC) is planned for and told of.
+Placement place(const fathom_device_options& options, int threads) {
+  if (options.pin_threads == 0) return {};
+  return place_threads(read_topology(), threads, {options.share_index, options.share_count});
 }
 
 fathom_status device_open(const fathom_device_options* options, fathom_device** device) {
@@ -48,7 +55,7 @@ fathom_status device_open(const fathom_device_options* options, fathom_device** 
   }
   const int threads = options->threads != 0 ? options->threads : processor_count();
   try {
-    *device = new fathom_device(*kernels, threads);
+    *device = new fathom_device(*kernels, threads, place(*options, threads));
   } catch (const std::exception& error) {
     return device::fail(
         FATHOM_NO_MEMORY,
@@ -66,8 +73,9 @@ fathom_status device_info(fathom_device* device, fathom_device_info* info) {
     return device::fail(FATHOM_INVALID, fmt::format("cpu info: expected size {} or more, got {}",
                                                     sizeof(*info), info->size));
   }
-  const auto end = fmt::format_to_n(info->name, sizeof(info->name) - 1, "{}, {} threads, {}",
-                                    processor_name(), device->pool.threads(), device->kernels.name);
+  const auto end =
+      fmt::format_to_n(info->name, sizeof(info->name) - 1, "{}, {} threads{}, {}", processor_name(),
+                       device->pool.threads(), device->placement.text(), device->kernels.name);
   *end.out = '\0';
   const HostMemory memory = host_memory();
   info->memory_bytes = memory.total;
@@ -79,8 +87,13 @@ fathom_status device_info(fathom_device* device, fathom_device_info* info) {
   return FATHOM_OK;
 }
 
-fathom_status allocate(fathom_device*, size_t bytes, void** memory) {
+// Every thread reads of every matrix, whichever part comes next: so memory that the threads of
+// several nodes share is on all of them, and that of one node's threads is on theirs.
+fathom_status allocate(fathom_device* device, size_t bytes, void** memory) {
   *memory = allocate_pages(bytes);
+  if (*memory != nullptr && device->placement.several_nodes && bytes >= kHugePage) {
+    interleave_memory(*memory, bytes, device->placement.nodes);
+  }
   if (*memory != nullptr) return FATHOM_OK;
   return device::fail(FATHOM_NO_MEMORY, fmt::format("cpu memory: no room for {} bytes", bytes));
 }

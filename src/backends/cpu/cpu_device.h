@@ -3,15 +3,19 @@
 
 #include <chrono>
 #include <string>
+#include <utility>
 
 #include "backends/cpu/kernel_set.h"
+#include "backends/cpu/placement.h"
 #include "backends/cpu/thread_pool.h"
 #include "device/abi.h"
 
 struct fathom_device {
-  fathom_device(const fathom::cpu::KernelSet& set, int threads) : kernels(set), pool(threads) {}
+  fathom_device(const fathom::cpu::KernelSet& set, int threads, fathom::cpu::Placement where)
+      : kernels(set), placement(std::move(where)), pool(threads, placement.processors) {}
 
   const fathom::cpu::KernelSet& kernels;
+  const fathom::cpu::Placement placement;
   fathom::cpu::ThreadPool pool;
 };
 

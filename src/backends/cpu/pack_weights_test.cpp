@@ -69,6 +69,61 @@ TEST(PackWeights, EveryValueIsWhereTheLayoutSays) {
   }
 }
 
+// The layout's bytes, one by one: what is left of a strip or a step is 0.
+std::vector<uint8_t> packed_by_definition(const fathom_weight& w) {
+  const PackedShape shape = packed_shape(w);
+  const bool int8 = w.dtype == FATHOM_I8;
+  const auto* data = static_cast<const uint8_t*>(w.data);
+  std::vector<uint8_t> bytes(packed_bytes(w));
+  uint8_t* to = bytes.data();
+  for (int64_t strip = 0; strip < shape.strips; ++strip) {
+    for (int64_t group = 0; group < shape.groups; ++group) {
+      const int64_t begin = group * shape.group;
+      const int64_t end = std::min(w.k, begin + shape.group);
+      const auto code = [&](int64_t row, int64_t column) -> int {
+        if (row >= w.n || column >= end) return int8 ? 128 : 8;
+        if (int8) return data[row * w.k + column] ^ 128;
+        return data[(row * w.k + column) / 2] >> column % 2 * 4 & 15;
+      };
+      for (int64_t column = begin; column < end; column += shape.step) {
+        for (int64_t row = strip * kStripOutputs; row < (strip + 1) * kStripOutputs; ++row) {
+          for (int64_t i = 0; i < 4; ++i) {
+            const int high = int8 ? 0 : code(row, column + 4 + i) << 4;
+            *to++ = static_cast<uint8_t>(code(row, column + i) | high);
+          }
+        }
+      }
+      for (int64_t row = strip * kStripOutputs; row < (strip + 1) * kStripOutputs; ++row) {
+        const float scale = row < w.n ? w.scale[row * shape.groups + group] : 0.0f;
+        const _Float16 half = static_cast<_Float16>(scale);
+        const size_t size = int8 ? sizeof(scale) : sizeof(half);
+        std::memcpy(to, int8 ? static_cast<const void*>(&scale) : &half, size);
+        to += size;
+      }
+    }
+  }
+  return bytes;
+}
+
+TEST(PackWeights, EveryByteIsTheLayouts) {
+  std::mt19937 random(13);
+  for (const auto dtype : {FATHOM_I8, FATHOM_I4}) {
+    for (const int64_t n : {3, 4, 32, 71}) {
+      for (const int64_t k : {2, 16, 44, 128, 418}) {
+        for (const int32_t group : {32, 96, 128}) {
+          const auto weight = WeightData::random(random, dtype, n, k, 1, group);
+          const fathom_weight view = weight.view();
+          std::vector<uint8_t> memory(packed_bytes(view), 0x55);
+          BadScale bad;
+          ASSERT_TRUE(pack_weight(view, memory.data(), bad));
+          EXPECT_EQ(memory, packed_by_definition(view))
+              << dtype << " [" << n << ", " << k << "] in groups of " << group;
+        }
+      }
+    }
+  }
+}
+
 TEST(PackWeights, CostsNoMoreThanItsBitsAndScales) {
   const fathom_weight i8 = {nullptr, nullptr, FATHOM_I8, 1, 128, FATHOM_LAYOUT_ROWS, 2048, 7168};
   EXPECT_EQ(packed_bytes(i8), 2048u * 7168 + 2048 * 7168 / 128 * 4);

@@ -8,7 +8,6 @@
 namespace fathom::cpu {
 
 void* allocate_pages(size_t bytes) {
-  constexpr size_t kHugePage = size_t{2} << 20;
   const size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
   if (bytes > std::numeric_limits<size_t>::max() - alignment) return nullptr;
   const size_t rounded = (bytes + alignment - 1) / alignment * alignment;

@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "backends/cpu/host_topology.h"
+
 namespace fathom::cpu {
 namespace {
 
@@ -28,13 +30,19 @@ void ThreadPool::FreeScratch::operator()(std::byte* memory) const {
   std::free(memory);
 }
 
-ThreadPool::ThreadPool(int threads) : threads_(threads) {
+ThreadPool::ThreadPool(int threads, const std::vector<int>& processors) : threads_(threads) {
   scratch_.reset(static_cast<std::byte*>(
       std::aligned_alloc(64, kScratchBytes * static_cast<size_t>(threads) + kSharedScratchBytes)));
   if (scratch_ == nullptr) throw std::bad_alloc();
   workers_.reserve(static_cast<size_t>(threads - 1));
   try {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+    for (int i = 1; i < threads; ++i) {
+      const int processor = processors.empty() ? -1 : processors[static_cast<size_t>(i)];
+      workers_.emplace_back([this, i, processor] {
+        if (processor >= 0) pin_this_thread(processor);
+        work(i);
+      });
+    }
   } catch (...) {
     stop_threads();
     throw;

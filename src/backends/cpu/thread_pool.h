@@ -21,8 +21,10 @@ class ThreadPool {
   // What all of them share, for the caller to fill between two runs.
   static constexpr size_t kSharedScratchBytes = size_t{8} << 20;
 
-  // Throws std::system_error or std::bad_alloc where the host has no room for them.
-  explicit ThreadPool(int threads);
+  // Threads but the caller's stay on their own one of `processors`, if there are any. The caller's,
+  // whose own threads would stay with it, is left to find the processor that is free. Throws
+  // std::system_error or std::bad_alloc where the host has no room for them.
+  explicit ThreadPool(int threads, const std::vector<int>& processors = {});
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;

@@ -13,7 +13,7 @@ namespace {
 class SimBackend : public ::testing::Test {
  protected:
   void open(const char* kernels) {
-    const fathom_device_options options = {sizeof(options), 0, 0, kernels};
+    const fathom_device_options options = {sizeof(options), 0, 0, kernels, 0, 0, 1};
     ASSERT_EQ(table.device_open(&options, &device), FATHOM_OK) << table.last_error();
     ASSERT_EQ(table.stream_create(device, &stream), FATHOM_OK);
     for (auto& event : events) ASSERT_EQ(table.event_create(device, &event), FATHOM_OK);
@@ -47,7 +47,7 @@ class SimBackend : public ::testing::Test {
 
 TEST_F(SimBackend, RefusesAnotherVersionAndUnknownCosts) {
   EXPECT_EQ(fathom_sim_backend_entry(FATHOM_ABI_VERSION + 1), nullptr);
-  const fathom_device_options options = {sizeof(options), 0, 0, "speed=1"};
+  const fathom_device_options options = {sizeof(options), 0, 0, "speed=1", 0, 0, 1};
   EXPECT_EQ(table.device_open(&options, &device), FATHOM_INVALID);
   EXPECT_NE(std::string(table.last_error()).find("got speed"), std::string::npos);
 }

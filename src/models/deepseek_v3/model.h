@@ -62,6 +62,8 @@ class Model final : public CausalLm {
     ranks_.step = step;
     microbatches_ = microbatches;
   }
+  // Of this rank.
+  size_t weight_bytes() const { return weights_.bytes; }
   CostModel cost() const { return CostModel(config_, weights_, limits_.kv_dtype); }
 
   // By the MTP layer; behind its own output, too, where more than one token is drafted.

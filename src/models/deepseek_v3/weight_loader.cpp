@@ -33,6 +33,10 @@ bool is_aligned(const Weight& weight) {
   return reinterpret_cast<uintptr_t>(weight.data) % alignment == 0;
 }
 
+size_t bytes_of(const Weight& weight) {
+  return data_bytes(weight) + scale_bytes(weight);
+}
+
 // One tensor's way onto the device.
 struct Plan {
   TensorSpec spec;
@@ -88,7 +92,7 @@ Result<Plan> Loader::plan(const TensorSpec& spec) {
   }
   plan.in_place = plan.keeps_bytes && plan.pack_bytes == 0 && device_.host_memory() &&
                   !device_.ignores_weights();
-  total_bytes_ += data_bytes(plan.stored);
+  total_bytes_ += bytes_of(plan.stored);
   return plan;
 }
 
@@ -179,7 +183,7 @@ Status Loader::load_one(Plan& plan) {
     FATHOM_TRY(plan.pack_bytes > 0 ? load_packed(plan) : load_rows(plan));
     source_.release(plan.spec.name);
   }
-  done_bytes_ += data_bytes(plan.stored);
+  done_bytes_ += bytes_of(plan.stored);
   return {};
 }
 
@@ -193,6 +197,7 @@ Result<LoadedTensors> Loader::load(const std::vector<TensorSpec>& tensors) {
   }
   LoadedTensors loaded;
   FATHOM_ASSIGN(loaded.arena, device_.alloc_arena(bytes));
+  loaded.bytes = bytes;
   for (auto& one : plans) take_memory(one, loaded.arena);
 
   FATHOM_TRY(run_jobs(
@@ -205,6 +210,7 @@ Result<LoadedTensors> Loader::load(const std::vector<TensorSpec>& tensors) {
       loaded.vectors.emplace(one.spec.name, static_cast<const float*>(one.memory));
     } else {
       loaded.matrices.emplace(one.spec.name, one.loaded);
+      if (one.in_place) loaded.bytes += bytes_of(one.stored);
     }
   }
   return loaded;

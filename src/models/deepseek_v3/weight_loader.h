@@ -13,6 +13,7 @@ namespace fathom::models::deepseek_v3 {
 struct LoadedTensors {
   std::map<std::string, Weight, std::less<>> matrices;
   std::map<std::string, const float*, std::less<>> vectors;
+  size_t bytes = 0;     // of both, where they lie now
   device::Arena arena;  // of whatever is not read where the source has it
 };
 

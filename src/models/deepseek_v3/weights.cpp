@@ -65,6 +65,7 @@ Result<Weights> Weights::load(std::shared_ptr<const TensorSource> source, const 
   Assembler assembler(loaded);
   FATHOM_ASSIGN(Weights weights, walk_weights(config, assembler));
   weights.source = std::move(source);
+  weights.bytes = loaded.bytes;
   weights.arena = std::move(loaded.arena);
   return weights;
 }
@@ -78,6 +79,7 @@ Result<Weights> Weights::load_share(std::shared_ptr<const TensorSource> source,
   FATHOM_ASSIGN(Weights weights, walk_weights(plan.config(), assembler));
   keep_share(weights, share_of(plan, rank));
   weights.source = std::move(own);
+  weights.bytes = loaded.bytes;
   weights.arena = std::move(loaded.arena);
   return weights;
 }

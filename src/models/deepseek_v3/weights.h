@@ -79,6 +79,7 @@ struct Weights {
   const float* norm = nullptr;  // [H]
   Weight head = {};             // [vocab, H]
   std::optional<MtpWeights> mtp;
+  size_t bytes = 0;  // of all of them
 
   // Owners of what the above points into.
   std::shared_ptr<const TensorSource> source;

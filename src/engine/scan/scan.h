@@ -1,0 +1,18 @@
+// scan.cpp, compiled once for each of these instruction sets.
+#pragma once
+
+#include "engine/logit_scan.h"
+
+namespace fathom::engine {
+
+namespace portable {
+const LogitScan& scan();
+}
+namespace avx2 {
+const LogitScan& scan();
+}
+namespace avx512 {
+const LogitScan& scan();
+}
+
+}  // namespace fathom::engine
