@@ -10,6 +10,7 @@ import concurrent.futures
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -153,6 +154,27 @@ class Layouts(unittest.TestCase):
             self.assertEqual(tokens, right, prompt)
             errors = [abs(a - b) for a, b in zip(logprobs[1:], right_logprobs[1:])]
             self.assertLess(max(errors, default=0), MAX_ERROR, prompt)
+
+
+class Draining(unittest.TestCase):
+    def test_mpirun_passes_on_the_signal_that_lets_answers_finish(self):
+        """SIGUSR1, which KillSignal= of the unit and the leader send. An answer takes longer than
+        the second that mpirun would leave after SIGTERM."""
+        tokens = 800
+        flags = ("--weights", "bf16", "--speculate", "0", "--parallel", "pp=2,dp=2")
+        with fathom.Server(TINY, *KERNELS, *flags, ranks=4) as server:
+            events = server.stream("/v1/completions", {
+                "model": fathom.served_model(server), "prompt": "x", "max_tokens": tokens,
+                "ignore_eos": True, "stream": True, "stream_options": {"include_usage": True}})  # fmt: skip
+            for _ in range(3):
+                next(events)
+            server.process.send_signal(signal.SIGUSR1)
+            *_, usage, end = events
+            self.assertEqual(end, "[DONE]")
+            self.assertEqual(usage["usage"]["completion_tokens"], tokens)
+            self.assertEqual(server.process.wait(fathom.STOP_DEADLINE_S), 0, server.stderr())
+            self.assertIn("stopping: running answers have", server.stderr())
+            self.assertEqual(server.job.processes(), {})
 
 
 class Cost(unittest.TestCase):
