@@ -36,9 +36,9 @@ sigset_t set_of(std::initializer_list<int> numbers) {
   return signals;
 }
 
-// SIGTERM, SIGINT and SIGUSR1 end the server, SIGHUP has it read its files again. They are blocked in
-// every thread and waited for in one. SIGUSR1 is what mpirun passes on to its ranks and leaves them
-// time for.
+// SIGTERM, SIGINT and SIGUSR1 end the server, SIGHUP has it read its files again. They are blocked
+// in every thread and waited for in one. SIGUSR1 is what mpirun passes on to its ranks and leaves
+// them time for.
 sigset_t awaited_signals() {
   return set_of({SIGTERM, SIGINT, SIGUSR1, SIGHUP});
 }
@@ -117,6 +117,7 @@ Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& op
   api.version = kVersion;
   api.default_thinking = options.thinking;
   api.add_bos_token = serving->stack_.add_bos_token;
+  api.expert_metrics = options.expert_metrics;
   api.max_body_bytes = net.max_body_bytes;
   api.edge = {.keys = files.keys, .cors_origins = options.edge.cors_origins};
   FATHOM_ASSIGN(serving->service_,
