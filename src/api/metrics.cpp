@@ -27,7 +27,8 @@ const Buckets kRequestBuckets = {0.01, 0.05, 0.1, 0.3, 0.5, 0.8, 1,  1.5, 2,   2
 }  // namespace
 
 struct Metrics::Impl {
-  explicit Impl(const std::string& name) : model{{"model_name", name}} {}
+  Impl(const std::string& name, bool by_expert)
+      : model{{"model_name", name}}, each_expert(by_expert) {}
 
   Histogram& histogram(const std::string& name, const std::string& help, const Buckets& buckets) {
     return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add(model,
@@ -40,7 +41,10 @@ struct Metrics::Impl {
     return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add(model);
   }
 
+  void show(const models::LayerLoads& layer);
+
   const prometheus::Labels model;
+  const bool each_expert;
   prometheus::Registry registry;
   std::mutex page_mutex;  // the engine's counts are copied by one thread at a time
 
@@ -82,6 +86,21 @@ struct Metrics::Impl {
                                                           .Name("fathom_request_success_total")
                                                           .Help("Finished requests by the reason.")
                                                           .Register(registry);
+  prometheus::Family<prometheus::Gauge>& rank_imbalance =
+      prometheus::BuildGauge()
+          .Name("fathom_expert_rank_imbalance")
+          .Help("Tokens for the experts of the busiest rank over the ranks' mean, lately.")
+          .Register(registry);
+  prometheus::Family<prometheus::Gauge>& expert_imbalance =
+      prometheus::BuildGauge()
+          .Name("fathom_expert_imbalance")
+          .Help("Tokens of the busiest expert over the experts' mean.")
+          .Register(registry);
+  prometheus::Family<prometheus::Counter>& expert_tokens =
+      prometheus::BuildCounter()
+          .Name("fathom_expert_tokens_total")
+          .Help("Tokens that chose each expert (with --expert-metrics).")
+          .Register(registry);
   prometheus::Family<prometheus::Counter>& http = prometheus::BuildCounter()
                                                       .Name("fathom_http_requests_total")
                                                       .Help("HTTP answers by route and status.")
@@ -94,14 +113,30 @@ void observe(Histogram& histogram, const std::optional<double>& seconds) {
   if (seconds) histogram.Observe(*seconds);
 }
 
-void catch_up(prometheus::Counter& counter, uint64_t total) {
-  const double behind = static_cast<double>(total) - counter.Value();
+void catch_up(prometheus::Counter& counter, double total) {
+  const double behind = total - counter.Value();
   if (behind > 0) counter.Increment(behind);
+}
+void catch_up(prometheus::Counter& counter, uint64_t total) {
+  catch_up(counter, static_cast<double>(total));
 }
 
 }  // namespace
 
-Metrics::Metrics(const std::string& model) : impl_(std::make_unique<Impl>(model)) {
+void Metrics::Impl::show(const models::LayerLoads& layer) {
+  prometheus::Labels labels = model;
+  labels["layer"] = std::to_string(layer.layer);
+  rank_imbalance.Add(labels).Set(layer.rank_imbalance);
+  expert_imbalance.Add(labels).Set(layer.expert_imbalance());
+  if (!each_expert) return;
+  for (size_t expert = 0; expert < layer.tokens.size(); ++expert) {
+    labels["expert"] = std::to_string(expert);
+    catch_up(expert_tokens.Add(labels), layer.tokens[expert]);
+  }
+}
+
+Metrics::Metrics(const std::string& model, bool each_expert)
+    : impl_(std::make_unique<Impl>(model, each_expert)) {
   for (const char* reason : {"stop", "length", "tool_calls", "abort", "error"}) {
     impl_->finished.Add({{"model_name", model}, {"finished_reason", reason}});
   }
@@ -145,6 +180,9 @@ std::string Metrics::page(const engine::EngineStats& stats) {
   catch_up(impl_->draft_tokens, stats.draft_tokens);
   catch_up(impl_->accepted_tokens, stats.accepted_draft_tokens);
   catch_up(impl_->preemptions, stats.preemptions);
+  if (stats.expert_loads) {
+    for (const models::LayerLoads& layer : *stats.expert_loads) impl_->show(layer);
+  }
   std::ostringstream text;
   prometheus::TextSerializer().Serialize(text, impl_->registry.Collect());
   return text.str();

@@ -20,7 +20,8 @@ struct GenerationTimes {
 // Thread-safe.
 class Metrics {
  public:
-  explicit Metrics(const std::string& model);
+  // each_expert: a counter for every expert of every layer, 14,848 of V3, in place of none.
+  Metrics(const std::string& model, bool each_expert);
   ~Metrics();
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;

@@ -62,7 +62,7 @@ struct ApiService::Impl {
                 PromptBuilder(tokenizer, std::move(chat), options.add_bos_token),
                 MarkerTable(tokenizer),
                 options,
-                Metrics(options.model.id),
+                Metrics(options.model.id, options.expert_metrics),
                 AnswerGrammars(tokenizer),
                 std::make_shared<responses::ResponseStore>(options.stored_responses)},
         openapi(dump_json(openapi_document(options.version))),

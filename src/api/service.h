@@ -38,6 +38,7 @@ struct ApiOptions {
   responses::StoreLimits stored_responses;       // of /v1/responses
   int max_choices = 1024;                        // of one request: prompts times n
   std::chrono::milliseconds keep_alive{10'000};  // between comments in a silent stream
+  bool expert_metrics = false;                   // /metrics has a counter for each expert
   EdgeOptions edge;
 };
 

@@ -116,7 +116,8 @@ void add_parallel_option(CLI::App& app, std::string& parallel) {
 
 void add_balance_option(CLI::App& app, int64_t& steps) {
   app.add_option("--balance-steps", steps,
-                 "steps after which redundant experts are placed anew by measured load; 0: never")
+                 "steps after which experts' loads are counted for /metrics, and redundant experts "
+                 "placed anew by them; 0: never")
       ->envname("FATHOM_BALANCE_STEPS")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
       ->capture_default_str();
@@ -170,6 +171,10 @@ void add_api_options(CLI::App& serve, ServeOptions& options) {
                   "MiB that stored responses may take")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
+  serve
+      .add_flag("--expert-metrics", options.expert_metrics,
+                "count the tokens of each expert in /metrics; only with several ranks")
+      ->envname("FATHOM_EXPERT_METRICS");
 }
 
 void add_serve(CLI::App& app, ServeOptions& options) {

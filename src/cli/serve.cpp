@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <initializer_list>
 
 #include "base/log.h"
 #include "cli/rank_job.h"
@@ -28,13 +29,18 @@ std::string chosen_name(const ServeOptions& options) {
   return directory_name(options.stack.model);
 }
 
-// SIGTERM and SIGINT end the server, SIGHUP has it read its files again. They are blocked in every
-// thread and waited for in one.
-sigset_t awaited_signals() {
+sigset_t set_of(std::initializer_list<int> numbers) {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  for (const int number : numbers) sigaddset(&signals, number);
   return signals;
+}
+
+// SIGTERM, SIGINT and SIGUSR1 end the server, SIGHUP has it read its files again. They are blocked
+// in every thread and waited for in one. SIGUSR1 is what mpirun passes on to its ranks and leaves
+// them time for.
+sigset_t awaited_signals() {
+  return set_of({SIGTERM, SIGINT, SIGUSR1, SIGHUP});
 }
 
 // Until a signal says stop; meanwhile looks whether the files have changed.
@@ -42,9 +48,10 @@ void wait_for_stop(const sigset_t& signals, Reloader& reloader) {
   constexpr timespec kLookInterval = {1, 0};
   while (true) {
     const int received = sigtimedwait(&signals, nullptr, &kLookInterval);
-    if (received == SIGTERM || received == SIGINT) return;
     if (received == SIGHUP) {
       reloader.force();
+    } else if (received > 0) {
+      return;
     } else {
       reloader.check();
     }
@@ -110,6 +117,7 @@ Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& op
   api.version = kVersion;
   api.default_thinking = options.thinking;
   api.add_bos_token = serving->stack_.add_bos_token;
+  api.expert_metrics = options.expert_metrics;
   api.max_body_bytes = net.max_body_bytes;
   api.edge = {.keys = files.keys, .cors_origins = options.edge.cors_origins};
   FATHOM_ASSIGN(serving->service_,
@@ -182,7 +190,8 @@ int run_serve(const ServeOptions& options) {
   wait_for_stop(signals, (*serving)->reloader());
   log_info("stopping: running answers have {} s to finish; press Ctrl-C again to stop now",
            options.shutdown_seconds);
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  const sigset_t stop_now = set_of({SIGTERM, SIGINT});
+  pthread_sigmask(SIG_UNBLOCK, &stop_now, nullptr);
   const bool finished = (*serving)->shut_down(std::chrono::seconds(options.shutdown_seconds));
   if (!finished) log_warning("stopped before every answer was finished");
   return 0;

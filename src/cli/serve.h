@@ -24,7 +24,8 @@ struct ServeOptions {
   std::vector<std::string> aliases;       // further names (api/model_alias.h)
   int64_t keep_responses_seconds = 3600;  // for previous_response_id
   int64_t keep_responses_mib = 256;       // of them in memory at most
-  int64_t shutdown_seconds = 60;          // how long running answers may take after SIGTERM
+  bool expert_metrics = false;            // /metrics has a counter for each expert
+  int64_t shutdown_seconds = 60;          // how long running answers may take after a signal
   DryRunOptions dry_run;
   bool check_only = false;  // load everything, say whether it is good, and end
 };
@@ -55,7 +56,7 @@ class ServingStack {
   std::unique_ptr<net::HttpServer> server_;
 };
 
-// Serves until SIGTERM or SIGINT. Returns the process's exit code.
+// Serves until SIGTERM, SIGINT or SIGUSR1. Returns the process's exit code.
 int run_serve(const ServeOptions& options);
 
 }  // namespace fathom::cli

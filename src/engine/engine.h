@@ -151,6 +151,7 @@ struct EngineStats {
   uint64_t finished_length = 0;
   uint64_t cancelled = 0;
   uint64_t failed = 0;
+  std::shared_ptr<const models::ExpertLoads> expert_loads = {};  // null: not counted
 };
 
 class Engine {

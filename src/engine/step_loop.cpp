@@ -124,6 +124,7 @@ EngineStats StepLoop::stats() const {
   stats.kv_blocks_total = scheduler_.blocks();
   stats.kv_blocks_used = scheduler_.used_blocks();
   stats.preemptions = scheduler_.preemptions();
+  stats.expert_loads = model().expert_loads();
   return stats;
 }
 

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 
 #include "base/result.h"
 #include "device/abi.h"
+#include "models/expert_loads.h"
 
 namespace fathom::models {
 
@@ -67,6 +69,9 @@ class CausalLm {
                                                std::span<const int32_t> /*rows*/) {
     return Error{ErrorCode::kUnsupported, "draft: the model has no layer for it"};
   }
+
+  // As last counted; null: never. Of the thread that calls forward().
+  virtual std::shared_ptr<const ExpertLoads> expert_loads() const { return nullptr; }
 };
 
 }  // namespace fathom::models

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Ranks on several hosts: network namespaces with an address each, joined by veth, under mpirun.
 
-The ranks are comm_mpi_test (src/comm). Where the privilege to make namespaces is missing this fails,
+The ranks are comm_mpi_test (src/comm), and those of `fathom serve`. Where the privilege to make namespaces is missing this fails,
 unless FATHOM_SKIP=namespaces.
 """
 
@@ -14,6 +14,7 @@ import tempfile
 import unittest
 
 import hosts
+import server as fathom
 from hosts import Hosts, wait_for
 
 BINARY = os.environ["COMM_MPI_TEST"]
@@ -33,13 +34,13 @@ def setUpModule():
 
 
 class Job:
-    """comm_mpi_test on all hosts: `with Job(cluster, "run") as job`."""
+    """comm_mpi_test on all hosts: `with Job(cluster, "run") as job`; or another program."""
 
-    def __init__(self, cluster, *arguments, slots=SLOTS):
+    def __init__(self, cluster, *arguments, slots=SLOTS, binary=BINARY):
         self._cluster = cluster
         self._output = tempfile.TemporaryFile(prefix="namespaces-")
         self.mpirun = cluster.mpirun(
-            slots, BINARY, *arguments, mpirun=MPIRUN,
+            slots, binary, *arguments, mpirun=MPIRUN,
             stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
@@ -156,6 +157,41 @@ class AcrossHosts(unittest.TestCase):
         self.cluster[1].set_link("down")
         job.wait_for_text(r"lost rank [23] \(host node1, pid \d+\)")
         self.assertNotEqual(job.end(), 0)
+
+
+class Serving(unittest.TestCase):
+    """The same greedy tokens from ranks on two hosts as from one rank on this machine."""
+
+    MODEL = os.path.join(fathom.REPOSITORY, "models", "tiny")
+    FLAGS = ("--kernels", "reference", "--weights", "bf16")
+    PROMPTS = ["What is 12 + 35?", "One, two, three, four, five, six, seven. " * 8]
+
+    def body(self, prompt):
+        return {"model": "tiny", "prompt": prompt, "max_tokens": 16, "temperature": 0, "logprobs": 1}
+
+    def test_layouts_across_hosts(self):
+        with fathom.Server(self.MODEL, *self.FLAGS) as server:
+            expected = [server.post("/v1/completions", self.body(p))[1] for p in self.PROMPTS]
+        with Hosts(HOSTS) as cluster:
+            for layout in ("pp=2,tp=2", "tp=2,dp=2"):
+                with self.subTest(layout):
+                    before = [host.received_bytes() for host in cluster]
+                    self.compare(cluster, layout, expected)
+                    for host, early in zip(cluster, before):  # mpirun's own words are some 30 KB
+                        self.assertGreater(host.received_bytes() - early, 100_000)
+
+    def compare(self, cluster, layout, expected):
+        serve = ("serve", "--model", self.MODEL, "--port", "0", *self.FLAGS, "--parallel", layout)
+        with Job(cluster, *serve, binary=fathom.fathom_binary()) as job:
+            url = job.wait_for_text(r"listening on (http://\S+)", hosts.DEADLINE_S).group(1)
+            for prompt, right in zip(self.PROMPTS, expected):
+                answer = cluster[0].post(f"{url}/v1/completions", self.body(prompt), "none")
+                got, right = (each["choices"][0]["logprobs"] for each in (answer, right))
+                self.assertEqual(got["tokens"], right["tokens"])
+                for a, b in zip(got["token_logprobs"], right["token_logprobs"]):
+                    self.assertAlmostEqual(a, b, delta=1e-3)
+            job.mpirun.send_signal(signal.SIGUSR1)  # which it passes on
+            self.assertEqual(job.end(), 0, job.output())
 
 
 def run_this_test(*wrapper, test, **environment):

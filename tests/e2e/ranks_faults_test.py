@@ -5,12 +5,15 @@ hear of it; ranks that differ, or are not as many as the layout needs, are refus
 FATHOM_FAULTS says how often each kind of loss is tried.
 """
 
+import concurrent.futures
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -23,7 +26,9 @@ TINY = os.path.join(fathom.REPOSITORY, "models", "tiny")
 LAYOUT = "pp=2,dp=2"
 RANKS = 4
 FLAGS = ("--weights", "bf16", "--kernels", "reference", "--parallel", LAYOUT)
-TIMES = int(os.environ.get("FATHOM_FAULTS", "3"))
+TIMES = int(os.environ.get("FATHOM_FAULTS", "5"))
+JOBS_AT_ONCE = 6
+START_S = 0.6  # what starting takes, and a little more
 LOST = "a rank of it is lost, so it starts again; try again soon"  # what clients hear
 NAMED_WITHIN_S = 10
 RANK_LOST = 75  # kExitRankLost
@@ -54,66 +59,127 @@ class Client(threading.Thread):
             self.cut = str(problem)
 
 
-class Losses(unittest.TestCase):
-    def lose(self, number, kind, moment):
-        chance = random.Random(f"{kind} {moment} {number}")
-        victim = chance.randrange(RANKS)
-        with fathom.Server(TINY, *FLAGS, ranks=RANKS) as server:
+def take_down(number, kind, moment):
+    """One job of which one rank gets the signal at a random time; returns how long it took until it
+    was named, in seconds, and raises AssertionError where something is not as it should be."""
+    chance = random.Random(f"{kind} {moment} {number}")
+    victim = chance.randrange(RANKS)
+    with fathom.Server(TINY, *FLAGS, ranks=RANKS, ready=moment != "start") as server:
+        clients = []
+        if moment == "start":
+            wait_for("the rank", lambda: victim in server.job.processes(), 30, server.stderr)
+            time.sleep(chance.uniform(0, START_S))
+        else:
             prompt = "one two three " * (2 if moment == "decode" else 200)
             clients = [Client(server, prompt) for _ in range(2)]
             if moment == "decode":
                 for client in clients:
-                    self.assertTrue(client.begun.wait(60), server.stderr())
+                    wait_for("an answer", client.begun.is_set, 60, server.stderr)
             time.sleep(chance.uniform(0, 0.3))
-            pid = server.job.processes()[victim]
-            os.kill(pid, kind)
-            named = (rf"lost rank {victim} \(host {re.escape(socket.gethostname())}, pid {pid}\): "
-                     r".*; its last known operation: ")  # fmt: skip
-            wait_for(named, lambda: re.search(named, server.stderr()), NAMED_WITHIN_S, server.stderr)
-            wait_for("mpirun to end", lambda: server.process.poll() is not None, NAMED_WITHIN_S,
-                     server.stderr)  # fmt: skip
-            wait_for("no rank left", lambda: not server.job.processes(), 2, server.stderr)
-            expected = {RANK_LOST} if kind == signal.SIGSTOP else {RANK_LOST, KILLED}
-            self.assertIn(server.process.returncode, expected, server.stderr())
-            for client in clients:
-                client.join(NAMED_WITHIN_S)
-                self.assertFalse(client.is_alive(), "a client that waits for ever")
-                if victim != 0:  # which talks to clients
-                    self.assertIn(LOST, f"{client.error} {client.cut}")
+        pid = server.job.processes()[victim]
+        os.kill(pid, kind)
+        killed_at = time.monotonic()
+        place = rf"host {re.escape(socket.gethostname())}, pid {pid}"
+        named = rf"lost rank {victim} \({place}\): .*; its last known operation: "
+        if moment == "start":
+            named = named.replace(place, f"({place}|host not known yet)")
+            if kind == signal.SIGKILL:
+                # The others may not have begun to look: then mpirun's word is all there is.
+                named = rf"{named}|not seen: rank {victim}|process rank {victim} with PID"
+        wait_for(named, lambda: re.search(named, server.stderr()), NAMED_WITHIN_S, server.stderr)
+        took = time.monotonic() - killed_at
+        wait_for("mpirun to end", lambda: server.process.poll() is not None, NAMED_WITHIN_S,
+                 server.stderr)  # fmt: skip
+        wait_for("no rank left", lambda: not server.job.processes(), 2, server.stderr)
+        expected = {RANK_LOST} if kind == signal.SIGSTOP else {RANK_LOST, KILLED}
+        if server.process.returncode not in expected:
+            raise AssertionError(f"expected exit code {expected}, got {server.process.returncode}:\n"
+                                 f"{server.stderr()}")  # fmt: skip
+        for client in clients:
+            client.join(NAMED_WITHIN_S)
+            if client.is_alive():
+                raise AssertionError("a client that waits for ever")
+            if victim != 0 and LOST not in f"{client.error} {client.cut}":  # 0 talks to clients
+                raise AssertionError(f"expected {LOST!r}, got {client.error} {client.cut}")
+        return took
 
-    def repeat(self, kind, moment):
-        for number in range(TIMES):
+
+class Losses(unittest.TestCase):
+    """Jobs of all kinds run at the same time, for most of them wait."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.pool = concurrent.futures.ThreadPoolExecutor(JOBS_AT_ONCE)
+        cls.missing = cls.pool.submit(refused_with, RANK_LOST, 2, "--parallel", "dp=2",
+                                      rank_1=("sleep", "infinity"))  # fmt: skip
+        cls.taken_down = {
+            (kind, moment): [cls.pool.submit(take_down, n, kind, moment) for n in range(TIMES)]
+            for kind in (signal.SIGSTOP, signal.SIGKILL)
+            for moment in ("start", "prefill", "decode")
+        }
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.pool.shutdown(cancel_futures=True)
+
+    def check(self, kind, moment):
+        times = []
+        for number, job in enumerate(self.taken_down[kind, moment]):
             with self.subTest(number):
-                self.lose(number, kind, moment)
+                times.append(job.result())
+        print(f"{kind.name} at {moment}: {len(times)} of {TIMES} as it should be, named within "
+              f"{max(times, default=0):.1f} s", flush=True)  # fmt: skip
+
+    def test_killed_at_start(self):
+        self.check(signal.SIGKILL, "start")
 
     def test_killed_in_prefill(self):
-        self.repeat(signal.SIGKILL, "prefill")
+        self.check(signal.SIGKILL, "prefill")
 
     def test_killed_in_decode(self):
-        self.repeat(signal.SIGKILL, "decode")
+        self.check(signal.SIGKILL, "decode")
+
+    def test_stopped_at_start(self):
+        self.check(signal.SIGSTOP, "start")
 
     def test_stopped_in_prefill(self):
-        self.repeat(signal.SIGSTOP, "prefill")
+        self.check(signal.SIGSTOP, "prefill")
 
     def test_stopped_in_decode(self):
-        self.repeat(signal.SIGSTOP, "decode")
+        self.check(signal.SIGSTOP, "decode")
+
+    def test_a_rank_that_does_not_come_is_named(self):
+        err = self.missing.result()
+        self.assertRegex(err, r"start: expected 2 ranks within 30 s; .*; not seen: rank 1")
+
+
+def refused_with(code, ranks, *flags, of_rank_1=(), rank_1=None, model_of_rank_1=TINY):
+    """The stderr of a job that must end with `code` before it serves."""
+    job = MpiJob(fathom.fathom_binary(), ranks)
+    serve = [fathom.fathom_binary(), "serve", "--port", "0", *flags, "--model"]
+    command = [*MpiJob(fathom.fathom_binary(), 1).command(), *serve, TINY, ":"]
+    command += ["-n", str(ranks - 1)]
+    command += rank_1 or [*serve, model_of_rank_1, *of_rank_1]
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, env=job.environment(), stdout=out, stderr=err)
+        try:
+            wait_for("the job to end", lambda: process.poll() is not None, 60)
+        finally:
+            process.terminate()
+            process.wait()
+        out.seek(0)
+        err.seek(0)
+        out, err = out.read(), err.read()
+    if process.returncode != code:
+        raise AssertionError(f"expected exit code {code}, got {process.returncode}:\n{err}")
+    if "listening" in out or job.processes():
+        raise AssertionError(f"expected no server and no rank left, got {job.processes()}:\n{err}")
+    return err
 
 
 class Refusals(unittest.TestCase):
-    def refused(self, ranks, *flags, of_rank_1=()):
-        """The stderr of a job that must end with 1 before it serves."""
-        job = MpiJob(fathom.fathom_binary(), ranks)
-        serve = [fathom.fathom_binary(), "serve", "--model", TINY, "--port", "0", *flags]
-        command = [*job.command(), *serve]
-        if of_rank_1:
-            command = [*MpiJob(fathom.fathom_binary(), 1).command(), *serve, ":"]
-            command += ["-n", str(ranks - 1), *serve, *of_rank_1]
-        done = subprocess.run(command, env=job.environment(), capture_output=True, text=True,
-                              timeout=60, check=False)  # fmt: skip
-        self.assertEqual(done.returncode, 1, done.stderr)
-        self.assertNotIn("listening", done.stdout)
-        self.assertEqual(job.processes(), {})
-        return done.stderr
+    def refused(self, ranks, *flags, **of_rank_1):
+        return refused_with(1, ranks, *flags, **of_rank_1)
 
     def test_other_than_the_layouts_ranks(self):
         self.assertIn("dp=3 makes it 3", self.refused(3, "--parallel", "dp=2"))
@@ -131,6 +197,17 @@ class Refusals(unittest.TestCase):
     def test_a_rank_with_other_settings_is_named(self):
         err = self.refused(2, "--parallel", "dp=2", of_rank_1=("--max-running", "3"))
         self.assertRegex(err, r"expected config .* as on other ranks, got .*running=3.* on rank 1")
+        self.assertNotIn("lost rank", err)
+
+    def test_a_rank_with_another_model_is_named(self):
+        with tempfile.TemporaryDirectory() as other:
+            shutil.copytree(TINY, other, dirs_exist_ok=True)
+            weights = os.path.join(other, "model-00001-of-000002.safetensors")
+            with open(weights, "r+b") as file:
+                file.seek(os.path.getsize(weights) // 2)
+                file.write(bytes(64))
+            err = self.refused(2, "--parallel", "dp=2", model_of_rank_1=other)
+        self.assertRegex(err, r"expected model [0-9a-f]+ as on other ranks, got [0-9a-f]+ on rank 1")
         self.assertNotIn("lost rank", err)
 
     def test_what_goes_wrong_on_one_rank_is_said_by_all(self):

@@ -10,6 +10,7 @@ import concurrent.futures
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -46,11 +47,13 @@ TINY_LAYOUTS = {
     "pp=2,dp=2,tp=2": 8,
     "dp=4,tp=2,ep=4": 8,
 }
-# Of random checkpoints; the last has no experts.
+# Of random checkpoints, by shape and format; the third has no experts. Where ranks' parts are whole
+# groups, int8 weights have the same scales as on one rank.
 RANDOM_LAYOUTS = {
     ("v3", "bf16"): {"tp=4": 4, "pp=2,dp=2": 4},
     ("v2", "bf16"): {"tp=2,dp=2": 4},
     ("dense", "bf16"): {"pp=2,dp=2": 4},
+    ("v3_groups", "int8"): {"tp=2": 2, "tp=2,dp=2,ep=2": 4},
 }
 
 PROMPTS = [
@@ -126,10 +129,10 @@ class Layouts(unittest.TestCase):
         cls.expected.clear()
         cls.temporary.cleanup()
 
-    def random_checkpoint(self, shape, dtype):
-        directory = os.path.join(self.temporary.name, f"{shape}-{dtype}")
+    def random_checkpoint(self, shape):
+        directory = os.path.join(self.temporary.name, shape)
         if not os.path.exists(directory):
-            make_checkpoint.make_checkpoint(directory, shape, dtype, seed=1)
+            make_checkpoint.make_checkpoint(directory, shape, "bf16", seed=1)
         return directory
 
     def one_rank(self, model, *flags):
@@ -155,22 +158,86 @@ class Layouts(unittest.TestCase):
             self.assertLess(max(errors, default=0), MAX_ERROR, prompt)
 
 
+class Loads(unittest.TestCase):
+    LAYERS = range(1, 5)  # those with experts, of which the last is the MTP layer
+    CHOSEN = 4  # experts a token
+
+    def ask(self, server, prompt, tokens):
+        """Tokens that went through the model."""
+        body = {"model": fathom.served_model(server), "prompt": prompt, "max_tokens": tokens,
+                "ignore_eos": True, "temperature": 0}  # fmt: skip
+        usage = server.post("/v1/completions", body)[1]["usage"]
+        return usage["prompt_tokens"] + usage["completion_tokens"] - 1
+
+    def counted(self, layout, ranks):
+        """(layer, expert) -> tokens, and the least and most that a layer's experts can have."""
+        flags = ("--weights", "bf16", "--speculate", "0", "--parallel", layout,
+                 "--balance-steps", "2", "--expert-metrics")  # fmt: skip
+        with fathom.Server(TINY, *KERNELS, *flags, ranks=ranks) as server:
+            rows = sum(self.ask(server, prompt, NEW_TOKENS) for prompt in PROMPTS[:4])
+            last = self.ask(server, "y", 4)  # more than two steps: what was before it is counted
+            _, text = server.get("/metrics")
+        found = re.findall(r'^fathom_expert_tokens_total{expert="(\d+)",layer="(\d+)",.*} (\S+)$', text,
+                           re.MULTILINE)  # fmt: skip
+        imbalances = re.findall(r"^fathom_expert_rank_imbalance{.*} (\S+)$", text, re.MULTILINE)
+        self.assertEqual(len(imbalances), len(self.LAYERS))
+        self.assertGreaterEqual(min(map(float, imbalances)), 1)
+        counts = {(int(layer), int(expert)): float(tokens) for expert, layer, tokens in found}
+        return counts, self.CHOSEN * rows, self.CHOSEN * (rows + last)
+
+    def test_tokens_of_each_expert_are_counted_over_all_ranks(self):
+        """The same numbers, however ranks share tokens, experts and layers."""
+        expected, least, most = self.counted("pp=2", 2)
+        for layer in self.LAYERS:
+            total = sum(tokens for (its, _), tokens in expected.items() if its == layer)
+            if layer == self.LAYERS[-1]:
+                self.assertEqual(total, 0)  # it drafts, and was told not to
+            else:
+                self.assertGreaterEqual(total, least)
+                self.assertLessEqual(total, most)
+        for layout, ranks in {"tp=2": 2, "pp=2,dp=2": 4, "tp=2,dp=2": 4}.items():
+            with self.subTest(layout):
+                self.assertEqual(self.counted(layout, ranks)[0], expected)
+
+
+class Draining(unittest.TestCase):
+    def test_mpirun_passes_on_the_signal_that_lets_answers_finish(self):
+        """SIGUSR1, which KillSignal= of the unit and the leader send. An answer takes longer than
+        the second that mpirun would leave after SIGTERM."""
+        tokens = 800
+        flags = ("--weights", "bf16", "--speculate", "0", "--parallel", "pp=2,dp=2")
+        with fathom.Server(TINY, *KERNELS, *flags, ranks=4) as server:
+            events = server.stream("/v1/completions", {
+                "model": fathom.served_model(server), "prompt": "x", "max_tokens": tokens,
+                "ignore_eos": True, "stream": True, "stream_options": {"include_usage": True}})  # fmt: skip
+            for _ in range(3):
+                next(events)
+            server.process.send_signal(signal.SIGUSR1)
+            *_, usage, end = events
+            self.assertEqual(end, "[DONE]")
+            self.assertEqual(usage["usage"]["completion_tokens"], tokens)
+            self.assertEqual(server.process.wait(fathom.STOP_DEADLINE_S), 0, server.stderr())
+            self.assertIn("stopping: running answers have", server.stderr())
+            self.assertEqual(server.job.processes(), {})
+
+
 class Cost(unittest.TestCase):
     """What `fathom bench` says that rank 0 sends is what the plan says, within 5%."""
 
     def planned(self, layout):
-        """Bytes a token that rank 0 sends; plans are for bf16, the CPU's activations are F32."""
+        """Bytes a token that rank 0 sends. Plans are for activations in bf16, dispatched in 8 bits;
+        the CPU's are F32."""
         done = subprocess.run([fathom.fathom_binary(), "serve", "--dry-run", "--json", "--model",
                                TINY, "--weights", "bf16", "--parallel", layout],
                               capture_output=True, check=True, text=True)  # fmt: skip
         sent = json.loads(done.stdout)["rank_groups"][0]["sent_bytes_a_token"]
-        return 2 * (sent["all_reduce"] + sent["pipeline"])
+        return 2 * (sent["all_reduce"] + sent["pipeline"] + sent["combine"]) + 4 * sent["dispatch"]
 
-    def measured(self, layout, ranks):
+    def measured(self, layout, ranks, batch):
         job = MpiJob(fathom.fathom_binary(), ranks)
         command = [*job.command(), fathom.fathom_binary(), "bench", "--model", TINY, "--json"]
-        command += ["--weights", "bf16", "--parallel", layout, "--speculate", "0", "--batch", "1"]
-        command += ["--prompt", "1000", "--decode", "8", "--repeat", "1"]
+        command += ["--weights", "bf16", "--parallel", layout, "--speculate", "0"]
+        command += ["--prompt", "1000", "--decode", "8", "--repeat", "1", "--batch", str(batch)]
         done = subprocess.run(command, env=job.environment(), capture_output=True, text=True,
                               check=False)  # fmt: skip
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -180,11 +247,33 @@ class Cost(unittest.TestCase):
             self.assertLess(each["communication"], 1)
         return prefill["sent_bytes_a_token"]
 
+    def check(self, layout, ranks, data_indices=1):
+        """With a prompt for each data index. Of two, what one sends the other's experts and what
+        these send back to it are together as many bytes as the plan's, even where routing is not
+        even: what goes to one does not go to the other."""
+        got = self.measured(layout, ranks, data_indices) * data_indices
+        self.assertAlmostEqual(got / self.planned(layout), 1, delta=0.05)
+
     def test_sums_over_tensor_ranks(self):
-        self.assertAlmostEqual(self.measured("tp=2", 2) / self.planned("tp=2"), 1, delta=0.05)
+        self.check("tp=2", 2)
+
+    def test_sums_over_slices_of_experts(self):
+        self.check("tp=2,ep=1", 2)
 
     def test_the_stream_between_stages(self):
-        self.assertAlmostEqual(self.measured("pp=2", 2) / self.planned("pp=2"), 1, delta=0.05)
+        self.check("pp=2", 2)
+
+    def test_sums_and_the_stream(self):
+        self.check("pp=2,tp=2", 4)
+
+    def test_dispatch_and_combine(self):
+        self.check("dp=2", 2, data_indices=2)
+
+    def test_dispatch_of_slices_and_sums(self):
+        self.check("tp=2,dp=2,ep=2", 4, data_indices=2)
+
+    def test_dispatch_and_the_stream(self):
+        self.check("pp=2,dp=2", 4, data_indices=2)
 
 
 def add_tests():
@@ -197,12 +286,12 @@ def add_tests():
         if only is None or layout in only:
             add(f"tiny {layout}", lambda self, layout=layout, ranks=ranks: self.check(
                 TINY, layout, ranks, "--weights", "bf16"))  # fmt: skip
-    for (shape, dtype), layouts in RANDOM_LAYOUTS.items():
+    for (shape, weights), layouts in RANDOM_LAYOUTS.items():
         for layout, ranks in layouts.items():
             if only is None or f"{shape} {layout}" in only:
-                add(f"{shape} {dtype} {layout}",
-                    lambda self, key=(shape, dtype), layout=layout, ranks=ranks: self.check(
-                        self.random_checkpoint(*key), layout, ranks))  # fmt: skip
+                add(f"{shape} {weights} {layout}",
+                    lambda self, shape=shape, weights=weights, layout=layout, ranks=ranks: self.check(
+                        self.random_checkpoint(shape), layout, ranks, "--weights", weights))  # fmt: skip
 
 
 add_tests()

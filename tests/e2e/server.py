@@ -30,10 +30,11 @@ def fathom_binary():
 class Server:
     """A server process: `with Server(model_dir, "--threads", "2") as server: server.post(...)`.
 
-    With several ranks the process is mpirun's; stop() asks rank 0 to end.
+    With several ranks the process is mpirun's; stop() asks rank 0 to end. ready=False: does not wait
+    until it serves, and has no url.
     """
 
-    def __init__(self, model_dir, *flags, ranks=1):
+    def __init__(self, model_dir, *flags, ranks=1, ready=True):
         self._stderr = tempfile.NamedTemporaryFile(prefix="fathom-stderr-")
         self.job = MpiJob(fathom_binary(), ranks) if ranks > 1 else None
         command = self.job.command() if self.job else []
@@ -49,6 +50,8 @@ class Server:
         )
         self._lines = queue.Queue()
         threading.Thread(target=self._read_stdout, daemon=True).start()
+        if not ready:
+            return
         try:
             self.url = self._wait_until_ready()
         except BaseException:

@@ -140,6 +140,15 @@ SHAPES = {
         "v_head_dim": 24,
         "vocab_size": 384,
     },
+    # Halves of every tensor that ranks divide are whole groups of 128, as parts of V3's own are.
+    "v3_groups": {
+        "moe_intermediate_size": 256,
+        "n_routed_experts": 8,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 2,
+        "num_nextn_predict_layers": 0,
+        "v_head_dim": 128,
+    },
     # No expert anywhere, a single head.
     "dense": {
         "first_k_dense_replace": 2,

@@ -53,10 +53,9 @@ std::string refusal(const FakeWriter& writer, int status, const std::string& typ
 
 TEST(Messages, AnswersWhole) {
   Harness harness;
-  const auto writer = ask(harness, {{"system", "be brief"},
-                                    {"temperature", 0.5},
-                                    {"min_tokens", 2},
-                                    {"ignore_eos", true}});
+  const auto writer =
+      ask(harness,
+          {{"system", "be brief"}, {"temperature", 0.5}, {"min_tokens", 2}, {"ignore_eos", true}});
   EXPECT_EQ(last_prompt(harness), "<｜bos｜>[system:be brief][user:hi]<think></think>");
   EXPECT_EQ(harness.engine.requests[0].request.sampling.max_tokens, 100);
   EXPECT_EQ(harness.engine.requests[0].request.sampling.temperature, 0.5f);

@@ -52,10 +52,7 @@ ExpertExchange::ExpertExchange(const Config& config, const Share& share,
       index_(share.place.expert),
       buffers_(buffers) {
   layers_.resize(static_cast<size_t>(layers));
-  for (int64_t layer = 0; layer < layers; ++layer) {
-    place(layer, share.experts);
-    loads(layer).assign(static_cast<size_t>(config.n_routed_experts), 0.0f);
-  }
+  for (int64_t layer = 0; layer < layers; ++layer) place(layer, share.experts);
   leaving_.reserve(static_cast<size_t>(buffers.leaving.shape[0]));
   const auto ranks = static_cast<size_t>(share.layout.ep);
   to_.resize(ranks);
@@ -91,7 +88,7 @@ void ExpertExchange::place(int64_t layer, Placement placement) {
 Result<ArrivedRows> ExpertExchange::dispatch(const Ranks& ranks, int64_t layer, const Tensor& x,
                                              const int32_t* expert_ids,
                                              const float* expert_weights) {
-  route(layers_[static_cast<size_t>(layer)], x.shape[0], expert_ids, expert_weights);
+  route(at(layer), x.shape[0], expert_ids, expert_weights);
   if (!ranks.expert) return ArrivedRows{};
   FATHOM_TRY(exchange_counts(ranks));
   pack(x);
@@ -103,13 +100,12 @@ Result<ArrivedRows> ExpertExchange::dispatch(const Ranks& ranks, int64_t layer, 
   return unpack();
 }
 
-void ExpertExchange::route(Layer& layer, int64_t rows, const int32_t* expert_ids,
+void ExpertExchange::route(const Layer& layer, int64_t rows, const int32_t* expert_ids,
                            const float* expert_weights) {
   leaving_.clear();
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t choice = 0; choice < top_k_; ++choice) {
       const int64_t at = row * top_k_ + choice;
-      ++layer.loads[static_cast<size_t>(expert_ids[at])];
       visit(layer, row, choice, expert_ids[at], expert_weights[at]);
     }
     if (visits_ > top_k_) visit(layer, row, top_k_, shared_, 1.0f);

@@ -67,8 +67,6 @@ class ExpertExchange {
   using Placement = std::vector<std::vector<int64_t>>;  // place_experts()
   const Placement& placement(int64_t layer) const { return at(layer).placement; }
   void place(int64_t layer, Placement placement);
-  // Tokens of this data index that chose each routed expert since the last reset, F32 for sums.
-  std::vector<float>& loads(int64_t layer) { return layers_[static_cast<size_t>(layer)].loads; }
 
   // Takes the choices [T, top_k] for x [T, H] apart: own_ids() and own_weights() [T, visits()] are
   // for this rank's experts, the rest is sent. Every rank with this slice calls it.
@@ -100,11 +98,11 @@ class ExpertExchange {
   struct Layer {
     Placement placement;
     std::vector<std::vector<Holder>> holders;  // of each expert, the nearest ones
-    std::vector<float> loads;
   };
 
   const Layer& at(int64_t layer) const { return layers_[static_cast<size_t>(layer)]; }
-  void route(Layer& layer, int64_t rows, const int32_t* expert_ids, const float* expert_weights);
+  void route(const Layer& layer, int64_t rows, const int32_t* expert_ids,
+             const float* expert_weights);
   void visit(const Layer& layer, int64_t row, int64_t choice, int64_t expert, float weight);
   Status exchange_counts(const Ranks& ranks);
   void pack(const Tensor& x);

@@ -68,6 +68,9 @@ Status Model::plan_memory() {
   if (config_.n_routed_experts > 0 && share_.layout.stage_ranks() > 1) {
     exchange_.emplace(config_, share_, buffers_.exchange, static_cast<int64_t>(caches_.size()));
   }
+  if (config_.n_routed_experts > 0 && !ranks_.alone()) {
+    counts_.emplace(static_cast<int64_t>(caches_.size()), config_.n_routed_experts);
+  }
   if (!device_.host_memory()) {
     host_logits_.resize(static_cast<size_t>(limits_.max_logit_rows * config_.vocab_size));
   }
@@ -89,6 +92,7 @@ Step Model::begin_step(const StepBatch& batch, int64_t first_row, int64_t first_
           .share = share_,
           .ranks = ranks_,
           .exchange = exchange_ ? &*exchange_ : nullptr,
+          .counts = counts_ ? &*counts_ : nullptr,
           .layer = 0,
           .mla = mla_shape(config_, share_.heads),
           .at = cut(buffers_, first_row, rows, first_logit, logit_rows),

@@ -43,13 +43,16 @@ class Model final : public CausalLm {
   // draft(), which the ranks of the last stage call.
   Result<std::span<const float>> forward(const StepBatch& batch) override;
 
-  // Gives redundant experts their places anew, by how often each was chosen since the last time.
-  // Every rank calls it; kernels wait meanwhile. How uneven the ranks' work was, and would have
-  // been with the new places, on the average of this rank's layers (imbalance()).
+  // Adds up over all ranks how often each expert was chosen since the last time, and gives
+  // redundant experts their places anew by that. Every rank calls it; kernels wait meanwhile.
   struct Balance {
+    // How uneven the ranks' work was, and would have been with the new places, on the average of
+    // this rank's layers (imbalance()).
     double before = 1;
     double after = 1;
     int64_t loaded = 0;  // experts that this rank has loaded, of all layers
+    ExpertLoads
+        loads;  // of all layers with experts, on all ranks alike; tokens since the last time
   };
   Result<Balance> balance();
 
@@ -83,6 +86,8 @@ class Model final : public CausalLm {
         rows_(limits) {}
 
   MoeWeights* moe_of(int64_t layer);
+  int64_t place_in_stage() const;
+  Status count_layer(int64_t layer, Balance& sum, std::span<float> row);
   Result<int64_t> take_experts(int64_t layer, const ExpertExchange::Placement& placed);
   Status plan_memory();
   // `batch` is of the call's rows from first_row on, and its logits of those from first_logit on.
@@ -104,6 +109,7 @@ class Model final : public CausalLm {
   std::vector<fathom_kv_cache> caches_;
   StepBuffers buffers_ = {};
   std::optional<ExpertExchange> exchange_;  // where experts are on several ranks
+  std::optional<ExpertCounts> counts_;      // where there are experts and several ranks
   // For balance(): where experts come from, and those it has loaded, by layer and number.
   std::shared_ptr<const TensorSource> source_;
   std::optional<ShardPlan> plan_;

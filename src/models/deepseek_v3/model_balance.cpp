@@ -14,30 +14,66 @@ MoeWeights* Model::moe_of(int64_t layer) {
 
 Result<Model::Balance> Model::balance() {
   Balance sum;
-  if (!exchange_ || share_.layout.redundant == 0) return sum;
-  sum = {0, 0, 0};
-  int64_t layers = 0;
+  if (!counts_) return sum;
+  sum.before = sum.after = 0;
+  // Of all layers of the model, the MTP layer last: tokens of each expert, and the ranks'
+  // imbalance. Every stage fills in its own, then the sum over all ranks is everyone's.
+  const auto layers = static_cast<size_t>(config_.num_hidden_layers + 1);
+  const auto width = static_cast<size_t>(config_.n_routed_experts + 1);
+  std::vector<float> rows(layers * width);
+  int64_t mine = 0;
   for (int64_t layer = 0; layer < static_cast<int64_t>(caches_.size()); ++layer) {
     if (moe_of(layer) == nullptr) continue;
-    std::vector<float>& loads = exchange_->loads(layer);
-    if (ranks_.expert) {  // without it every rank has the same tokens
-      FATHOM_TRY(ranks_.expert->all_reduce(ranks_.tag("expert_loads"), FATHOM_F32, loads.data(),
-                                           static_cast<int64_t>(loads.size())));
-    }
-    const auto& before = exchange_->placement(layer);
-    auto after = balance_experts(share_.layout, before, loads);
-    ++layers;
-    sum.before += imbalance(before, loads);
-    sum.after += imbalance(after, loads);
-    FATHOM_ASSIGN(const int64_t loaded, take_experts(layer, after));
-    sum.loaded += loaded;
-    exchange_->place(layer, std::move(after));
-    std::ranges::fill(loads, 0.0f);
+    const auto at = static_cast<size_t>(share_.layers.begin + layer);
+    FATHOM_TRY(count_layer(layer, sum, std::span(rows).subspan(at * width, width)));
+    ++mine;
   }
-  if (layers == 0) return Balance{};
-  sum.before /= static_cast<double>(layers);
-  sum.after /= static_cast<double>(layers);
+  sum.before = mine > 0 ? sum.before / static_cast<double>(mine) : 1;
+  sum.after = mine > 0 ? sum.after / static_cast<double>(mine) : 1;
+  if (place_in_stage() != 0) std::ranges::fill(rows, 0.0f);
+  FATHOM_TRY(ranks_.world->all_reduce(ranks_.tag("loads_of_layers"), FATHOM_F32, rows.data(),
+                                      static_cast<int64_t>(rows.size())));
+  for (size_t layer = 0; layer < layers; ++layer) {
+    const std::span<const float> row = std::span(rows).subspan(layer * width, width);
+    if (row.back() == 0) continue;  // no experts: where there are, it is 1 or more
+    sum.loads.push_back({static_cast<int64_t>(layer), {row.begin(), row.end() - 1}, row.back()});
+  }
   return sum;
+}
+
+int64_t Model::place_in_stage() const {
+  return ranks_.world->rank() % share_.layout.stage_ranks();
+}
+
+// row: the tokens of each expert and the imbalance, for balance().
+Status Model::count_layer(int64_t layer, Balance& sum, std::span<float> row) {
+  std::vector<float>& loads = counts_->of(layer);
+  if (ranks_.expert) {  // without it every rank has the same tokens
+    FATHOM_TRY(ranks_.expert->all_reduce(ranks_.tag("expert_loads"), FATHOM_F32, loads.data(),
+                                         static_cast<int64_t>(loads.size())));
+    // The ranks of a data index that have different experts have counted the same tokens.
+    const auto counted = static_cast<float>(ranks_.expert->size() / share_.layout.dp);
+    for (float& tokens : loads) tokens /= counted;
+  }
+  double before = 1;
+  double after = 1;
+  if (exchange_) {
+    const auto& placed = exchange_->placement(layer);
+    before = after = imbalance(placed, loads);
+    if (share_.layout.redundant > 0) {
+      auto anew = balance_experts(share_.layout, placed, loads);
+      after = imbalance(anew, loads);
+      FATHOM_ASSIGN(const int64_t loaded, take_experts(layer, anew));
+      sum.loaded += loaded;
+      exchange_->place(layer, std::move(anew));
+    }
+  }
+  sum.before += before;
+  sum.after += after;
+  std::ranges::copy(loads, row.begin());
+  row.back() = static_cast<float>(before);
+  std::ranges::fill(loads, 0.0f);
+  return {};
 }
 
 // Loads the experts that this rank did not have in their places; an expert that loses its place

@@ -55,7 +55,12 @@ Status moe(Step& step, const MoeWeights& w) {
   auto& at = step.at;
   FATHOM_TRY(ops::linear(step.ops, at.normed, w.gate, at.router));  // [T, experts]
   FATHOM_TRY(ops::moe_gate(step.ops, at.router, gate_of(step.config, w), at.expert_ids,
-                           at.expert_weights));    // [T, top_k]
+                           at.expert_weights));  // [T, top_k]
+  if (step.counts != nullptr) {
+    FATHOM_TRY(step.ops.device.synchronize());
+    const auto choices = static_cast<size_t>(at.normed.shape[0] * step.config.num_experts_per_tok);
+    step.counts->count(step.layer, {at.expert_ids, choices});
+  }
   if (w.shared) FATHOM_TRY(mlp(step, *w.shared));  // [T, H]
   const auto accumulate = w.shared ? ops::Accumulate::kAdd : ops::Accumulate::kOverwrite;
   if (step.exchange != nullptr) return exchanged_experts(step, w, accumulate);

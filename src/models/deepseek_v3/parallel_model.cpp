@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
+#include <utility>
 
 #include "base/log.h"
 
@@ -43,7 +45,7 @@ ParallelModel::ParallelModel(std::unique_ptr<Model> own, comm::Group& world, int
       limits_(limits_of(*own_)),
       parts_(limits_),
       writer_(limits_),
-      balance_steps_(own_->share().layout.redundant > 0 ? balance_steps : 0) {
+      balance_steps_(own_->config().n_routed_experts > 0 ? balance_steps : 0) {
   const auto rows = static_cast<size_t>(limits_.max_logit_rows);
   const auto vocab = static_cast<size_t>(vocab_size());
   logits_.resize(rows * static_cast<size_t>(limits_.data_indices) * vocab);
@@ -56,13 +58,14 @@ ParallelModel::~ParallelModel() {
 }
 
 Result<std::span<const float>> ParallelModel::forward(const StepBatch& batch) {
-  if (balance_steps_ > 0 && !failure_ && since_balance_++ == balance_steps_) {
+  if (balance_steps_ > 0 && !failure_ && since_balance_ == balance_steps_) {
     since_balance_ = 0;
     if (const auto balanced = balance(); !balanced) {
       failure_ = for_clients(balanced.error());
       return *failure_;
     }
   }
+  ++since_balance_;
   return call(StepKind::kForward, batch, {});
 }
 
@@ -90,9 +93,17 @@ Result<std::span<const float>> ParallelModel::call(StepKind kind, const StepBatc
 
 Status ParallelModel::balance() {
   FATHOM_TRY(announce(StepKind::kBalance, 1));
-  FATHOM_ASSIGN(const Model::Balance balance, own_->balance());
-  log_info("experts placed anew: the busiest rank had {:.2f} times the mean, would have {:.2f}",
-           balance.before, balance.after);
+  FATHOM_ASSIGN(Model::Balance balance, own_->balance());
+  if (own_->share().layout.redundant > 0) {
+    log_info("experts placed anew: the busiest rank had {:.2f} times the mean, would have {:.2f}",
+             balance.before, balance.after);
+  }
+  for (size_t i = 0; loads_ && i < balance.loads.size(); ++i) {
+    const std::vector<double>& earlier = (*loads_)[i].tokens;
+    std::vector<double>& tokens = balance.loads[i].tokens;
+    std::ranges::transform(tokens, earlier, tokens.begin(), std::plus<>());
+  }
+  loads_ = std::make_shared<const ExpertLoads>(std::move(balance.loads));
   return {};
 }
 

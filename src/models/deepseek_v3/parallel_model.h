@@ -18,8 +18,8 @@ namespace fathom::models::deepseek_v3 {
 
 class ParallelModel final : public CausalLm {
  public:
-  // Of rank 0. `world` must outlive it. Redundant experts are placed anew every so many forward
-  // passes; 0: never.
+  // Of rank 0. `world` must outlive it. Every so many forward passes experts' loads are added up
+  // and redundant ones placed anew; 0: never.
   ParallelModel(std::unique_ptr<Model> own, comm::Group& world, int64_t balance_steps);
   // Tells the others that this is the end, unless a call has failed.
   ~ParallelModel() override;
@@ -32,6 +32,7 @@ class ParallelModel final : public CausalLm {
   bool can_draft() const override { return own_->config().num_nextn_predict_layers > 0; }
   Result<std::span<const float>> draft(const StepBatch& batch,
                                        std::span<const int32_t> rows) override;
+  std::shared_ptr<const ExpertLoads> expert_loads() const override { return loads_; }
 
  private:
   Result<std::span<const float>> call(StepKind kind, const StepBatch& batch,
@@ -50,7 +51,8 @@ class ParallelModel final : public CausalLm {
   PlanWriter writer_;
   const int64_t balance_steps_;
   int64_t since_balance_ = 0;  // forward passes
-  int64_t step_ = 0;           // calls made
+  std::shared_ptr<const ExpertLoads> loads_;
+  int64_t step_ = 0;  // calls made
   std::vector<float> logits_;
   std::vector<float> received_;  // one rank's part
   std::optional<Error> failure_;

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "device/device.h"
 #include "models/deepseek_v3/config.h"
+#include "models/deepseek_v3/expert_counts.h"
 #include "models/deepseek_v3/expert_exchange.h"
 #include "models/deepseek_v3/ranks.h"
 #include "models/deepseek_v3/share.h"
@@ -57,6 +58,7 @@ struct Step {
   const Share& share;
   const Ranks& ranks;
   ExpertExchange* exchange;  // null: one rank has all experts
+  ExpertCounts* counts;      // null: nobody asks
   int64_t layer;             // of this rank's, the MTP layer last
   fathom_mla_shape mla;
   StepBuffers at;  // cut to this step's T and L rows
