@@ -129,7 +129,7 @@ int run_chat(const ChatOptions& options) {
       log_error("{}", stack.error().message);
       return 1;
     }
-    auto started = ServingStack::start(serve, std::move(stack).value());
+    auto started = ServingStack::start(serve, std::move(stack).value(), {});
     if (!started) {
       log_error("{}", started.error().message);
       return 1;

@@ -153,8 +153,10 @@ void add_api_options(CLI::App& serve, ServeOptions& options) {
                   "name that requests use; default: the directory's")
       ->envname("FATHOM_MODEL_NAME");
   serve
-      .add_option("--alias", options.aliases,
-                  "further name: NAME[=MODEL][,thinking=on|off]; may be given again")
+      .add_option(
+          "--alias", options.aliases,
+          "further name: NAME[=MODEL][,thinking=on|off][,sampling=request|default]; may be given "
+          "again")
       ->allow_extra_args(false);
   serve.add_flag("--thinking", options.thinking,
                  "think before answering unless a request says otherwise");

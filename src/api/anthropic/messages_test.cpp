@@ -53,10 +53,9 @@ std::string refusal(const FakeWriter& writer, int status, const std::string& typ
 
 TEST(Messages, AnswersWhole) {
   Harness harness;
-  const auto writer = ask(harness, {{"system", "be brief"},
-                                    {"temperature", 0.5},
-                                    {"min_tokens", 2},
-                                    {"ignore_eos", true}});
+  const auto writer =
+      ask(harness,
+          {{"system", "be brief"}, {"temperature", 0.5}, {"min_tokens", 2}, {"ignore_eos", true}});
   EXPECT_EQ(last_prompt(harness), "<｜bos｜>[system:be brief][user:hi]<think></think>");
   EXPECT_EQ(harness.engine.requests[0].request.sampling.max_tokens, 100);
   EXPECT_EQ(harness.engine.requests[0].request.sampling.temperature, 0.5f);
@@ -71,6 +70,24 @@ TEST(Messages, AnswersWhole) {
   EXPECT_EQ(body["stop_reason"], "end_turn");
   EXPECT_EQ(body["usage"]["output_tokens"], 5);
   EXPECT_EQ(body["usage"]["input_tokens"], harness.engine.requests[0].request.prompt.size());
+}
+
+TEST(Messages, SayWhichStopSequenceEndedThem) {
+  for (const bool stream : {false, true}) {
+    Harness harness;
+    const auto writer = ask(harness, {{"stop_sequences", {"no", "END"}}, {"stream", stream}});
+    harness.engine.text(0, "x ENDy");
+    const Json end =
+        stream ? writer->events()[writer->events().size() - 2]["delta"] : writer->json();
+    EXPECT_EQ(end["stop_reason"], "stop_sequence");
+    EXPECT_EQ(end["stop_sequence"], "END");
+  }
+  Harness harness;
+  const auto writer = ask(harness, {{"stop_sequences", {"END"}}});
+  harness.engine.text(0, "x");
+  harness.engine.finish(0);
+  EXPECT_EQ(writer->json()["stop_reason"], "end_turn");
+  EXPECT_EQ(writer->json()["stop_sequence"], nullptr);
 }
 
 TEST(Messages, StreamBlockByBlock) {
