@@ -202,6 +202,8 @@ void add_chat(CLI::App& app, ChatOptions& options) {
   chat->add_option("--url", options.url, "server to talk to")->capture_default_str();
   chat->add_option("--api-key", options.api_key, "key that the server wants")
       ->envname("FATHOM_API_KEY");
+  chat->add_option("--ca", options.ca_file,
+                   "PEM file of certificates to trust with https; default: the system's");
   add_stack_options(*chat, options.stack);
   chat->add_option("--model-name", options.model, "model to ask for; default: the server's first");
   chat->add_option("--system", options.system, "system prompt");
