@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,11 @@ enum class AnswerEnd { kStop, kLength, kToolCalls };
 
 const char* to_string(AnswerEnd end);  // "stop", "length", "tool_calls"
 
+struct ChoiceEnd {
+  AnswerEnd reason = AnswerEnd::kStop;
+  std::optional<std::string> stop_string = {};  // the one that ended it
+};
+
 // Calls come one at a time: begin() once every request is admitted, then delta() and finish() of
 // the choices in any mixture, then end(). fail() takes the place of whatever would have come next.
 class Answer {
@@ -39,7 +45,7 @@ class Answer {
   // Of prompt tokens 1, 2, ... in order; before the choice's first delta.
   virtual void prompt_logprobs(int choice, const std::vector<engine::TokenLogprob>& tokens) = 0;
   virtual void delta(int choice, const OutputDelta& delta) = 0;
-  virtual void finish(int choice, AnswerEnd end) = 0;
+  virtual void finish(int choice, const ChoiceEnd& end) = 0;
   virtual void end(const UsageCounts& usage) = 0;
   virtual void fail(const ApiError& error) = 0;
 };

@@ -36,6 +36,11 @@ Json usage_json(const UsageCounts& usage) {
           {"prompt_cache_miss_tokens", usage.prompt_tokens - usage.cached_tokens}};
 }
 
+void add_end(const std::optional<ChoiceEnd>& end, Json& choice) {
+  choice["finish_reason"] = end ? Json(to_string(end->reason)) : Json();
+  if (end && end->stop_string) choice["stop_reason"] = *end->stop_string;
+}
+
 double finite_logprob(float logprob) {
   return std::max(static_cast<double>(logprob), -9999.0);
 }

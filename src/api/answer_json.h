@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "api/answer.h"
@@ -20,6 +21,10 @@ struct AnswerHead {
 
 Json head_json(const AnswerHead& head);
 Json usage_json(const UsageCounts& usage);
+
+// How a choice ended, put into its JSON: null while it goes on. vLLM's `stop_reason` is there where
+// a stop string ended it.
+void add_end(const std::optional<ChoiceEnd>& end, Json& choice);
 
 // A log-probability as JSON can hold it: -infinity becomes -9999.
 double finite_logprob(float logprob);

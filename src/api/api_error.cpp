@@ -8,7 +8,6 @@ namespace fathom::api {
 
 namespace {
 
-constexpr int kRetryAfterBusySeconds = 1;
 constexpr int kRetryAfterDrainingSeconds = 5;
 
 Json nullable(const std::optional<std::string>& text) {

@@ -11,6 +11,8 @@
 
 namespace fathom::api {
 
+inline constexpr int kRetryAfterBusySeconds = 1;  // of a full queue
+
 struct ApiError {
   int status = 500;
   std::string message;

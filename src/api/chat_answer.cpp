@@ -49,7 +49,7 @@ class ChatStream : public Answer {
     begun_ = true;
     reply_->begin_events(options_.keep_alive);
     for (int i = 0; i < options_.choices; ++i) {
-      send_choice(i, {{"role", "assistant"}, {"content", ""}}, nullptr, nullptr);
+      send_choice(i, {{"role", "assistant"}, {"content", ""}}, nullptr, {});
     }
   }
 
@@ -64,11 +64,11 @@ class ChatStream : public Answer {
     }
     Json logprobs;
     if (options_.logprobs) logprobs = logprobs_json(words_, delta.tokens);
-    send_choice(choice, std::move(json), std::move(logprobs), nullptr);
+    send_choice(choice, std::move(json), std::move(logprobs), {});
   }
 
-  void finish(int choice, AnswerEnd end) override {
-    send_choice(choice, Json::object(), nullptr, to_string(end));
+  void finish(int choice, const ChoiceEnd& end) override {
+    send_choice(choice, Json::object(), nullptr, end);
   }
 
   void end(const UsageCounts& usage) override {
@@ -89,12 +89,11 @@ class ChatStream : public Answer {
   }
 
  private:
-  void send_choice(int index, Json delta, Json logprobs, Json finish_reason) {
+  void send_choice(int index, Json delta, Json logprobs, const std::optional<ChoiceEnd>& end) {
     Json chunk = head_;
-    Json choice = {{"index", index},
-                   {"delta", std::move(delta)},
-                   {"logprobs", std::move(logprobs)},
-                   {"finish_reason", std::move(finish_reason)}};
+    Json choice = {
+        {"index", index}, {"delta", std::move(delta)}, {"logprobs", std::move(logprobs)}};
+    add_end(end, choice);
     chunk["choices"].push_back(std::move(choice));
     if (options_.include_usage) chunk["usage"] = nullptr;
     reply_->event(chunk);
@@ -129,7 +128,9 @@ class WholeChat : public Answer {
     }
   }
 
-  void finish(int index, AnswerEnd end) override { choices_[static_cast<size_t>(index)].end = end; }
+  void finish(int index, const ChoiceEnd& end) override {
+    choices_[static_cast<size_t>(index)].end = end;
+  }
 
   void end(const UsageCounts& usage) override {
     Json body = head_json(make_head(options_));
@@ -147,13 +148,13 @@ class WholeChat : public Answer {
     std::string reasoning;
     std::vector<ToolCallDelta> calls;  // whole
     std::vector<TokenRecord> tokens;
-    AnswerEnd end = AnswerEnd::kStop;
+    ChoiceEnd end;
   };
 
   Json choice_json(const Choice& choice) const {
     Json json = {{"index", &choice - choices_.data()}, {"message", message_json(choice)}};
     json["logprobs"] = options_.logprobs ? logprobs_json(words_, choice.tokens) : Json();
-    json["finish_reason"] = to_string(choice.end);
+    add_end(choice.end, json);
     return json;
   }
 

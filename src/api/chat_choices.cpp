@@ -17,10 +17,10 @@ ToolRules tool_rules(const ChatRequest& request, ToolForm form) {
                   .forced = request.tool_choice != ToolChoice::kAuto,
                   .parallel = request.parallel_tool_calls,
                   .structure = request.structure};
-  if (request.tool_choice == ToolChoice::kNamed) {
-    std::erase_if(rules.tools,
-                  [&](const ToolSpec& tool) { return tool.name != request.tool_choice_name; });
-    rules.parallel = false;
+  if (const auto& names = request.callable_tools) {
+    std::erase_if(rules.tools, [&](const ToolSpec& tool) {
+      return std::find(names->begin(), names->end(), tool.name) == names->end();
+    });
   }
   return rules;
 }
@@ -31,7 +31,8 @@ Result<GrammarPtr> grammar_of(HandlerContext& context, const ChatRequest& reques
     const ToolRules rules = tool_rules(request, context.prompts.tool_form());
     const bool strict = std::any_of(rules.tools.begin(), rules.tools.end(),
                                     [](const ToolSpec& tool) { return tool.strict; });
-    if (strict || rules.forced || rules.structure) return context.grammars.of(rules);
+    const bool limited = rules.forced || request.callable_tools;
+    if (strict || limited || rules.structure) return context.grammars.of(rules);
   }
   if (request.structure) return context.grammars.of(*request.structure);
   return GrammarPtr();
@@ -61,15 +62,24 @@ OutputOptions output_options(const ChatRequest& request, bool in_thought) {
   output.split_reasoning = true;
   output.starts_in_thought = in_thought;
   output.parse_tools = may_call(request);
-  output.parallel_tool_calls =
-      request.parallel_tool_calls && request.tool_choice != ToolChoice::kNamed;
+  output.parallel_tool_calls = request.parallel_tool_calls;
   return output;
 }
 
 struct Rules {
   GrammarPtr grammar;
   std::optional<engine::Thought> thought;
+  bool default_sampling = false;
 };
+
+// DeepSeek's thinking models take no notice of these.
+void use_default_sampling(engine::SamplingParams& sampling) {
+  const GenerationFields defaults;
+  sampling.temperature = defaults.temperature;
+  sampling.top_p = defaults.top_p;
+  sampling.presence_penalty = defaults.presence_penalty;
+  sampling.frequency_penalty = defaults.frequency_penalty;
+}
 
 std::vector<ChoiceSpec> make_choices(const ChatRequest& request, const Prompt& prompt,
                                      int64_t max_tokens, const Rules& rules) {
@@ -80,6 +90,7 @@ std::vector<ChoiceSpec> make_choices(const ChatRequest& request, const Prompt& p
     choice.request.priority = request.priority;
     choice.request.cache_salt = request.cache_salt;
     choice.request.sampling = sampling_params(request, max_tokens, i);
+    if (rules.default_sampling) use_default_sampling(choice.request.sampling);
     if (request.logprobs) choice.request.sampling.logprobs = request.top_logprobs;
     choice.request.grammar = rules.grammar;
     choice.request.thought = rules.thought;
@@ -122,7 +133,9 @@ std::variant<std::vector<ChoiceSpec>, ApiError> chat_choices(HandlerContext& con
     error.code = "context_length_exceeded";
     return error;
   }
-  return make_choices(request, *prompt, *max_tokens, {*grammar, *thought});
+  const bool thinks = request.thinking.value_or(model.thinking);
+  return make_choices(request, *prompt, *max_tokens,
+                      {*grammar, *thought, thinks && model.thinks_at_default});
 }
 
 }  // namespace fathom::api

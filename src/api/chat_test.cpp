@@ -134,6 +134,7 @@ TEST(Chat, AStopStringEndsTheAnswerAndTheWork) {
   const Json answer = writer->json();
   EXPECT_EQ(answer["choices"][0]["message"]["content"], "one");
   EXPECT_EQ(answer["choices"][0]["finish_reason"], "stop");
+  EXPECT_EQ(answer["choices"][0]["stop_reason"], "\nEND");
   EXPECT_EQ(answer["usage"]["completion_tokens"], 7);
 }
 

@@ -41,7 +41,7 @@ class CompletionAnswer : public Answer {
     std::string text;  // not sent yet
     CompletionLogprobs logprobs;
     int64_t prompt_tokens = 0;  // whose log-probability came
-    AnswerEnd end = AnswerEnd::kStop;
+    ChoiceEnd end;
   };
 
   void start_choices() {
@@ -65,11 +65,11 @@ class CompletionAnswer : public Answer {
   }
 
   // The choice with what is not sent yet.
-  Json take_choice(int index, Json finish_reason) {
+  Json take_choice(int index, const std::optional<ChoiceEnd>& end) {
     Choice& choice = choices_[static_cast<size_t>(index)];
     Json json = {{"index", index}, {"text", std::move(choice.text)}};
     json["logprobs"] = options_.logprobs ? choice.logprobs.take(words_) : Json();
-    json["finish_reason"] = std::move(finish_reason);
+    add_end(end, json);
     choice.text.clear();
     return json;
   }
@@ -100,10 +100,10 @@ class CompletionStream : public CompletionAnswer {
 
   void delta(int index, const OutputDelta& delta) override {
     append(index, delta);
-    send(index, nullptr);
+    send(index, {});
   }
 
-  void finish(int index, AnswerEnd end) override { send(index, to_string(end)); }
+  void finish(int index, const ChoiceEnd& end) override { send(index, end); }
 
   void end(const UsageCounts& usage) override {
     if (options_.include_usage) {
@@ -123,9 +123,9 @@ class CompletionStream : public CompletionAnswer {
   }
 
  private:
-  void send(int index, Json finish_reason) {
+  void send(int index, const std::optional<ChoiceEnd>& end) {
     Json chunk = head_;
-    chunk["choices"].push_back(take_choice(index, std::move(finish_reason)));
+    chunk["choices"].push_back(take_choice(index, end));
     if (options_.include_usage) chunk["usage"] = nullptr;
     reply_->event(chunk);
   }
@@ -139,13 +139,15 @@ class WholeCompletion : public CompletionAnswer {
 
   void begin() override { start_choices(); }
   void delta(int index, const OutputDelta& delta) override { append(index, delta); }
-  void finish(int index, AnswerEnd end) override { choices_[static_cast<size_t>(index)].end = end; }
+  void finish(int index, const ChoiceEnd& end) override {
+    choices_[static_cast<size_t>(index)].end = end;
+  }
 
   void end(const UsageCounts& usage) override {
     Json body = head_;
     body["choices"] = Json::array();
     for (size_t i = 0; i < choices_.size(); ++i) {
-      body["choices"].push_back(take_choice(static_cast<int>(i), to_string(choices_[i].end)));
+      body["choices"].push_back(take_choice(static_cast<int>(i), choices_[i].end));
     }
     body["usage"] = usage_json(usage);
     reply_->send_json(body);

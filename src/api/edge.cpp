@@ -9,7 +9,8 @@ constexpr const char* kMethods = "GET, HEAD, POST, OPTIONS";
 // What SDKs send when nothing is asked for.
 constexpr const char* kRequestHeaders = "Authorization, Content-Type, X-Api-Key, X-Request-Id";
 constexpr const char* kExposedHeaders =
-    "X-Request-Id, Retry-After, X-RateLimit-Remaining-Requests, X-RateLimit-Reset-Requests";
+    "X-Request-Id, Retry-After, X-RateLimit-Limit-Requests, X-RateLimit-Remaining-Requests, "
+    "X-RateLimit-Reset-Requests";
 constexpr const char* kPreflightSeconds = "600";
 
 bool is_liveness(std::string_view path) {

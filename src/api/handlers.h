@@ -18,7 +18,8 @@ namespace fathom::api {
 
 // The model under one of its names.
 struct ServedModel {
-  bool thinking = false;  // where a chat request does not say
+  bool thinking = false;           // where a chat request does not say
+  bool thinks_at_default = false;  // ModelAlias
 };
 
 struct HandlerContext {

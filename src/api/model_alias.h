@@ -12,9 +12,13 @@ namespace fathom::api {
 struct ModelAlias {
   std::string name;
   std::optional<bool> thinking = {};  // where a chat request does not say; else as the model
+  // Whether temperature, top_p and the presence and frequency penalties of requests that think
+  // mean nothing, as at DeepSeek.
+  bool thinks_at_default = false;
 };
 
-// "NAME[=MODEL][,thinking=on|off]", where MODEL may only be `model`, the one that is served.
+// "NAME[=MODEL][,thinking=on|off][,sampling=request|default]", where MODEL may only be `model`, the
+// one that is served.
 Result<ModelAlias> parse_model_alias(std::string_view text, std::string_view model);
 
 }  // namespace fathom::api

@@ -31,6 +31,7 @@ constexpr const char* kSchemas = R"json({
         "required": ["index", "message", "finish_reason"], "properties": {
           "index": {"type": "integer"}, "logprobs": {"type": ["object", "null"]},
           "finish_reason": {"enum": ["stop", "length", "tool_calls"]},
+          "stop_reason": {"type": "string"},
           "message": {"type": "object", "required": ["role", "content"], "properties": {
             "role": {"const": "assistant"}, "content": {"type": ["string", "null"]},
             "reasoning_content": {"type": "string"}, "tool_calls": {"type": "array"}}}}}},
@@ -43,7 +44,8 @@ constexpr const char* kSchemas = R"json({
         "required": ["index", "text", "finish_reason"], "properties": {
           "index": {"type": "integer"}, "text": {"type": "string"},
           "logprobs": {"type": ["object", "null"]},
-          "finish_reason": {"enum": ["stop", "length"]}}}},
+          "finish_reason": {"enum": ["stop", "length"]},
+          "stop_reason": {"type": "string"}}}},
       "usage": {"$ref": "#/components/schemas/Usage"}}},
   "Response": {"type": "object",
     "required": ["id", "object", "created_at", "status", "model", "output", "usage"],
@@ -64,6 +66,7 @@ constexpr const char* kSchemas = R"json({
     "properties": {
       "id": {"type": "string"}, "type": {"const": "message"}, "role": {"const": "assistant"},
       "model": {"type": "string"}, "stop_reason": {"type": "string"},
+      "stop_sequence": {"type": ["string", "null"]},
       "content": {"type": "array", "items": {"type": "object", "required": ["type"],
         "properties": {"type": {"enum": ["thinking", "text", "tool_use"]}}}},
       "usage": {"type": "object", "required": ["input_tokens", "output_tokens"]}}},

@@ -61,6 +61,8 @@ class OutputParser {
   // The end of the answer: what was held back is text. True if a stop string ended it even so.
   bool finish(OutputDelta& delta);
 
+  // The stop string that ended the answer, if one did.
+  const std::optional<std::string>& stop_string() const { return stop_.found(); }
   int64_t completion_tokens() const { return completion_tokens_; }
   int64_t reasoning_tokens() const { return reasoning_tokens_; }
   bool has_tool_calls() const { return tools_.call_count() > 0; }

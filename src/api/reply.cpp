@@ -22,6 +22,13 @@ Reply::Reply(std::shared_ptr<net::ResponseWriter> writer, std::string request_id
 std::vector<net::Header> Reply::headers(const std::string& content_type) const {
   std::vector<net::Header> all = {{"Content-Type", content_type}, {"X-Request-Id", request_id_}};
   if (errors_ == ErrorShape::kAnthropic) all.push_back({"Request-Id", request_id_});
+  if (quota_) {
+    all.push_back({"X-RateLimit-Limit-Requests", std::to_string(quota_->limit)});
+    all.push_back({"X-RateLimit-Remaining-Requests", std::to_string(quota_->remaining)});
+    // A queue has no period after which it would be empty: the time to try again when it is full.
+    all.push_back({"X-RateLimit-Reset-Requests",
+                   std::to_string(quota_->remaining > 0 ? 0 : kRetryAfterBusySeconds) + "s"});
+  }
   return all;
 }
 
@@ -36,13 +43,10 @@ void Reply::send_json(const Json& body, int status) {
 
 void Reply::send_error(const ApiError& error, std::vector<net::Header> extra) {
   metrics_.count_http(route_, error.status);
+  if (error.status == 429 && quota_) quota_->remaining = 0;
   std::vector<net::Header> all = headers(kJsonType);
   all.insert(all.begin(), extra.begin(), extra.end());
   if (error.retry_after_s) all.push_back({"Retry-After", std::to_string(*error.retry_after_s)});
-  if (error.status == 429 && error.retry_after_s) {
-    all.push_back({"X-RateLimit-Remaining-Requests", "0"});
-    all.push_back({"X-RateLimit-Reset-Requests", std::to_string(*error.retry_after_s) + "s"});
-  }
   writer_->send({error.status, std::move(all), error_body(error, errors_)});
 }
 

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "api/api_error.h"
@@ -16,11 +18,20 @@ namespace fathom::api {
 
 class Metrics;
 
+// How many requests the queue takes, and how many more it would take now.
+struct Quota {
+  int64_t limit = 0;
+  int64_t remaining = 0;
+};
+
 class Reply {
  public:
   // `route` is the pattern, not the path: "/v1/models/{model}".
   Reply(std::shared_ptr<net::ResponseWriter> writer, std::string request_id, std::string route,
         Metrics& metrics, ErrorShape errors);
+
+  // From now on answers say so in x-ratelimit headers.
+  void set_quota(Quota quota) { quota_ = quota; }
 
   void send(int status, std::string content_type, std::string body);
   void send_json(const Json& body, int status = 200);
@@ -47,6 +58,7 @@ class Reply {
   std::string route_;
   Metrics& metrics_;
   ErrorShape errors_;
+  std::optional<Quota> quota_;
 };
 
 }  // namespace fathom::api

@@ -51,27 +51,70 @@ Status read_tool(const Json& tool, const std::string& path, std::vector<std::str
   return {};
 }
 
-Status read_tool_choice(const Json& value, const std::string& path, ChatRequest& request) {
-  constexpr std::pair<const char*, ToolChoice> kChoices[] = {{"none", ToolChoice::kNone},
-                                                             {"auto", ToolChoice::kAuto},
-                                                             {"required", ToolChoice::kRequired}};
-  for (const auto& [name, choice] : kChoices) {
+Status read_mode(const Json& value, const std::string& path, ChatRequest& request) {
+  constexpr std::pair<const char*, ToolChoice> kModes[] = {{"auto", ToolChoice::kAuto},
+                                                           {"required", ToolChoice::kRequired}};
+  for (const auto& [name, choice] : kModes) {
     if (value != name) continue;
     request.tool_choice = choice;
     return {};
   }
-  constexpr const char* kWanted =
-      "none, auto, required or {\"type\": \"function\", \"function\": {\"name\": ...}}";
-  if (!value.is_object()) return expected(path, kWanted, value);
-  const Json* type = find_member(value, "type");
-  const Json* function = find_member(value, "function");
+  return expected(path, "auto or required", value);
+}
+
+Result<std::string> read_callable(const Json& value, const std::string& path) {
+  const Json* type = value.is_object() ? find_member(value, "type") : nullptr;
+  const Json* function = value.is_object() ? find_member(value, "function") : nullptr;
   if (type == nullptr || *type != "function" || function == nullptr || !function->is_object()) {
+    return expected(path, R"({"type": "function", "function": {"name": ...}})", value);
+  }
+  const Json* name = find_member(*function, "name");
+  return read_string(name == nullptr ? Json() : *name, key_path(path, "function.name"));
+}
+
+// {"mode": "auto" | "required", "tools": [{"type": "function", "function": {"name"}}, ...]}
+Status read_allowed_tools(const Json& value, const std::string& path, ChatRequest& request) {
+  if (!value.is_object()) return expected(path, "an object with mode and tools", value);
+  const Json* mode = find_member(value, "mode");
+  FATHOM_TRY(read_mode(mode == nullptr ? Json() : *mode, key_path(path, "mode"), request));
+  const Json* tools = find_member(value, "tools");
+  request.callable_path = key_path(path, "tools");
+  if (tools == nullptr || tools->empty()) {
+    return expected(request.callable_path, "at least one tool", tools == nullptr ? Json() : *tools);
+  }
+  request.callable_tools.emplace();
+  return read_array(*tools, request.callable_path, kMaxTools,
+                    [&](const Json& tool, const std::string& at) -> Status {
+                      FATHOM_ASSIGN(std::string name, read_callable(tool, at));
+                      request.callable_tools->push_back(std::move(name));
+                      return {};
+                    });
+}
+
+Status read_tool_choice(const Json& value, const std::string& path, ChatRequest& request) {
+  constexpr const char* kWanted =
+      "none, auto, required, {\"type\": \"function\", \"function\": {\"name\": ...}} or "
+      "{\"type\": \"allowed_tools\", \"allowed_tools\": {\"mode\", \"tools\"}}";
+  if (value == "none") {
+    request.tool_choice = ToolChoice::kNone;
+    return {};
+  }
+  if (value == "auto" || value == "required") return read_mode(value, path, request);
+  const Json* type = value.is_object() ? find_member(value, "type") : nullptr;
+  if (type != nullptr && *type == "allowed_tools") {
+    const Json* allowed = find_member(value, "allowed_tools");
+    return read_allowed_tools(allowed == nullptr ? Json() : *allowed,
+                              key_path(path, "allowed_tools"), request);
+  }
+  if (type == nullptr || *type != "function" || !value.contains("function") ||
+      !value["function"].is_object()) {
     return expected(path, kWanted, value);
   }
-  const std::string name_path = key_path(key_path(path, "function"), "name");
-  const Json* name = find_member(*function, "name");
-  FATHOM_ASSIGN(request.tool_choice_name, read_string(name == nullptr ? Json() : *name, name_path));
-  request.tool_choice = ToolChoice::kNamed;
+  FATHOM_ASSIGN(std::string name, read_callable(value, path));
+  request.tool_choice = ToolChoice::kRequired;
+  request.callable_tools = {std::move(name)};
+  request.callable_path = key_path(path, "function.name");
+  request.parallel_tool_calls = false;
   return {};
 }
 
@@ -135,11 +178,14 @@ FieldTable<ChatRequest> make_table() {
        [](const Json& value, const std::string& path, R& request) {
          return read_tools(value, path, request.tools, request.tool_names);
        }},
-      {{"tool_choice", "string or object", "none, auto, required, or the function to call.",
-        "auto"},
-       read_tool_choice},
       bool_field<R>("parallel_tool_calls", &R::parallel_tool_calls, "true",
                     "false: give at most one call."),
+      // Behind parallel_tool_calls, which the name of a function turns off.
+      {{"tool_choice", "string or object",
+        "none, auto, required, the function to call, or allowed_tools: the ones that may be "
+        "called.",
+        "auto"},
+       read_tool_choice},
       bool_field<R>("continue_final_message", &R::continue_final_message, "false",
                     "Go on with the last message, an assistant's, as its prefix: true asks, too."),
       {{"chat_template_kwargs", "object", "thinking or enable_thinking: a boolean."},
@@ -216,16 +262,17 @@ Status apply_reasoning_effort(ChatRequest& request) {
 }
 
 Status check_tool_choice(const ChatRequest& request) {
-  const bool forced =
-      request.tool_choice == ToolChoice::kRequired || request.tool_choice == ToolChoice::kNamed;
-  if (forced && !request.tools) {
+  const bool chosen = request.tool_choice == ToolChoice::kRequired || request.callable_tools;
+  if (chosen && !request.tools) {
     return invalid_argument("tool_choice: expected only with tools", "tool_choice");
   }
-  if (request.tool_choice != ToolChoice::kNamed) return {};
+  if (!request.callable_tools) return {};
   const auto& names = request.tool_names;
-  if (std::find(names.begin(), names.end(), request.tool_choice_name) != names.end()) return {};
-  return expected("tool_choice.function.name", "the name of a function in tools",
-                  Json(request.tool_choice_name));
+  for (const std::string& name : *request.callable_tools) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+    return expected(request.callable_path, "the name of a function in tools", Json(name));
+  }
+  return {};
 }
 
 const FieldTable<ChatRequest>& chat_field_table() {

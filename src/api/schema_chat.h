@@ -26,14 +26,16 @@ struct ChatMessage {
   bool prefix = false;  // of an assistant's: its answer is to be continued
 };
 
-enum class ToolChoice { kAuto, kNone, kRequired, kNamed };
+enum class ToolChoice { kAuto, kNone, kRequired };
 
 struct ChatRequest : GenerationFields {
   std::vector<ChatMessage> messages;
   std::shared_ptr<const Json> tools;  // the array as given, checked; null if there is none
   std::vector<std::string> tool_names;
   ToolChoice tool_choice = ToolChoice::kAuto;
-  std::string tool_choice_name;  // with kNamed
+  // The tools that may be called, where that is not all of them.
+  std::optional<std::vector<std::string>> callable_tools;
+  std::string callable_path;  // of the field that says so
   bool parallel_tool_calls = true;
   std::optional<bool> thinking;
   std::optional<int64_t> thinking_budget;  // tokens; then the thought is closed

@@ -70,8 +70,8 @@ Status read_cache_salt(const Json& value, const std::string& path, GenerationFie
   return {};
 }
 
-// Read for its type only: it says who asked, which nothing here needs.
-Status read_user(const Json& value, const std::string& path, GenerationFields&) {
+// Read for its type only: nothing here needs to know.
+Status read_hint(const Json& value, const std::string& path, GenerationFields&) {
   FATHOM_TRY(read_string(value, path));
   return {};
 }
@@ -120,7 +120,10 @@ FieldTable<GenerationFields> make_table() {
       integer_field<F>("priority", &F::priority, std::numeric_limits<int32_t>::min(),
                        std::numeric_limits<int32_t>::max(), "0", "Lower runs first."),
       {{"cache_salt", "string", "Prefixes are shared only between equal salts."}, read_cache_salt},
-      {{"user", "string", "The end user; not used."}, read_user},
+      {{"user", "string", "The end user; not used."}, read_hint},
+      {{"prompt_cache_key", "string",
+        "Which requests begin alike, for routers; one server finds that out itself."},
+       read_hint},
       {{"response_format", "object", "text, json_object, or json_schema with a schema.", "text"},
        [](const Json& value, const std::string& path, F& request) {
          return read_response_format(value, path, request.structure);

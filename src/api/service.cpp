@@ -72,6 +72,7 @@ struct ApiService::Impl {
   void dispatch_work(Route route, const net::HttpRequest& request, const ReplyPtr& reply);
   void send_health(const ReplyPtr& reply) const;
   ApiError unavailable() const;
+  net::HttpResponse answer_at_edge(const ApiError& error, const net::HttpRequest& head);
 
   HandlerContext context;
   const std::string openapi;
@@ -83,6 +84,21 @@ struct ApiService::Impl {
 ApiError ApiService::Impl::unavailable() const {
   return to_api_error({ErrorCode::kUnavailable, shutting_down ? "the server is shutting down"
                                                               : "the server is not ready yet"});
+}
+
+// What a request that no handler sees is told.
+net::HttpResponse ApiService::Impl::answer_at_edge(const ApiError& error,
+                                                   const net::HttpRequest& head) {
+  const auto match = match_route(head.method, head.path);
+  context.metrics.count_http(match ? match->pattern : "other", error.status);
+  const ErrorShape shape = match ? match->errors : ErrorShape::kOpenAi;
+  const std::string id = request_id(head);
+  net::HttpResponse response{error.status,
+                             {{"Content-Type", "application/json"}, {"X-Request-Id", id}},
+                             error_body(error, shape)};
+  if (shape == ErrorShape::kAnthropic) response.headers.push_back({"Request-Id", id});
+  for (auto& header : edge.cors_headers(head)) response.headers.push_back(std::move(header));
+  return response;
 }
 
 void ApiService::Impl::send_health(const ReplyPtr& reply) const {
@@ -122,6 +138,8 @@ void ApiService::Impl::dispatch(const RouteMatch& match, const net::HttpRequest&
 void ApiService::Impl::dispatch_work(Route route, const net::HttpRequest& request,
                                      const ReplyPtr& reply) {
   const std::string& body = request.body;
+  const int64_t most = context.options.max_waiting;
+  reply->set_quota({most, std::max<int64_t>(0, most - context.engine.stats().waiting)});
   if (shutting_down || !ready) return reply->send_error(unavailable());
   const size_t limit = context.options.max_body_bytes;
   if (body.size() > limit) return reply->send_error(body_too_large(limit, body.size()));
@@ -184,16 +202,8 @@ std::optional<net::HttpResponse> ApiService::early_answer(const net::HttpRequest
   }
   const auto refusal = impl_->edge.refusal(head);
   if (!refusal) return std::nullopt;
-  const auto match = match_route(head.method, head.path);
-  impl_->context.metrics.count_http(match ? match->pattern : "other", refusal->status);
-  const ErrorShape shape = match ? match->errors : ErrorShape::kOpenAi;
-  const std::string id = request_id(head);
-  net::HttpResponse response{
-      refusal->status,
-      {{"Content-Type", "application/json"}, {"X-Request-Id", id}, {"WWW-Authenticate", "Bearer"}},
-      error_body(*refusal, shape)};
-  if (shape == ErrorShape::kAnthropic) response.headers.push_back({"Request-Id", id});
-  for (auto& header : impl_->edge.cors_headers(head)) response.headers.push_back(std::move(header));
+  net::HttpResponse response = impl_->answer_at_edge(*refusal, head);
+  response.headers.push_back({"WWW-Authenticate", "Bearer"});
   return response;
 }
 
@@ -210,12 +220,12 @@ void ApiService::begin_shutdown() {
   impl_->context.engine.drain();
 }
 
-net::HttpResponse ApiService::protocol_error(int status, const std::string& message) {
+net::HttpResponse ApiService::protocol_error(int status, const std::string& message,
+                                             const net::HttpRequest& head) {
   ApiError error{.status = status, .message = message};
   if (status < 500) error.type = "invalid_request_error";
   if (status == 503) error = to_api_error({ErrorCode::kUnavailable, message});
-  net::HttpResponse response{status, {{"Content-Type", "application/json"}}, error_body(error)};
-  response.headers.push_back({"X-Request-Id", random_id("req-")});
+  net::HttpResponse response = impl_->answer_at_edge(error, head);
   if (error.retry_after_s) {
     response.headers.push_back({"Retry-After", std::to_string(*error.retry_after_s)});
   }

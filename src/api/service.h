@@ -37,6 +37,7 @@ struct ApiOptions {
   size_t max_body_bytes = 16 << 20;
   responses::StoreLimits stored_responses;       // of /v1/responses
   int max_choices = 1024;                        // of one request: prompts times n
+  int64_t max_waiting = 1024;                    // the engine's; x-ratelimit headers tell it
   std::chrono::milliseconds keep_alive{10'000};  // between comments in a silent stream
   bool expert_metrics = false;                   // /metrics has a counter for each expert
   EdgeOptions edge;
@@ -64,8 +65,10 @@ class ApiService {
   // From now on new work is answered 503 and the engine takes none; what runs goes on.
   void begin_shutdown();
 
-  // For net::ServerOptions::error_response: protocol errors in the shape of this API's others.
-  static net::HttpResponse protocol_error(int status, const std::string& message);
+  // For net::ServerOptions::error_response: protocol errors in the shape of the route's others,
+  // as far as `head` tells the route.
+  net::HttpResponse protocol_error(int status, const std::string& message,
+                                   const net::HttpRequest& head);
 
  private:
   struct Impl;

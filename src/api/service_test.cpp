@@ -310,12 +310,40 @@ TEST(Service, ModelsWithoutATemplateOnlyComplete) {
               HasSubstr("no chat template"));
 }
 
-TEST(Service, ProtocolErrorsHaveTheSameShape) {
+TEST(Service, ProtocolErrorsHaveTheShapeOfTheRoute) {
+  ApiOptions options = Harness::default_options();
+  options.edge.cors_origins = {"https://app.example"};
+  Harness harness(options);
   for (const int status : {400, 408, 413, 431, 500, 503}) {
-    FakeWriter writer;
-    writer.send(ApiService::protocol_error(status, "read head: too long"));
-    expect_error(writer, status);
+    FakeWriter unknown;
+    unknown.send(harness.service->protocol_error(status, "too long", {}));
+    expect_error(unknown, status);
+    net::HttpRequest head;
+    head.path = "/v1/messages";
+    head.headers = {{"Origin", "https://app.example"}, {"X-Request-Id", "mine"}};
+    FakeWriter messages;
+    messages.send(harness.service->protocol_error(status, "too long", head));
+    EXPECT_EQ(messages.json()["type"], "error");
+    EXPECT_EQ(messages.header("access-control-allow-origin"), "https://app.example");
+    EXPECT_EQ(messages.header("request-id"), "mine");
   }
+}
+
+TEST(Service, WorkSaysWhatTheQueueTakes) {
+  ApiOptions options = Harness::default_options();
+  options.max_waiting = 5;
+  Harness harness(options);
+  harness.engine.counts.waiting = 2;
+  const auto writer = harness.chat();
+  harness.engine.finish(0);
+  EXPECT_EQ(writer->header("x-ratelimit-limit-requests"), "5");
+  EXPECT_EQ(writer->header("x-ratelimit-remaining-requests"), "3");
+  EXPECT_EQ(harness.request(Method::kGet, "/v1/models")->header("x-ratelimit-limit-requests"), "");
+  harness.engine.refusal = Error{ErrorCode::kResourceExhausted, "full"};
+  const auto refused = harness.chat();
+  EXPECT_EQ(refused->response.status, 429);
+  EXPECT_EQ(refused->header("x-ratelimit-remaining-requests"), "0");
+  EXPECT_EQ(refused->header("x-ratelimit-reset-requests"), "1s");
 }
 
 }  // namespace

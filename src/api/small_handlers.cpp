@@ -51,7 +51,8 @@ std::optional<ServedModel> HandlerContext::find_model(
     const std::optional<std::string>& name) const {
   if (!name || *name == options.model.id) return ServedModel{options.default_thinking};
   for (const ModelAlias& alias : options.model.aliases) {
-    if (alias.name == *name) return ServedModel{alias.thinking.value_or(options.default_thinking)};
+    if (alias.name != *name) continue;
+    return ServedModel{alias.thinking.value_or(options.default_thinking), alias.thinks_at_default};
   }
   return {};
 }

@@ -39,7 +39,9 @@ std::optional<size_t> StopMatcher::find_stop() {
   for (size_t from = 0; const auto match = find_first(std::string_view(held_).substr(from), stops_);
        ++from) {
     from += match->begin;
-    if (!follower_ || follower_->can_end_behind(front(from))) return from;
+    if (follower_ && !follower_->can_end_behind(front(from))) continue;
+    found_ = stops_[match->needle];
+    return from;
   }
   return {};
 }

@@ -23,6 +23,8 @@ class StopMatcher {
   // found: everything before it has then been appended and nothing more may be fed. With
   // `may_stop` false (min_tokens is not reached) the text passes unsearched.
   bool feed(const Piece& piece, bool may_stop, std::vector<Piece>& out);
+  // The stop string that was found.
+  const std::optional<std::string>& found() const { return found_; }
   // The end of the text: what is held back was no stop string.
   void flush(std::vector<Piece>& out);
 
@@ -35,6 +37,7 @@ class StopMatcher {
     size_t length;
     Marker marker;
   };
+  // Where it begins; sets found_.
   std::optional<size_t> find_stop();
   // The first `size` bytes of held_, with the markers that lie in them.
   std::vector<Piece> front(size_t size) const;
@@ -43,6 +46,7 @@ class StopMatcher {
 
   std::vector<std::string> stops_;
   std::optional<GrammarFollower> follower_;
+  std::optional<std::string> found_;
   std::string held_;
   std::deque<Mark> marks_;
   size_t released_ = 0;

@@ -23,6 +23,16 @@ TEST(StopMatcher, FindsAcrossPiecesAndLeavesItOut) {
   EXPECT_TRUE(matcher.feed({"P more"}, true, out));
   EXPECT_EQ(joined(out), "ab ");
   EXPECT_EQ(matcher.released(), 3u);
+  EXPECT_EQ(matcher.found(), "STOP");
+}
+
+TEST(StopMatcher, SaysWhichOneItFound) {
+  StopMatcher matcher({"b", "ab", "zz"});
+  std::vector<Piece> out;
+  EXPECT_FALSE(matcher.feed({"xa"}, true, out));
+  EXPECT_EQ(matcher.found(), std::nullopt);
+  EXPECT_TRUE(matcher.feed({"bzz"}, true, out));
+  EXPECT_EQ(matcher.found(), "ab");
 }
 
 TEST(StopMatcher, GivesBackWhatWasNone) {

@@ -77,6 +77,26 @@ TEST(ToolChoice, ANamedFunctionIsCalledOnce) {
   EXPECT_FALSE(fits(request, with_markers(R"(<(add|{"x":1})>)")));
 }
 
+Json allowed_tools(const char* mode, const std::vector<std::string>& names) {
+  Json tools = Json::array();
+  for (const std::string& name : names) tools.push_back(tool(name.c_str(), {}));
+  return {{"type", "allowed_tools"}, {"allowed_tools", {{"mode", mode}, {"tools", tools}}}};
+}
+
+TEST(ToolChoice, OnlyAllowedToolsAreCalled) {
+  const auto request =
+      request_of({{"tools", kTools}, {"tool_choice", allowed_tools("required", {"now"})}});
+  EXPECT_TRUE(fits(request, with_markers("<(now|{})(now|{})>")));
+  EXPECT_FALSE(fits(request, with_markers(R"(<(add|{"x":1})>)")));
+  EXPECT_FALSE(fits(request, with_markers("text")));
+
+  const auto free =
+      request_of({{"tools", kTools}, {"tool_choice", allowed_tools("auto", {"now"})}});
+  EXPECT_TRUE(fits(free, with_markers("text")));
+  EXPECT_TRUE(fits(free, with_markers("text<(now|{})>")));
+  EXPECT_FALSE(fits(free, with_markers(R"(text<(add|{"x":1})>)")));
+}
+
 TEST(ToolChoice, AutoIsFreeUnlessAToolIsStrict) {
   EXPECT_EQ(request_of({{"tools", kTools}}).grammar, nullptr);
   const Json tools = Json::array({tool("add", kAddParameters, true), tool("log", Json::object())});
@@ -96,6 +116,13 @@ TEST(ToolChoice, AnAnswerWithoutCallsMayHaveASchema) {
   EXPECT_TRUE(fits(request, tokens_of("true")));
   EXPECT_TRUE(fits(request, with_markers("<(now|{})>")));
   EXPECT_FALSE(fits(request, tokens_of("text")));
+
+  const char* const rules = "root ::= \"a\" more\nmore ::= \"b\" more | \"c\"";
+  const auto ebnf = request_of({{"tools", kTools}, {"structured_outputs", {{"grammar", rules}}}});
+  EXPECT_TRUE(fits(ebnf, tokens_of("abbc")));
+  EXPECT_TRUE(fits(ebnf, with_markers("<(now|{})>")));
+  EXPECT_FALSE(fits(ebnf, tokens_of("ab")));
+  EXPECT_FALSE(fits(ebnf, with_markers("abc<(now|{})>")));
 }
 
 TEST(ToolChoice, ASchemaThatCannotBeKeptToIsRefusedIfStrict) {
@@ -130,6 +157,14 @@ TEST(ToolChoice, WhatDoesNotFitIsRefused) {
   refuse(named(Json::object()), "tool_choice.function.name");
   refuse(named({{"name", 1}}), "tool_choice.function.name");
   refuse(named({{"name", "sub"}}), "tool_choice.function.name");
+  const auto allowed = [](const Json& choice) {
+    return Json{{"tools", kTools}, {"tool_choice", choice}};
+  };
+  refuse(allowed({{"type", "allowed_tools"}}), "tool_choice.allowed_tools");
+  refuse(allowed(allowed_tools("none", {"now"})), "tool_choice.allowed_tools.mode");
+  refuse(allowed(allowed_tools("auto", {})), "tool_choice.allowed_tools.tools");
+  refuse(allowed(allowed_tools("auto", {"now", "sub"})), "tool_choice.allowed_tools.tools");
+  refuse({{"tool_choice", allowed_tools("auto", {"now"})}}, "tool_choice");
   refuse({{"tools",
            Json::array({tool("f", {}),
                         {{"type", "function"}, {"function", {{"name", "g"}, {"strict", 1}}}}})}},

@@ -129,7 +129,7 @@ int run_chat(const ChatOptions& options) {
       log_error("{}", stack.error().message);
       return 1;
     }
-    auto started = ServingStack::start(serve, std::move(stack).value());
+    auto started = ServingStack::start(serve, std::move(stack).value(), {});
     if (!started) {
       log_error("{}", started.error().message);
       return 1;
@@ -142,7 +142,7 @@ int run_chat(const ChatOptions& options) {
     log_error("--url: {}", server.error().message);
     return 1;
   }
-  ChatSettings settings = {{*server, options.api_key},
+  ChatSettings settings = {{*server, options.api_key, options.ca_file},
                            options.model,
                            options.thinking,
                            options.temperature,

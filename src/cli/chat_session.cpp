@@ -15,6 +15,7 @@ net::ClientRequest request_to(const ServerAccess& server, const std::string& tar
   net::ClientRequest request;
   request.url = server.url;
   request.url.target = target;
+  request.ca_file = server.ca_file;
   if (!server.api_key.empty()) {
     request.headers.push_back({"Authorization", "Bearer " + server.api_key});
   }

@@ -14,6 +14,7 @@ namespace fathom::cli {
 struct ServerAccess {
   net::Url url;         // base address
   std::string api_key;  // "": none
+  std::string ca_file;  // net::ClientRequest's
 };
 
 struct ChatSettings {

@@ -156,8 +156,10 @@ void add_api_options(CLI::App& serve, ServeOptions& options) {
                   "name that requests use; default: the directory's")
       ->envname("FATHOM_MODEL_NAME");
   serve
-      .add_option("--alias", options.aliases,
-                  "further name: NAME[=MODEL][,thinking=on|off]; may be given again")
+      .add_option(
+          "--alias", options.aliases,
+          "further name: NAME[=MODEL][,thinking=on|off][,sampling=request|default]; may be given "
+          "again")
       ->allow_extra_args(false);
   serve.add_flag("--thinking", options.thinking,
                  "think before answering unless a request says otherwise");
@@ -207,6 +209,8 @@ void add_chat(CLI::App& app, ChatOptions& options) {
   chat->add_option("--url", options.url, "server to talk to")->capture_default_str();
   chat->add_option("--api-key", options.api_key, "key that the server wants")
       ->envname("FATHOM_API_KEY");
+  chat->add_option("--ca", options.ca_file,
+                   "PEM file of certificates to trust with https; default: the system's");
   add_stack_options(*chat, options.stack);
   chat->add_option("--model-name", options.model, "model to ask for; default: the server's first");
   chat->add_option("--system", options.system, "system prompt");

@@ -58,29 +58,12 @@ void wait_for_stop(const sigset_t& signals, Reloader& reloader) {
   }
 }
 
-// What the server's files hold.
-struct EdgeFiles {
-  std::shared_ptr<api::ApiKeys> keys;     // null: none
-  std::shared_ptr<net::TlsIdentity> tls;  // null: plain HTTP
-};
-
-Result<EdgeFiles> load_edge_files(const EdgeSettings& edge, Reloader& reloader) {
-  EdgeFiles files;
-  if (!edge.api_keys.empty()) {
-    FATHOM_ASSIGN(files.keys, api::ApiKeys::load(edge.api_keys));
-    reloader.add("API keys", {edge.api_keys}, [keys = files.keys] { return keys->reload(); });
-  }
-  if (!edge.tls_certificate.empty()) {
-    FATHOM_ASSIGN(files.tls, net::TlsIdentity::load(edge.tls_certificate, edge.tls_key));
-    reloader.add("TLS certificate", {edge.tls_certificate, edge.tls_key},
-                 [tls = files.tls] { return tls->reload(); });
-  }
-  return files;
-}
-
 // The server's side of the service: what it asks about a request, and the request itself.
 void connect(net::ServerOptions& options, api::ApiService& service) {
-  options.error_response = api::ApiService::protocol_error;
+  options.error_response = [&service](int status, const std::string& message,
+                                      const net::HttpRequest& head) {
+    return service.protocol_error(status, message, head);
+  };
   options.early_answer = [&service](const net::HttpRequest& head) {
     return service.early_answer(head);
   };
@@ -96,13 +79,25 @@ int64_t unix_seconds() {
 
 }  // namespace
 
-Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& options,
-                                                          Stack stack) {
+Result<EdgeFiles> EdgeFiles::load(const EdgeSettings& edge) {
+  EdgeFiles files;
+  if (!edge.api_keys.empty()) {
+    FATHOM_ASSIGN(files.keys, api::ApiKeys::load(edge.api_keys));
+    files.reloader.add("API keys", {edge.api_keys}, [keys = files.keys] { return keys->reload(); });
+  }
+  if (!edge.tls_certificate.empty()) {
+    FATHOM_ASSIGN(files.tls, net::TlsIdentity::load(edge.tls_certificate, edge.tls_key));
+    files.reloader.add("TLS certificate", {edge.tls_certificate, edge.tls_key},
+                       [tls = files.tls] { return tls->reload(); });
+  }
+  return files;
+}
+
+Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& options, Stack stack,
+                                                          EdgeFiles files) {
   FATHOM_TRY(check_edge(options.edge));
-  Reloader reloader;
-  FATHOM_ASSIGN(EdgeFiles files, load_edge_files(options.edge, reloader));
   auto serving = std::unique_ptr<ServingStack>(new ServingStack(std::move(stack)));
-  serving->reloader_ = std::move(reloader);
+  serving->reloader_ = std::move(files.reloader);
   serving->model_name_ = chosen_name(options);
 
   net::ServerOptions net = server_options(options.edge);
@@ -119,6 +114,7 @@ Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& op
   api.add_bos_token = serving->stack_.add_bos_token;
   api.expert_metrics = options.expert_metrics;
   api.max_body_bytes = net.max_body_bytes;
+  api.max_waiting = options.stack.max_waiting;
   api.edge = {.keys = files.keys, .cors_origins = options.edge.cors_origins};
   FATHOM_ASSIGN(serving->service_,
                 api::ApiService::create(*serving->stack_.engine, serving->stack_.tokenizer,
@@ -162,8 +158,8 @@ int run_serve(const ServeOptions& options) {
   if (options.dry_run.enabled) {
     return run_dry_run(options.stack, options.stack.parallel, options.dry_run);
   }
-  Reloader unused;  // the server reads the files itself; a wrong one is told before a long load
-  if (const auto files = load_edge_files(options.edge, unused); !files) {
+  auto files = EdgeFiles::load(options.edge);  // a wrong one is told before a long load
+  if (!files) {
     log_error("{}", files.error().message);
     return 1;
   }
@@ -179,7 +175,7 @@ int run_serve(const ServeOptions& options) {
     fmt::print("{} is good\n", options.stack.name());
     return 0;
   }
-  auto serving = ServingStack::start(options, std::move(stack).value());
+  auto serving = ServingStack::start(options, std::move(stack).value(), std::move(files).value());
   if (!serving) {
     log_error("{}", serving.error().message);
     return 1;

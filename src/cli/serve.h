@@ -13,6 +13,7 @@
 #include "cli/reloader.h"
 #include "cli/stack.h"
 #include "net/http_server.h"
+#include "net/tls.h"
 
 namespace fathom::cli {
 
@@ -30,11 +31,22 @@ struct ServeOptions {
   bool check_only = false;  // load everything, say whether it is good, and end
 };
 
+// What the server's files hold, and what reads them again when they change.
+struct EdgeFiles {
+  std::shared_ptr<api::ApiKeys> keys = {};     // null: none
+  std::shared_ptr<net::TlsIdentity> tls = {};  // null: plain HTTP
+  Reloader reloader = {};
+
+  // Errors name the file that is wrong.
+  static Result<EdgeFiles> load(const EdgeSettings& edge);
+};
+
 // The API over a stack, listening. Destroyed front to back: first no more requests, then no engine.
 class ServingStack {
  public:
-  // `stack` has the engine.
-  static Result<std::unique_ptr<ServingStack>> start(const ServeOptions& options, Stack stack);
+  // `stack` has the engine, `files` are those that `options` name.
+  static Result<std::unique_ptr<ServingStack>> start(const ServeOptions& options, Stack stack,
+                                                     EdgeFiles files);
   ~ServingStack();
 
   const std::string& url() const { return url_; }

@@ -18,7 +18,11 @@ class AutomatonBuilder {
     if (height_[start(grammar_.root())] > kMaxOpenRules) return impossible();
     lay_out();
     FATHOM_TRY(rank_rules());
-    for (const TextClass text_class : kTextClasses) automaton_.find_sure_runs(text_class);
+    for (const TextClass text_class : kTextClasses) {
+      const auto followers = automaton_.followers(text_class);
+      automaton_.find_sure_runs(text_class, followers);
+      automaton_.find_inner_runs(text_class, followers);
+    }
     automaton_.find_longest_runs();
     return std::move(automaton_);
   }

@@ -6,6 +6,7 @@
 // skipped by an edge of the caller; so a call always takes a byte before it returns.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -34,13 +35,11 @@ class Automaton {
   uint32_t rank(RuleId rule) const { return rules_[rule].rank; }
 
   std::optional<AutomatonState> step(AutomatonState state, uint8_t byte) const {
-    for (const Nfa::ByteEdge& edge : edges(state)) {
-      if (byte <= edge.bytes.last) {
-        if (byte < edge.bytes.first) break;
-        return edge.target;
-      }
-    }
-    return std::nullopt;
+    const auto all = edges(state);
+    const auto edge = std::partition_point(
+        all.begin(), all.end(), [byte](const Nfa::ByteEdge& e) { return e.bytes.last < byte; });
+    if (edge == all.end() || byte < edge->bytes.first) return std::nullopt;
+    return edge->target;
   }
   std::span<const Nfa::ByteEdge> edges(AutomatonState state) const {
     return {edges_.data() + states_[state].edges, edges_.data() + states_[state + 1].edges};
@@ -62,6 +61,11 @@ class Automaton {
   uint8_t sure_run(AutomatonState state, TextClass text_class) const {
     return states_[state].sure_run[static_cast<size_t>(text_class)];
   }
+  // The same of characters within the state's own rule, none of which open more rules: what is
+  // accepted here is accepted whatever the nesting.
+  uint8_t inner_run(AutomatonState state, TextClass text_class) const {
+    return states_[state].inner_run[static_cast<size_t>(text_class)];
+  }
   // No more plain characters than so many can follow one another from here on.
   uint8_t longest_run(AutomatonState state) const { return states_[state].longest_run; }
 
@@ -81,13 +85,22 @@ class Automaton {
     bool accepting = false;
     uint8_t longest_run = 0;
     std::array<uint8_t, kTextClasses.size()> sure_run = {};
+    std::array<uint8_t, kTextClasses.size()> inner_run = {};
   };
   struct Rule {
     AutomatonState start = 0;
     AutomatonState end = 0;  // one behind its last state
     uint32_t rank = 0;
   };
-  void find_sure_runs(TextClass text_class);
+  // A state that text of a class may go on from, and the states after one character of it.
+  struct Follower {
+    AutomatonState state;
+    RuleId rule;
+    std::vector<AutomatonState> after;
+  };
+  std::vector<Follower> followers(TextClass text_class) const;
+  void find_sure_runs(TextClass text_class, const std::vector<Follower>& followers);
+  void find_inner_runs(TextClass text_class, const std::vector<Follower>& followers);
   void find_longest_runs();
   std::vector<AutomatonState> after_character(AutomatonState state, TextClass text_class) const;
 

@@ -36,13 +36,12 @@ Result<Expr> add_source(Grammar& grammar, const GrammarSource& source) {
     case SourceKind::kChoice:
       return choice_of(grammar, source.text);
     case SourceKind::kEbnf:
-      break;
+      return add_ebnf(grammar, source.text);
   }
-  return Error{ErrorCode::kUnsupported, "grammar: expected to stand alone", "grammar"};
+  return Error{ErrorCode::kInternal, "grammar: no such kind of source"};
 }
 
 Result<Grammar> grammar_from(const GrammarSource& source) {
-  if (source.kind == SourceKind::kEbnf) return ebnf_grammar(source.text);
   Grammar grammar;
   FATHOM_ASSIGN(const Expr expr, add_source(grammar, source));
   grammar.set_root(source.kind == SourceKind::kJsonSchema ? "#" : "text", expr);

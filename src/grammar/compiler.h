@@ -31,7 +31,7 @@ struct GrammarSource {
 // ("#/properties/age/minimum") or the name of a rule.
 Result<Grammar> grammar_from(const GrammarSource& source);
 
-// What of it can be a part of another grammar: all but EBNF, which is refused (kUnsupported).
+// The same as a part of another grammar.
 Result<Expr> add_source(Grammar& grammar, const GrammarSource& source);
 
 // Compiles for one vocabulary and keeps what was used last, up to a number of bytes. Safe to use

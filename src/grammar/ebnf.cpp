@@ -18,9 +18,9 @@ bool is_name(char c) {
 
 class Parser {
  public:
-  explicit Parser(std::string_view text) : text_(text) {}
+  Parser(Grammar& grammar, std::string_view text) : grammar_(grammar), text_(text) {}
 
-  Result<Grammar> run() {
+  Result<Expr> run() {
     if (text_.size() > kMaxSourceBytes) {
       return Error{ErrorCode::kResourceExhausted, "expected a grammar of at most 1 MiB, got more"};
     }
@@ -33,8 +33,7 @@ class Parser {
     if (root == rules_.end()) {
       return invalid_argument("expected a rule named root, got none", "root");
     }
-    grammar_.set_root(root->second.id);
-    return std::move(grammar_);
+    return grammar_.call(root->second.id);
   }
 
  private:
@@ -253,16 +252,16 @@ class Parser {
     return code;
   }
 
+  Grammar& grammar_;
   std::string_view text_;
   size_t at_ = 0;
-  Grammar grammar_;
   std::unordered_map<std::string, Place> rules_;
 };
 
 }  // namespace
 
-Result<Grammar> ebnf_grammar(std::string_view text) {
-  return Parser(text).run();
+Result<Expr> add_ebnf(Grammar& grammar, std::string_view text) {
+  return Parser(grammar, text).run();
 }
 
 }  // namespace fathom::grammar

@@ -17,8 +17,9 @@
 
 namespace fathom::grammar {
 
+// Adds the rules to `grammar`; the result is a call of "root".
 // Errors: kInvalidArgument, "line N: expected …, got …"; kResourceExhausted beyond the limits. That
 // no rule may begin with itself is found later, by Automaton::build().
-Result<Grammar> ebnf_grammar(std::string_view text);
+Result<Expr> add_ebnf(Grammar& grammar, std::string_view text);
 
 }  // namespace fathom::grammar

@@ -7,6 +7,13 @@
 namespace fathom::grammar {
 namespace {
 
+Result<Grammar> ebnf_grammar(std::string_view text) {
+  Grammar grammar;
+  FATHOM_ASSIGN(const Expr root, add_ebnf(grammar, text));
+  grammar.set_root("text", root);
+  return grammar;
+}
+
 std::shared_ptr<const CompiledGrammar> ebnf(std::string_view text) {
   const auto grammar = ebnf_grammar(text);
   EXPECT_TRUE(grammar.ok()) << text << ": " << grammar.error().message;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <vector>
 
 #include "grammar/limits.h"
@@ -13,7 +12,7 @@ namespace {
 constexpr size_t kMostSureItems = 8;
 // A mask of a very ambiguous grammar that has taken this much work (Stepper::work()) goes on with a
 // few places of each set only: it may then lack tokens, but has none that is not allowed.
-constexpr size_t kMaxMaskWork = size_t{1} << 24;
+constexpr size_t kMaxMaskWork = size_t{1} << 19;
 constexpr size_t kPlacesWhenTired = 8;
 
 // Walks tries. The sets of places that are met on the way are few, so each is kept with where bytes
@@ -21,84 +20,101 @@ constexpr size_t kPlacesWhenTired = 8;
 class Walk {
  public:
   Walk(Stepper& stepper, std::span<const Item> start)
-      : stepper_(stepper), work_limit_(stepper.work() + kMaxMaskWork) {
-    kept_.reserve(kMostKept);
-    find({start.begin(), start.end()});
+      : stepper_(stepper), work_limit_(stepper.work() + kMaxMaskWork), slots_(2 * kMostKept, -1) {
+    next_.reserve(kMostKept * 256);
+    places_.assign(start.begin(), start.end());
+    path_[0] = find(0, 0);
   }
 
   void run(const Vocabulary::Bucket& bucket, std::span<uint32_t> mask) {
-    const size_t count = bucket.nodes.size() - 1;
-    for (size_t i = 0; i < count;) {
-      const Vocabulary::Node& node = bucket.nodes[i];
-      const SetId next = after(path_[node.depth - 1U], node.byte);
+    if (path_.size() <= bucket.depth) path_.resize(bucket.depth + 1U);
+    // Nothing below moves them; the compiler cannot know.
+    const Vocabulary::Node* const nodes = bucket.nodes.data();
+    const Vocabulary::Node* const end = nodes + bucket.nodes.size();
+    const SetId* const known = next_.data();
+    SetId* const path = path_.data();
+    uint32_t* const words = mask.data();
+    for (const Vocabulary::Node* node = nodes; node != end;) {
+      const SetId before = path[node->depth - 1];
+      SetId next = kNotTried;
+      if (before < kMostKept) next = known[static_cast<size_t>(before) * 256 + node->byte];
+      if (next == kNotTried) next = step(before, node->depth, node->byte);
       if (next == kNoPlace) {
-        i = node.skip;
+        node = nodes + node->skip;
         continue;
       }
-      if (path_.size() <= node.depth) path_.resize(node.depth + 1U);
-      path_[node.depth] = {next, extra_.size()};
-      ++i;
-      for (uint32_t token = node.tokens; token < bucket.nodes[i].tokens; ++token) {
-        const auto id = static_cast<uint32_t>(bucket.ids[token]);
-        mask[id / 32] |= 1U << id % 32;
-      }
+      path[node->depth] = next;
+      const auto token = static_cast<uint32_t>(node->token);
+      words[token / 32] |= uint32_t{node->has_token} << token % 32;
+      ++node;
     }
   }
 
  private:
-  using SetId = int32_t;  // of kept_, or from kMostKept on of extra_
-  static constexpr size_t kMostKept = 512;
+  using SetId = int16_t;  // of kept_, or from kMostKept on of loose_
+  static constexpr SetId kMostKept = 512;
   static constexpr SetId kNoPlace = -1;
   static constexpr SetId kNotTried = -2;
-  struct Set {
-    std::vector<Item> items;
-    std::array<SetId, 256> next;
+  struct Set {  // items_[begin, end)
+    uint32_t begin;
+    uint32_t end;
   };
-  struct Step {
-    SetId set = 0;
-    size_t extra = 0;  // sets in extra_ up to here
+  struct LooseSet {
+    Set set;
+    uint16_t depth;
   };
 
-  SetId after(const Step& before, uint8_t byte) {
-    const auto index = static_cast<size_t>(before.set);
-    if (!extra_.empty()) extra_.resize(before.extra);
-    if (index >= kMostKept) return find(stepped(extra_[index - kMostKept], byte));
-    Set& known = kept_[index];
-    if (known.next[byte] != kNotTried) return known.next[byte];
-    const SetId next = find(stepped(known.items, byte));
-    if (next < static_cast<SetId>(kMostKept)) known.next[byte] = next;
+  SetId step(SetId before, uint16_t depth, uint8_t byte) {
+    while (!loose_.empty() && loose_.back().depth >= depth) {
+      items_.resize(loose_.back().set.begin);
+      loose_.pop_back();
+    }
+    const bool kept = before < kMostKept;
+    const Set from = kept ? kept_[static_cast<size_t>(before)]
+                          : loose_[static_cast<size_t>(before - kMostKept)].set;
+    size_t count = from.end - from.begin;
+    if (stepper_.work() >= work_limit_) count = std::min(count, kPlacesWhenTired);
+    const auto begin = items_.begin() + from.begin;
+    places_.assign(begin, begin + static_cast<ptrdiff_t>(count));
+    stepper_.step(0, count, byte, places_);
+    const SetId next = places_.size() == count ? kNoPlace : find(count, depth);
+    if (kept && next < kMostKept) next_[static_cast<size_t>(before) * 256 + byte] = next;
     return next;
   }
 
-  std::vector<Item> stepped(const std::vector<Item>& items, uint8_t byte) {
-    size_t count = items.size();
-    if (stepper_.work() >= work_limit_) count = std::min(count, kPlacesWhenTired);
-    places_.assign(items.begin(), items.begin() + static_cast<ptrdiff_t>(count));
-    stepper_.step(0, count, byte, places_);
-    return {places_.begin() + static_cast<ptrdiff_t>(count), places_.end()};
-  }
-
-  SetId find(std::vector<Item> items) {
-    if (items.empty()) return kNoPlace;
-    const auto known = ids_.find(items);
-    if (known != ids_.end()) return known->second;
-    if (kept_.size() == kMostKept) {
-      extra_.push_back(std::move(items));
-      return static_cast<SetId>(kMostKept + extra_.size() - 1);
+  // The set of the places from `first` on. One that comes when enough are kept is only there until
+  // the walk leaves the node at `depth` that leads to it.
+  SetId find(size_t first, uint16_t depth) {
+    const std::span<const Item> places = std::span(places_).subspan(first);
+    size_t slot = hash_of(places) % slots_.size();
+    for (; slots_[slot] >= 0; slot = (slot + 1) % slots_.size()) {
+      const Set& known = kept_[static_cast<size_t>(slots_[slot])];
+      if (std::equal(places.begin(), places.end(), items_.begin() + known.begin,
+                     items_.begin() + known.end)) {
+        return slots_[slot];
+      }
     }
-    const auto id = static_cast<SetId>(kept_.size());
-    ids_.emplace(items, id);
-    kept_.push_back({std::move(items), {}});
-    kept_.back().next.fill(kNotTried);
-    return id;
+    const auto begin = static_cast<uint32_t>(items_.size());
+    items_.insert(items_.end(), places.begin(), places.end());
+    const Set set = {begin, static_cast<uint32_t>(items_.size())};
+    if (kept_.size() == kMostKept) {
+      loose_.push_back({set, depth});
+      return static_cast<SetId>(kMostKept + loose_.size() - 1);
+    }
+    slots_[slot] = static_cast<SetId>(kept_.size());
+    kept_.push_back(set);
+    next_.insert(next_.end(), 256, kNotTried);
+    return slots_[slot];
   }
 
   Stepper& stepper_;
   const size_t work_limit_;
+  std::vector<Item> items_;  // of all sets
   std::vector<Set> kept_;
-  std::map<std::vector<Item>, SetId> ids_;
-  std::vector<std::vector<Item>> extra_;  // met when enough were kept, along the path
-  std::vector<Step> path_ = {{}};         // by depth
+  std::vector<SetId> next_;   // by kept set and byte
+  std::vector<SetId> slots_;  // hash table of the kept sets; -1 marks a free slot
+  std::vector<LooseSet> loose_;
+  std::vector<SetId> path_ = {0};  // by depth
   std::vector<Item> places_;
 };
 
@@ -122,6 +138,7 @@ void compute_mask(const Vocabulary& vocabulary, const Automaton& automaton, cons
     for (const TextClass text_class : kTextClasses) {
       size_t& run = sure[static_cast<size_t>(text_class)];
       run = std::max(run, std::min<size_t>(limit, automaton.sure_run(item.state, text_class)));
+      run = std::max<size_t>(run, automaton.inner_run(item.state, text_class));
     }
   }
   Walk walk(stepper, items);
@@ -132,6 +149,11 @@ void compute_mask(const Vocabulary& vocabulary, const Automaton& automaton, cons
     } else {
       for (size_t i = 0; i < mask.size(); ++i) mask[i] |= bucket.mask[i];
     }
+  }
+  for (const Vocabulary::Twin& twin : vocabulary.twins()) {
+    const auto [id, of] =
+        std::pair(static_cast<uint32_t>(twin.token), static_cast<uint32_t>(twin.of));
+    mask[id / 32] |= (mask[of / 32] >> of % 32 & 1U) << id % 32;
   }
 }
 

@@ -21,15 +21,6 @@ StateTable::StateTable(std::shared_ptr<const Automaton> automaton,
   find(std::move(items));
 }
 
-size_t StateTable::ItemsHash::operator()(const std::vector<Item>& items) const {
-  uint64_t hash = items.size();
-  for (const Item& item : items) {
-    hash = (hash ^ (uint64_t{item.node} << 32 | item.state)) * 0x9E3779B97F4A7C15ULL;
-    hash ^= hash >> 31;
-  }
-  return hash;
-}
-
 StateId StateTable::find(std::vector<Item> items) {
   std::sort(items.begin(), items.end());
   const auto [place, is_new] =

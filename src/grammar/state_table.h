@@ -56,7 +56,7 @@ class StateTable {
     std::unique_ptr<Mask> mask;
   };
   struct ItemsHash {
-    size_t operator()(const std::vector<Item>& items) const;
+    size_t operator()(const std::vector<Item>& items) const { return hash_of(items); }
   };
 
   StateId find(std::vector<Item> items);

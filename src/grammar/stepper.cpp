@@ -13,6 +13,15 @@ constexpr size_t kMaxItems = 1024;
 
 }  // namespace
 
+uint64_t hash_of(std::span<const Item> items) {
+  uint64_t hash = items.size();
+  for (const Item& item : items) {
+    hash = (hash ^ (uint64_t{item.node} << 32 | item.state)) * 0x9E3779B97F4A7C15ULL;
+    hash ^= hash >> 31;
+  }
+  return hash;
+}
+
 void Stepper::start(std::vector<Item>& out) {
   const size_t begin = out.size();
   out.push_back({automaton_.start(), StackNodes::kBottom});

@@ -17,6 +17,8 @@ struct Item {
   auto operator<=>(const Item&) const = default;
 };
 
+uint64_t hash_of(std::span<const Item> items);
+
 class Stepper {
  public:
   Stepper(const Automaton& automaton, StackNodes& nodes) : automaton_(automaton), nodes_(nodes) {}

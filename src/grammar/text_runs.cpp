@@ -10,6 +10,7 @@ const std::vector<Utf8Sequence>& sequences_of(TextClass text_class) {
   static const std::array<std::vector<Utf8Sequence>, kTextClasses.size()> sequences = {
       utf8_sequences(characters_of(TextClass::kLower)),
       utf8_sequences(characters_of(TextClass::kWord)),
+      utf8_sequences(characters_of(TextClass::kForeign)),
       utf8_sequences(characters_of(TextClass::kPlain))};
   return sequences[static_cast<size_t>(text_class)];
 }
@@ -59,26 +60,25 @@ std::vector<AutomatonState> Automaton::after_character(AutomatonState state,
   return result;
 }
 
-// Greatest fixpoint of run(s) = the greatest of
-//   1 + min over the states t after a character of run(t), if s accepts every character,
-//   run(start of r), for rules r that may be called at s,
-//   min over the states t that s's rule may return to of run(t), if it may return at s.
-void Automaton::find_sure_runs(TextClass text_class) {
-  const auto index = static_cast<size_t>(text_class);
-  struct Entry {
-    AutomatonState state;
-    RuleId rule;
-    std::vector<AutomatonState> after;
-  };
-  std::vector<Entry> entries;
+std::vector<Automaton::Follower> Automaton::followers(TextClass text_class) const {
+  std::vector<Follower> result;
   for (RuleId rule = 0; rule < rules_.size(); ++rule) {
     for (AutomatonState state = rules_[rule].start; state < rules_[rule].end; ++state) {
       std::vector<AutomatonState> after = after_character(state, text_class);
       if (after.empty() && !has_calls(state) && !accepting(state)) continue;
-      states_[state].sure_run[index] = kMaxRun;
-      entries.push_back({state, rule, std::move(after)});
+      result.push_back({state, rule, std::move(after)});
     }
   }
+  return result;
+}
+
+// Greatest fixpoint of run(s) = the greatest of
+//   1 + min over the states t after a character of run(t), if s accepts every character,
+//   run(start of r), for rules r that may be called at s,
+//   min over the states t that s's rule may return to of run(t), if it may return at s.
+void Automaton::find_sure_runs(TextClass text_class, const std::vector<Follower>& followers) {
+  const auto index = static_cast<size_t>(text_class);
+  for (const Follower& follower : followers) states_[follower.state].sure_run[index] = kMaxRun;
   for (bool changed = true; changed;) {
     changed = false;
     std::vector<uint8_t> after_return(rules_.size(), kMaxRun);
@@ -88,7 +88,7 @@ void Automaton::find_sure_runs(TextClass text_class) {
           std::min(after_return[call.rule], sure_run(call.target, text_class));
     }
     // Backwards: states are numbered about in the order in which text reaches them.
-    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+    for (auto entry = followers.rbegin(); entry != followers.rend(); ++entry) {
       int run = entry->after.empty() ? 0 : kMaxRun;
       for (const AutomatonState target : entry->after) {
         run = std::min<int>(run, sure_run(target, text_class) + 1);
@@ -100,6 +100,28 @@ void Automaton::find_sure_runs(TextClass text_class) {
       // Never upwards, so that it ends whatever the order.
       if (run >= sure_run(entry->state, text_class)) continue;
       states_[entry->state].sure_run[index] = static_cast<uint8_t>(run);
+      changed = true;
+    }
+  }
+}
+
+// Greatest fixpoint of run(s) = 1 + min over the states t after a character of run(t), if s accepts
+// every character and no t needs more open rules than s.
+void Automaton::find_inner_runs(TextClass text_class, const std::vector<Follower>& followers) {
+  const auto index = static_cast<size_t>(text_class);
+  for (const Follower& follower : followers) {
+    if (!follower.after.empty()) states_[follower.state].inner_run[index] = kMaxRun;
+  }
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (auto entry = followers.rbegin(); entry != followers.rend(); ++entry) {
+      int run = entry->after.empty() ? 0 : kMaxRun;
+      for (const AutomatonState target : entry->after) {
+        const bool opens = height(target) > height(entry->state);
+        run = std::min<int>(run, opens ? 0 : inner_run(target, text_class) + 1);
+      }
+      if (run >= inner_run(entry->state, text_class)) continue;
+      states_[entry->state].inner_run[index] = static_cast<uint8_t>(run);
       changed = true;
     }
   }

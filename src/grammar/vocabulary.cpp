@@ -25,17 +25,19 @@ std::vector<Vocabulary::Bucket> empty_buckets() {
   for (const TextClass text_class : kTextClasses) {
     size_t least = 1;
     for (const size_t most : kBucketCharacters) {
-      buckets.push_back({text_class, least, most, {}, {}, {}});
+      buckets.push_back({text_class, least, most, 0, {}, {}});
       least = most + 1;
     }
   }
   return buckets;
 }
 
-void lay_out(const Vocabulary& vocabulary, Vocabulary::Bucket& bucket) {
-  std::sort(bucket.ids.begin(), bucket.ids.end(),
+std::vector<Vocabulary::Twin> lay_out(const Vocabulary& vocabulary, std::vector<TokenId> ids,
+                                      Vocabulary::Bucket& bucket) {
+  std::sort(ids.begin(), ids.end(),
             [&](TokenId a, TokenId b) { return vocabulary.bytes(a) < vocabulary.bytes(b); });
   bucket.mask.assign(vocabulary.mask_words(), 0);
+  std::vector<Vocabulary::Twin> twins;
   std::vector<uint32_t> open;  // the nodes down to the last one
   const auto close = [&](size_t depth) {
     for (; open.size() > depth; open.pop_back()) {
@@ -43,22 +45,30 @@ void lay_out(const Vocabulary& vocabulary, Vocabulary::Bucket& bucket) {
     }
   };
   std::string_view last;
-  for (uint32_t i = 0; i < bucket.ids.size(); ++i) {
-    const std::string_view bytes = vocabulary.bytes(bucket.ids[i]);
+  for (const TokenId token : ids) {
+    const std::string_view bytes = vocabulary.bytes(token);
     const size_t common = static_cast<size_t>(
         std::mismatch(last.begin(), last.end(), bytes.begin(), bytes.end()).first - last.begin());
     close(common);
     for (size_t depth = common; depth < bytes.size(); ++depth) {
       open.push_back(static_cast<uint32_t>(bucket.nodes.size()));
       bucket.nodes.push_back(
-          {0, i, static_cast<uint16_t>(depth + 1), static_cast<uint8_t>(bytes[depth])});
+          {0, 0, static_cast<uint16_t>(depth + 1), static_cast<uint8_t>(bytes[depth]), 0});
     }
+    Vocabulary::Node& node = bucket.nodes.back();
+    if (node.has_token != 0) {
+      twins.push_back({token, node.token});
+    } else {
+      node.token = token;
+      node.has_token = 1;
+    }
+    bucket.depth = std::max(bucket.depth, node.depth);
     last = bytes;
-    const auto id = static_cast<uint32_t>(bucket.ids[i]);
+    const auto id = static_cast<uint32_t>(token);
     bucket.mask[id / 32] |= 1U << id % 32;
   }
   close(0);
-  bucket.nodes.push_back({0, static_cast<uint32_t>(bucket.ids.size()), 0, 0});
+  return twins;
 }
 
 }  // namespace
@@ -77,11 +87,15 @@ std::shared_ptr<const Vocabulary> Vocabulary::build(std::span<const std::string_
   std::erase_if(end_tokens,
                 [&](TokenId id) { return id < 0 || static_cast<size_t>(id) >= tokens.size(); });
   result->end_tokens_ = std::move(end_tokens);
+  std::vector<std::vector<TokenId>> ids(result->buckets_.size());
   for (size_t id = 0; id < tokens.size(); ++id) {
     const auto token = static_cast<TokenId>(id);
-    if (result->usable(token)) result->buckets_[bucket_of(tokens[id])].ids.push_back(token);
+    if (result->usable(token)) ids[bucket_of(tokens[id])].push_back(token);
   }
-  for (Bucket& bucket : result->buckets_) lay_out(*result, bucket);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const std::vector<Twin> twins = lay_out(*result, std::move(ids[i]), result->buckets_[i]);
+    result->twins_.insert(result->twins_.end(), twins.begin(), twins.end());
+  }
   return result;
 }
 

@@ -32,10 +32,11 @@ class Vocabulary {
 
   // A node of a trie in depth-first order: the string of the nodes down to it.
   struct Node {
-    uint32_t skip;    // the first node behind those below this one
-    uint32_t tokens;  // index of its first token in Bucket::ids; the next node's is the end
-    uint16_t depth;   // in bytes, from 1
+    uint32_t skip;   // the first node behind those below this one
+    TokenId token;   // the token of this string, if there is one
+    uint16_t depth;  // in bytes, from 1
     uint8_t byte;
+    uint8_t has_token;  // 0 or 1
   };
   // Tokens whose text is of one class, with `least` to `most` characters; in the first bucket,
   // where both are 0, all other tokens.
@@ -43,11 +44,17 @@ class Vocabulary {
     TextClass text_class = TextClass::kPlain;
     size_t least = 0;
     size_t most = 0;
-    std::vector<Node> nodes;  // and one behind the last
-    std::vector<TokenId> ids;
+    uint16_t depth = 0;  // the deepest node's
+    std::vector<Node> nodes;
     std::vector<uint32_t> mask;
   };
   std::span<const Bucket> buckets() const { return buckets_; }
+  // Tokens that have no node of their own, being spelled as another that has one.
+  struct Twin {
+    TokenId token;
+    TokenId of;
+  };
+  std::span<const Twin> twins() const { return twins_; }
 
  private:
   Vocabulary() = default;
@@ -56,6 +63,7 @@ class Vocabulary {
   std::vector<size_t> offsets_;  // by token id, and one behind the last
   std::vector<TokenId> end_tokens_;
   std::vector<Bucket> buckets_;
+  std::vector<Twin> twins_;
 };
 
 }  // namespace fathom::grammar

@@ -61,8 +61,9 @@ TEST(Masks, AreWhatTryingEveryTokenFinds) {
   set_root(json, JsonPieces(json).value());
   const auto value = compiled(json, vocabulary);
   for (int round = 0; round < 12; ++round) compare(value, random);
-  for (const char* pattern : {"[a-z ]{3,40}", "(ab|word|\\s)*\"", ".{0,5}", "(.|\\n){10,500}",
-                              "[^\"]{1,300}x", "(a|aa|aaa)*b", "\xC3\xA9+[\\u0080-\\uffff]*"}) {
+  for (const char* pattern :
+       {"[a-z ]{3,40}", "(ab|word|\\s)*\"", ".{0,5}", "(.|\\n){10,500}", "[^\"]{1,300}x",
+        "(a|aa|aaa)*b", "\xC3\xA9+[\\u0080-\\uffff]*", "[^a-zA-Z]+\\W.", "([^a]|ab)*b"}) {
     Grammar grammar;
     set_root(grammar, *whole_regex(grammar, pattern));
     const auto regex = compiled(grammar, vocabulary);
@@ -98,6 +99,38 @@ TEST(Masks, AreRightAtTheLimitOfNesting) {
       ASSERT_EQ(taken, (mask[id / 32] >> id % 32 & 1) != 0) << id << " " << back;
     }
     deep.rollback(1);
+  }
+}
+
+// Text that opens no rule is as free at the limit as anywhere.
+TEST(Masks, AreRightWithinTextAtTheLimitOfNesting) {
+  Grammar grammar;
+  const RuleId value = grammar.add_rule("value");
+  const Expr text = grammar.repeat(grammar.chars(characters_of(TextClass::kPlain)), 0);
+  const Expr quote = grammar.literal("\"");
+  grammar.define(
+      value,
+      grammar.choice({grammar.sequence({quote, text, quote}),
+                      grammar.sequence({grammar.literal("["), grammar.optional(grammar.call(value)),
+                                        grammar.literal("]")})}));
+  grammar.set_root(value);
+  std::mt19937 random(5);
+  const auto vocabulary = byte_vocabulary(random_tokens(random, 300));
+  const auto nested = compiled(grammar, vocabulary);
+  Matcher deep(nested);
+  while (deep.accept('[')) {
+  }
+  EXPECT_GT(deep.token_count(), 400U);
+  deep.rollback(1);
+  for (int round = 0; round < 3; ++round, deep.rollback(2)) {
+    ASSERT_TRUE(deep.accept('"'));
+    std::vector<uint32_t> mask(vocabulary->mask_words());
+    deep.fill_mask(mask);
+    for (TokenId id = 0; static_cast<size_t>(id) < vocabulary->size(); ++id) {
+      const bool taken = deep.accept(id);
+      if (taken) deep.rollback(1);
+      ASSERT_EQ(taken, (mask[id / 32] >> id % 32 & 1) != 0) << id << " " << round;
+    }
   }
 }
 

@@ -2,7 +2,6 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -28,7 +27,6 @@ constexpr asio::use_awaitable_t<Executor> kAwait;
 
 // Requests sent ahead while an answer is running.
 constexpr std::size_t kMaxPipelinedBytes = 64 * 1024;
-constexpr std::chrono::milliseconds kHangUpPollInterval{50};
 // How long the last answer's reader may take to close, before unread input makes the kernel reset
 // the connection and with it the answer.
 constexpr std::chrono::milliseconds kLingerTime{2000};
@@ -118,14 +116,20 @@ Connection::Awaitable<bool> Connection::serve_request() {
   std::string body;
   const bool head_read = co_await read_head(head);
   if (!head_read) co_return false;
-  if (context_.refusing) co_return fail(503, "the server is shutting down");
+  if (context_.refusing) {
+    failed_head_ = std::move(head.request);
+    co_return fail(503, "the server is shutting down");
+  }
   if (context_.options.early_answer) {
     if (auto answer = context_.options.early_answer(head.request)) {
       co_return co_await answer_early(head, std::move(*answer));
     }
   }
   const bool body_read = co_await read_body(head, body);
-  if (!body_read) co_return false;
+  if (!body_read) {
+    failed_head_ = std::move(head.request);
+    co_return false;
+  }
   clear_step_deadline();
   if (input_.capacity() > kBodyReadBytes) std::string(input_).swap(input_);
 
@@ -168,7 +172,12 @@ void Connection::dispatch(RequestHead head, std::string body) {
   options.is_http_1_0 = head.is_http_1_0;
   options.keep_alive = head.keep_alive;
   options.stream_buffer_bytes = context_.options.stream_buffer_bytes;
-  options.error_response = context_.options.error_response;
+  options.error_response = [&context = context_, path = head.request.path](
+                               int status, const std::string& message) {
+    HttpRequest known;
+    known.path = path;
+    return context.options.error_response(status, message, known);
+  };
   // Holds the loop, never the connection: its last owner has to be on the loop's thread.
   options.wake = [loop = loop_, weak = weak_from_this()] {
     asio::post(loop->io, [weak] {
@@ -202,23 +211,11 @@ Connection::Awaitable<void> Connection::watch_until_answered() {
   }
 }
 
-// Without room to read into, end of file is only visible to poll().
-Connection::Awaitable<void> Connection::poll_for_hang_up() {
-  Timer pause(socket_.get_executor(), kHangUpPollInterval);
-  hang_up_timer_ = &pause;
-  SystemError error;
-  co_await pause.async_wait(asio::redirect_error(kAwait, error));
-  hang_up_timer_ = nullptr;
-  if (!exchange_) co_return;
-  pollfd state{socket_.native_handle(), POLLRDHUP, 0};
-  if (::poll(&state, 1, 0) > 0) lose_client();
-}
-
 Connection::Awaitable<void> Connection::send_error() {
   if (error_->status != 503) ++context_.counters.protocol_errors;
   set_step_deadline(context_.options.write_timeout);
-  const bool sent = co_await send_text(
-      render_final_response(context_.options.error_response(error_->status, error_->message)));
+  const bool sent = co_await send_text(render_final_response(
+      context_.options.error_response(error_->status, error_->message, failed_head_)));
   if (sent) co_await linger();
 }
 

@@ -46,6 +46,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Each returns false if the connection has to end; error_ then says what to tell the client.
   Awaitable<bool> serve_request();
   Awaitable<bool> read_head(RequestHead& head);
+  Awaitable<bool> read_head_text(RequestHead& head);
   Awaitable<bool> read_body(const RequestHead& head, std::string& body);
   Awaitable<bool> read_chunked_body(std::string& body);
   Awaitable<bool> read_sized_body(std::size_t size, std::string& body);
@@ -88,6 +89,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   std::string input_;  // received and not yet understood
   std::optional<ProtocolError> error_;
+  HttpRequest failed_head_;  // what is known of the request that error_ is about
   bool served_one_ = false;
   bool close_after_answer_ = false;
 

@@ -1,4 +1,6 @@
-// What a connection reads: the TLS handshake, and a request's head and body.
+// What a connection reads: the TLS handshake, a request's head and body, and the end.
+#include <poll.h>
+
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -18,6 +20,7 @@ using SystemError = boost::system::error_code;
 constexpr asio::use_awaitable_t<Executor> kAwait;
 
 constexpr std::size_t kMaxReservedBodyBytes = 1024 * 1024;
+constexpr std::chrono::milliseconds kHangUpPollInterval{50};
 
 }  // namespace
 
@@ -39,6 +42,12 @@ Connection::Awaitable<bool> Connection::shake_hands() {
 }
 
 Connection::Awaitable<bool> Connection::read_head(RequestHead& head) {
+  const bool read = co_await read_head_text(head);
+  if (error_) failed_head_ = glimpse_request(input_);
+  co_return read;
+}
+
+Connection::Awaitable<bool> Connection::read_head_text(RequestHead& head) {
   const ServerOptions& options = context_.options;
   HeadScanner scanner;
   // A new connection is opened to say something at once, a kept one may rest.
@@ -136,6 +145,18 @@ Connection::Awaitable<bool> Connection::receive(std::size_t max_bytes) {
   });
   input_.resize(old_size + bytes);
   co_return !error && !timed_out_;
+}
+
+// Without room to read into, end of file is only visible to poll().
+Connection::Awaitable<void> Connection::poll_for_hang_up() {
+  Timer pause(socket_.get_executor(), kHangUpPollInterval);
+  hang_up_timer_ = &pause;
+  SystemError error;
+  co_await pause.async_wait(asio::redirect_error(kAwait, error));
+  hang_up_timer_ = nullptr;
+  if (!exchange_) co_return;
+  pollfd state{socket_.native_handle(), POLLRDHUP, 0};
+  if (::poll(&state, 1, 0) > 0) lose_client();
 }
 
 }  // namespace fathom::net

@@ -62,7 +62,7 @@ std::shared_ptr<ResponseWriter> make_response_writer(std::shared_ptr<Exchange> e
   return std::make_shared<ExchangeWriter>(std::move(exchange));
 }
 
-HttpResponse default_error_response(int status, const std::string& message) {
+HttpResponse default_error_response(int status, const std::string& message, const HttpRequest&) {
   const char* type = status >= 500 ? "internal_error" : "invalid_request_error";
   HttpResponse response;
   response.status = status;

@@ -99,6 +99,6 @@ std::shared_ptr<ResponseWriter> make_response_writer(std::shared_ptr<Exchange> e
 std::string render_final_response(const HttpResponse& response);
 
 // {"error":{"message":...,"type":...,"param":null,"code":null}}.
-HttpResponse default_error_response(int status, const std::string& message);
+HttpResponse default_error_response(int status, const std::string& message, const HttpRequest&);
 
 }  // namespace fathom::net

@@ -4,6 +4,10 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/error.hpp>
+#include <boost/asio/ssl/host_name_verification.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <optional>
 #include <utility>
 
@@ -16,6 +20,7 @@ namespace fathom::net {
 namespace {
 
 namespace asio = boost::asio;
+namespace ssl = asio::ssl;
 using asio::ip::tcp;
 using SystemError = boost::system::error_code;
 using Clock = std::chrono::steady_clock;
@@ -29,6 +34,7 @@ class Call {
  public:
   explicit Call(const ClientRequest& request) : request_(request), socket_(io_) {}
 
+  // With the TLS handshake, if there is to be one.
   Status connect();
   Status send();
   Result<ResponseHead> read_head();
@@ -36,6 +42,14 @@ class Call {
   Status read_body(const ResponseHead& head, const std::function<bool(std::string_view)>& on_data);
 
  private:
+  Status connect_socket();
+  Status prepare_tls();
+  Status shake_hands();
+  // The socket, or the TLS stream over it, to `operation`, which reads or writes.
+  template <typename Operation>
+  void on_stream(Operation&& operation) {
+    tls_ ? operation(*tls_) : operation(socket_);
+  }
   Status wait(const bool& done, std::chrono::milliseconds timeout, const char* what);
   // Appends to input_; true at the end of the stream.
   Result<bool> receive();
@@ -47,6 +61,8 @@ class Call {
   const ClientRequest& request_;
   asio::io_context io_{1};
   tcp::socket socket_;
+  std::optional<ssl::context> tls_context_;
+  std::optional<ssl::stream<tcp::socket&>> tls_;  // over socket_; nothing for http
   std::string input_;
 };
 
@@ -86,6 +102,50 @@ Status Call::wait(const bool& done, std::chrono::milliseconds timeout, const cha
 }
 
 Status Call::connect() {
+  FATHOM_TRY(connect_socket());
+  return request_.url.scheme == "https" ? shake_hands() : Status();
+}
+
+Status Call::prepare_tls() {
+  SystemError error;
+  tls_context_.emplace(ssl::context::tls_client);
+  SSL_CTX_set_min_proto_version(tls_context_->native_handle(), TLS1_2_VERSION);
+  if (request_.ca_file.empty()) {
+    tls_context_->set_default_verify_paths(error);
+  } else {
+    tls_context_->load_verify_file(request_.ca_file, error);
+    if (error) {
+      return Error{ErrorCode::kDataCorrupt,
+                   request_.ca_file + ": expected PEM certificates, got: " + error.message()};
+    }
+  }
+  tls_.emplace(socket_, *tls_context_);
+  tls_->set_verify_mode(ssl::verify_peer, error);
+  tls_->set_verify_callback(ssl::host_name_verification(request_.url.host), error);
+  asio::ip::make_address(request_.url.host, error);
+  const bool is_name = error.failed();  // an address is not told to the server
+  if (is_name) SSL_set_tlsext_host_name(tls_->native_handle(), request_.url.host.c_str());
+  return {};
+}
+
+Status Call::shake_hands() {
+  FATHOM_TRY(prepare_tls());
+  SystemError error;
+  bool done = false;
+  tls_->async_handshake(ssl::stream_base::client, [&](const SystemError& result) {
+    error = result;
+    done = true;
+  });
+  FATHOM_TRY(wait(done, request_.connect_timeout, "TLS with"));
+  if (!error) return {};
+  const long verdict = SSL_get_verify_result(tls_->native_handle());
+  if (verdict == X509_V_OK) return failure("TLS with", error);
+  return Error{ErrorCode::kUnavailable, action("TLS with", request_) +
+                                            "expected a certificate that is trusted, got: " +
+                                            X509_verify_cert_error_string(verdict)};
+}
+
+Status Call::connect_socket() {
   tcp::resolver resolver(io_);
   SystemError error;
   const auto found = resolver.resolve(request_.url.host, std::to_string(request_.url.port), error);
@@ -123,12 +183,14 @@ Status Call::send() {
   while (sent < text.size()) {
     SystemError error;
     bool done = false;
-    socket_.async_write_some(asio::buffer(text.data() + sent, text.size() - sent),
-                             [&](const SystemError& result, std::size_t bytes) {
-                               error = result;
-                               sent += bytes;
-                               done = true;
-                             });
+    on_stream([&](auto& stream) {
+      stream.async_write_some(asio::buffer(text.data() + sent, text.size() - sent),
+                              [&](const SystemError& result, std::size_t bytes) {
+                                error = result;
+                                sent += bytes;
+                                done = true;
+                              });
+    });
     FATHOM_TRY(wait(done, request_.timeout, "send to"));
     // A server may answer and close before it has read all: its answer says why.
     if (error) return {};
@@ -142,12 +204,14 @@ Result<bool> Call::receive() {
   SystemError error;
   std::size_t received = 0;
   bool done = false;
-  socket_.async_read_some(asio::buffer(input_.data() + old_size, kReadBytes),
-                          [&](const SystemError& result, std::size_t bytes) {
-                            error = result;
-                            received = bytes;
-                            done = true;
-                          });
+  on_stream([&](auto& stream) {
+    stream.async_read_some(asio::buffer(input_.data() + old_size, kReadBytes),
+                           [&](const SystemError& result, std::size_t bytes) {
+                             error = result;
+                             received = bytes;
+                             done = true;
+                           });
+  });
   FATHOM_TRY(wait(done, request_.timeout, "read from"));
   input_.resize(old_size + received);
   if (error == asio::error::eof) return true;
@@ -224,11 +288,6 @@ Status Call::read_chunked(const std::function<bool(std::string_view)>& on_data) 
 }
 
 Status check_request(const ClientRequest& request) {
-  if (request.url.scheme != "http") {
-    return Error{ErrorCode::kUnsupported,
-                 "request " + request.url.scheme + "://" + request.url.authority() +
-                     ": expected an http:// address, TLS is not supported"};
-  }
   const auto has_line_end = [](const std::string& text) {
     return text.find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos;
   };

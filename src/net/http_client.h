@@ -1,5 +1,5 @@
 // Small blocking HTTP/1.1 client: one connection a request, for `fathom chat`, benchmarks and
-// tests. Plain http only.
+// tests. https is TLS 1.2 or 1.3 with a server whose certificate is trusted and for its name.
 #pragma once
 
 #include <chrono>
@@ -21,6 +21,7 @@ struct ClientRequest {
   // Host, Content-Length and Connection are added.
   std::vector<Header> headers;
   std::string body;
+  std::string ca_file;  // PEM certificates to trust with https; "": the system's
 
   std::chrono::milliseconds connect_timeout{10'000};
   // The longest silence while waiting for, or within, the answer.

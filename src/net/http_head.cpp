@@ -163,6 +163,34 @@ std::optional<ProtocolError> parse_request_head(std::string_view text, RequestHe
   return read_expectation(head);
 }
 
+HttpRequest glimpse_request(std::string_view text) {
+  HttpRequest request;
+  const auto next_line = [&text]() -> std::optional<std::string_view> {
+    const size_t end = text.find("\r\n");
+    if (end == text.npos) return {};
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(end + 2);
+    return line;
+  };
+  const auto first = next_line();
+  if (!first) return request;
+  const size_t method_end = first->find(' ');
+  const size_t target_end = first->rfind(' ');
+  if (method_end == first->npos || target_end <= method_end) return request;
+  request.method_text = first->substr(0, method_end);
+  request.method = method_from_text(request.method_text);
+  request.target = first->substr(method_end + 1, target_end - method_end - 1);
+  if (split_target(request)) return HttpRequest();
+  while (const auto line = next_line()) {
+    const size_t colon = line->find(':');
+    if (colon == line->npos || colon == 0 || request.headers.size() == kMaxHeaders) break;
+    std::string_view value = line->substr(colon + 1);
+    value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
+    request.headers.push_back({std::string(line->substr(0, colon)), std::string(value)});
+  }
+  return request;
+}
+
 std::optional<ProtocolError> parse_response_head(std::string_view text, ResponseHead& head) {
   http::response_parser<http::empty_body> parser;
   if (auto error = run_parser(parser, text)) return error;

@@ -33,6 +33,9 @@ struct ResponseHead {
 
 // `head` is what HeadScanner found. The first error, or nothing and a filled `result`.
 std::optional<ProtocolError> parse_request_head(std::string_view head, RequestHead& result);
+// What can be told of a request whose head is wrong or not all there: path and headers up to the
+// first line that is odd. For wording the error only.
+HttpRequest glimpse_request(std::string_view text);
 std::optional<ProtocolError> parse_response_head(std::string_view head, ResponseHead& result);
 
 }  // namespace fathom::net

@@ -77,9 +77,11 @@ struct ServerOptions {
   std::chrono::milliseconds write_timeout{60'000};       // without progress in sending: closed
   std::chrono::milliseconds accept_retry_interval{100};  // out of file descriptors
   // Words protocol errors (400, 408, 413, 417, 431, 500, 501, 503, 505) in the API's dialect. If
-  // empty: {"error":{"message":...,"type":...,"param":null,"code":null}}. Called on any
-  // thread; must not throw.
-  std::function<HttpResponse(int status, std::string message)> error_response;
+  // empty: {"error":{"message":...,"type":...,"param":null,"code":null}}. `head` is what is known
+  // of the request, maybe nothing. Called on any thread; must not throw.
+  using ErrorResponse =
+      std::function<HttpResponse(int status, const std::string& message, const HttpRequest& head)>;
+  ErrorResponse error_response;
   // Looks at a request's head before its body is read; an answer here is the request's, and the
   // handler never hears of it. The next two are called on network threads; they must not throw or
   // block.

@@ -138,7 +138,7 @@ TEST(HttpLimits, TooManyConnectionsGet503) {
 
 TEST(HttpLimits, ErrorsAreWordedByTheOptions) {
   ServerOptions options = test_options();
-  options.error_response = [](int status, std::string message) {
+  options.error_response = [](int status, const std::string& message, const HttpRequest&) {
     return HttpResponse{status, {{"Content-Type", "text/x-test"}}, "dialect: " + message};
   };
   const auto server = start_server([](HttpRequest, std::shared_ptr<ResponseWriter>) {}, options);
@@ -150,6 +150,30 @@ TEST(HttpLimits, ErrorsAreWordedByTheOptions) {
   client.send(get_request("/"));
   EXPECT_EQ(status_line(client.receive_until("dialect: ")), "HTTP/1.1 500 Internal Server Error");
   EXPECT_EQ(server->stats().protocol_errors, 1u);
+}
+
+// What is known of a request goes into its error, however early it fails.
+TEST(HttpLimits, ErrorsKnowTheRequest) {
+  ServerOptions options = test_options();
+  options.max_header_bytes = 512;
+  options.max_body_bytes = 4;
+  options.error_response = [](int status, const std::string&, const HttpRequest& head) {
+    const std::string* origin = head.header("origin");
+    return HttpResponse{status, {}, head.path + "|" + (origin == nullptr ? "none" : *origin)};
+  };
+  const auto server = start_server([](HttpRequest, std::shared_ptr<ResponseWriter>) {}, options);
+  const std::string head = "POST /a?b HTTP/1.1\r\nHost: x\r\nOrigin: o\r\n";
+  const std::pair<std::string, std::string> cases[] = {
+      {head + "Content-Length: 5\r\n\r\nabcde", "/a|o"},            // 413
+      {head + "Transfer-Encoding: chunked\r\n\r\nx\r\n", "/a|o"},   // 400 in the body
+      {head + "Content-Length: x\r\n\r\n", "/a|o"},                 // 400 in the head
+      {head + "X: " + std::string(600, 'y') + "\r\n\r\n", "/a|o"},  // 431
+      {head + "no colon\r\nX: y\r\n\r\n", "/a|o"},                  // 400
+      {"POST /a HTTP/1.1\nHost: x\n\n", "|none"},                   // no line that is one
+      {"nonsense\r\n\r\n", "|none"}};
+  for (const auto& [request, expected] : cases) {
+    EXPECT_TRUE(answer_to(*server, request).ends_with("\r\n\r\n" + expected)) << request;
+  }
 }
 
 // Lowers the limit of file descriptors to those open now.

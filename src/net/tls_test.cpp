@@ -14,6 +14,7 @@
 #include <fstream>
 #include <mutex>
 
+#include "net/http_client.h"
 #include "net/test_server.h"
 
 namespace fathom::net {
@@ -182,6 +183,37 @@ TEST_F(Tls, ANewCertificateIsForNewConnections) {
   std::ofstream(directory / "k.pem") << "no key";
   EXPECT_FALSE(identity->reload().ok());
   EXPECT_EQ(TlsClient(server->port()).common_name(), "second");
+}
+
+TEST_F(Tls, OurClientWantsATrustedCertificateForTheName) {
+  write_identity(directory / "c.pem", directory / "k.pem", "localhost");
+  ASSERT_TRUE(identity->reload().ok());
+  const auto server = serve(echo);
+  ClientRequest call;
+  call.url = {"https", "localhost", server->port(), "/x"};
+  call.ca_file = directory / "c.pem";
+  call.body = std::string(100'000, 'b');
+  call.method = "POST";
+  const auto answer = request(call);
+  ASSERT_TRUE(answer.ok()) << answer.error().message;
+  EXPECT_EQ(answer->status, 200);
+  EXPECT_EQ(answer->body, "POST /x " + call.body);
+
+  const auto complaint = [&](const std::string& host, const fs::path& trusted) {
+    call.url.host = host;
+    call.ca_file = trusted;
+    const auto refused = request(call);
+    return refused.ok() ? std::string("none") : refused.error().message;
+  };
+  EXPECT_NE(complaint("localhost", "").find("expected a certificate that is trusted"),
+            std::string::npos);
+  EXPECT_NE(complaint("127.0.0.1", directory / "c.pem").find("trusted"), std::string::npos);
+  EXPECT_NE(complaint("localhost", directory / "k.pem").find("k.pem: expected PEM certificates"),
+            std::string::npos);
+  const auto plain = start_server(echo);
+  call.url.port = plain->port();
+  EXPECT_NE(complaint("localhost", directory / "c.pem").find("TLS with localhost:"),
+            std::string::npos);
 }
 
 TEST_F(Tls, SaysWhichFileIsWrong) {

@@ -271,6 +271,17 @@ class Tls(Directory):
                 self.assertEqual(self.shown(server, **limits), "one")
             with self.assertRaises(OSError):
                 self.shown(server, maximum_version=ssl.TLSVersion.TLSv1_1)
+            for trusted, said in ((["--ca", pem], "tokens,"), ([], "certificate that is trusted")):
+                chat = [fathom.fathom_binary(), "chat", "--url", server.url, "--max-tokens", "4"]
+                done = subprocess.run(
+                    chat + trusted,
+                    input="hello\n",
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                    check=False,
+                )
+                self.assertIn(said, done.stdout + done.stderr)
             # Plain HTTP gets no answer, and the server goes on.
             with self.assertRaises((OSError, http.client.HTTPException)):
                 ask(server, "GET", "/health")

@@ -181,4 +181,7 @@ AT_ONCE = [
 def message(random):
     """-> (what is wrong, the bytes, the statuses of right answers)."""
     kind = random.choice(SLOW if random.random() < 0.06 else AT_ONCE)
-    return (kind.__name__, *kind(random))
+    text, right = kind(random)
+    if random.random() < 0.3:
+        text = text.replace(b"POST /v1/completions ", b"POST /v1/messages ", 1)
+    return kind.__name__, text, right

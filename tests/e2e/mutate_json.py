@@ -52,6 +52,22 @@ BODIES = {
         {
             **SAMPLING,
             "messages": MESSAGES[:2],
+            "tools": TOOLS,
+            "tool_choice": {
+                "type": "allowed_tools",
+                "allowed_tools": {
+                    "mode": "auto",
+                    "tools": [{"type": "function", "function": {"name": "add"}}],
+                },
+            },
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "n", "strict": True, "schema": {"type": "boolean"}},
+            },
+        },
+        {
+            **SAMPLING,
+            "messages": MESSAGES[:2],
             "thinking": {"type": "enabled"},
             "logprobs": True,
             "top_logprobs": 3,
@@ -101,7 +117,8 @@ BODIES = {
                     "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "rain"}],
                 },
             ],
-            "tools": [{"name": "weather", "input_schema": {"type": "object"}}],
+            "tools": [{"name": "weather", "input_schema": {"type": "object"}, "strict": True}],
+            "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
             "stop_sequences": ["x"],
         },
         {
@@ -112,6 +129,8 @@ BODIES = {
             "messages": [{"role": "user", "content": [{"type": "text", "text": "Why?"}]}],
         },
     ],
+    "/v1/responses/input_tokens": [{"model": "tiny", "input": "Why?", "instructions": "Answer."}],
+    "/v1/responses/resp_none/cancel": [{}],
     "/v1/messages/count_tokens": [
         {"model": "tiny", "messages": [{"role": "user", "content": "What is 2 + 2?"}]}
     ],

@@ -9,14 +9,14 @@ namespace fathom::api::anthropic {
 
 namespace {
 
-const char* stop_reason(AnswerEnd end) {
-  switch (end) {
+const char* stop_reason(const ChoiceEnd& end) {
+  switch (end.reason) {
     case AnswerEnd::kLength:
       return "max_tokens";
     case AnswerEnd::kToolCalls:
       return "tool_use";
     default:
-      return "end_turn";
+      return end.stop_string ? "stop_sequence" : "end_turn";
   }
 }
 
@@ -49,15 +49,17 @@ class MessageAnswer : public Answer {
   void prompt_logprobs(int, const std::vector<engine::TokenLogprob>&) override {}
   void delta(int, const OutputDelta& delta) override { blocks_.add(delta); }
 
-  void finish(int, AnswerEnd end) override {
+  void finish(int, const ChoiceEnd& end) override {
     stop_reason_ = stop_reason(end);
+    if (end.stop_string) stop_sequence_ = *end.stop_string;
     blocks_.end();
   }
 
   void end(const UsageCounts& usage) override {
     if (!options_.stream) return reply_->send_json(message(usage));
-    send("message_delta", {{"delta", {{"stop_reason", stop_reason_}, {"stop_sequence", nullptr}}},
-                           {"usage", usage_json(usage)}});
+    send("message_delta",
+         {{"delta", {{"stop_reason", stop_reason_}, {"stop_sequence", stop_sequence_}}},
+          {"usage", usage_json(usage)}});
     send("message_stop", Json::object());
     reply_->end_events();
   }
@@ -87,7 +89,7 @@ class MessageAnswer : public Answer {
             {"model", options_.model},
             {"content", blocks_.blocks()},
             {"stop_reason", stop_reason_},
-            {"stop_sequence", nullptr},
+            {"stop_sequence", stop_sequence_},
             {"stop_details", nullptr},
             {"container", nullptr},
             {"usage", usage_json(usage)}};
@@ -97,7 +99,8 @@ class MessageAnswer : public Answer {
   std::shared_ptr<Reply> reply_;
   std::string id_;
   ContentBlocks blocks_;
-  Json stop_reason_;  // null until the end
+  Json stop_reason_;    // null until the end
+  Json stop_sequence_;  // null unless one ended the answer
   bool begun_ = false;
 };
 

@@ -72,6 +72,24 @@ TEST(Messages, AnswersWhole) {
   EXPECT_EQ(body["usage"]["input_tokens"], harness.engine.requests[0].request.prompt.size());
 }
 
+TEST(Messages, SayWhichStopSequenceEndedThem) {
+  for (const bool stream : {false, true}) {
+    Harness harness;
+    const auto writer = ask(harness, {{"stop_sequences", {"no", "END"}}, {"stream", stream}});
+    harness.engine.text(0, "x ENDy");
+    const Json end =
+        stream ? writer->events()[writer->events().size() - 2]["delta"] : writer->json();
+    EXPECT_EQ(end["stop_reason"], "stop_sequence");
+    EXPECT_EQ(end["stop_sequence"], "END");
+  }
+  Harness harness;
+  const auto writer = ask(harness, {{"stop_sequences", {"END"}}});
+  harness.engine.text(0, "x");
+  harness.engine.finish(0);
+  EXPECT_EQ(writer->json()["stop_reason"], "end_turn");
+  EXPECT_EQ(writer->json()["stop_sequence"], nullptr);
+}
+
 TEST(Messages, StreamBlockByBlock) {
   Harness harness;
   const auto writer = ask(harness, {{"stream", true},

@@ -38,8 +38,8 @@ class ResponseAnswer : public Answer {
   void prompt_logprobs(int, const std::vector<engine::TokenLogprob>&) override {}
   void delta(int, const OutputDelta& delta) override { items_.add(delta); }
 
-  void finish(int, AnswerEnd end) override {
-    incomplete_ = end == AnswerEnd::kLength;
+  void finish(int, const ChoiceEnd& end) override {
+    incomplete_ = end.reason == AnswerEnd::kLength;
     items_.end(incomplete_);
   }
 

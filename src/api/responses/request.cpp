@@ -48,11 +48,29 @@ Status read_tool_choice(const Json& value, const std::string& path, R& request) 
   request.chat["tool_choice"] = value;
   if (!value.is_object()) return {};
   FATHOM_ASSIGN(const std::string type, required_string(value, "type", path));
-  if (type != "function") {
-    return unsupported(key_path(path, "type"),
-                       "expected \"function\", got \"" + shorten(type, 40) + "\"");
+  if (type == "function") {
+    request.chat["tool_choice"] = chat_function(value);
+    return {};
   }
-  request.chat["tool_choice"] = chat_function(value);
+  if (type != "allowed_tools") {
+    return unsupported(key_path(path, "type"),
+                       "expected function or allowed_tools, got \"" + shorten(type, 40) + "\"");
+  }
+  const Json* mode = find_member(value, "mode");
+  const Json* tools = find_member(value, "tools");
+  Json allowed = {{"mode", mode == nullptr ? Json() : *mode}, {"tools", Json::array()}};
+  if (tools != nullptr) {
+    FATHOM_TRY(read_array(*tools, key_path(path, "tools"), kMaxTools,
+                          [&](const Json& tool, const std::string& at) -> Status {
+                            FATHOM_ASSIGN(const std::string kind,
+                                          required_string(tool, "type", at));
+                            Json chat = chat_function(tool);
+                            chat["type"] = kind;
+                            allowed["tools"].push_back(std::move(chat));
+                            return {};
+                          }));
+  }
+  request.chat["tool_choice"] = {{"type", "allowed_tools"}, {"allowed_tools", std::move(allowed)}};
   return {};
 }
 
@@ -151,7 +169,8 @@ FieldTable<R> own_fields() {
                       "A stored response whose conversation this one goes on with."),
       bool_field<R>("store", &R::store, "true", "Keep the response for a later one, or for GET."),
       {{"tools", "array", "Functions that the model may call."}, read_tools},
-      {{"tool_choice", "string or object", "As for chat; a function is {type, name}.", "auto"},
+      {{"tool_choice", "string or object",
+        "As for chat; a function is {type, name}, allowed tools {type, mode, tools}.", "auto"},
        read_tool_choice},
       {{"text", "object", "format: what response_format is for chat."}, read_text},
       {{"reasoning", "object", "effort: how much to think; none: not at all."}, read_reasoning},
@@ -159,7 +178,7 @@ FieldTable<R> own_fields() {
       {{"metadata", "object", "Texts that the response repeats."}, read_metadata},
       {{"truncation", "string", "Only disabled.", "disabled"}, read_truncation},
       {{"background", "boolean", "Only false.", "false"}, read_background},
-      echoed_string("prompt_cache_key", "Repeated in the response; see cache_salt."),
+      echoed_string("prompt_cache_key", "As for chat; repeated in the response."),
       echoed_string("safety_identifier", "The end user; not used."),
       refused_field<R>("conversation", "string or object", "not supported; use input"),
       refused_field<R>("prompt", "object", "not supported; use instructions"),
@@ -212,6 +231,7 @@ Error in_responses(Error error) {
                                        {"response_format.json_schema", "text.format"},
                                        {"response_format", "text.format"},
                                        {"reasoning_effort", "reasoning.effort"},
+                                       {"tool_choice.allowed_tools", "tool_choice"},
                                        {".function", ""}});
 }
 

@@ -246,5 +246,24 @@ TEST(Responses, CountTheirPrompt) {
   EXPECT_EQ(counted["input_tokens"], body["usage"]["input_tokens"]);
 }
 
+TEST(Responses, AllowedToolsAreAsInChats) {
+  Harness harness;
+  const Json tools =
+      Json::parse(R"([{"type": "function", "name": "f"}, {"type": "function", "name": "g"}])");
+  const auto ask = [&](const char* name) {
+    return harness.post("/v1/responses",
+                        {{"input", "x"},
+                         {"tools", tools},
+                         {"tool_choice",
+                          {{"type", "allowed_tools"},
+                           {"mode", "required"},
+                           {"tools", Json::array({{{"type", "function"}, {"name", name}}})}}}});
+  };
+  ask("f");
+  ASSERT_EQ(harness.engine.requests.size(), 1u);
+  EXPECT_NE(harness.engine.requests[0].request.grammar, nullptr);
+  EXPECT_EQ(expect_error(*ask("h"), 400)["param"], "tool_choice.tools");
+}
+
 }  // namespace
 }  // namespace fathom::api

@@ -119,6 +119,18 @@ test("lists the names of the model", async () => {
   assert.ok(Date.parse(found.created_at) > 0);
 });
 
+test("a stop sequence ends the message and is named", async () => {
+  const [{ text }] = (await ask("Who are you?")).content;
+  const stop = text.slice(7, 13);
+  const options = { stop_sequences: ["never in it", stop] };
+  const streamed = await client.messages.stream(request("Who are you?", options)).finalMessage();
+  for (const message of [await ask("Who are you?", options), streamed]) {
+    assert.equal(message.content[0].text, text.slice(0, text.indexOf(stop)));
+    assert.equal(message.stop_reason, "stop_sequence");
+    assert.equal(message.stop_sequence, stop);
+  }
+});
+
 test("max_tokens cuts", async () => {
   const cut = await ask("Who are you?", { max_tokens: 3 });
   assert.equal(cut.stop_reason, "max_tokens");

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { zodResponseFormat } from "openai/helpers/zod";
+import { z } from "zod";
 import { MODEL, Server, collect, textOf } from "../server.mjs";
 
 let server;
@@ -90,6 +92,7 @@ test("stop strings end the answer and stay out of it", async () => {
     const stopped = (await server.chat("Who are you?", { stop: given })).choices[0];
     assert.equal(stopped.message.content, text.slice(0, text.indexOf(stop)));
     assert.equal(stopped.finish_reason, "stop");
+    assert.equal(stopped.stop_reason, stop);
     const chunks = await collect(await server.chat("Who are you?", { stop: given, stream: true }));
     assert.equal(textOf(chunks), stopped.message.content);
   }
@@ -158,6 +161,31 @@ test("calls a tool and answers from its result", async () => {
   const answer = (await ask()).choices[0];
   assert.equal(answer.finish_reason, "stop");
   assert.match(answer.message.content, /31/);
+});
+
+test("only allowed tools are called", async () => {
+  const other = { type: "function", function: { name: "get_time", parameters: { type: "object" } } };
+  const only = (mode, name) => ({ type: "allowed_tools", allowed_tools: {
+    mode, tools: [{ type: "function", function: { name } }] } });
+  const ask = async (tool_choice) => (await server.chat("What is the weather in Paris?", {
+    tools: [WEATHER, other], tool_choice, max_tokens: 300 })).choices[0];
+  const { message } = await ask(only("required", "get_time"));
+  assert.ok(message.tool_calls.length > 0);
+  for (const call of message.tool_calls) assert.equal(call.function.name, "get_time");
+  const free = await ask(only("auto", "get_time"));
+  for (const call of free.message.tool_calls ?? []) assert.equal(call.function.name, "get_time");
+  const same = await ask(only("auto", "get_weather"));
+  assert.equal(same.message.tool_calls[0].function.name, "get_weather");
+});
+
+test("an answer of a schema is parsed by the client, whole and streamed", async () => {
+  const schema = z.object({ city: z.enum(["Paris", "Oslo"]), warm: z.boolean() });
+  const request = { model: MODEL, temperature: 0, response_format: zodResponseFormat(schema, "warmth"),
+                    messages: [{ role: "user", content: "Is Paris warm?" }] };
+  const whole = await server.client.chat.completions.parse(request);
+  schema.parse(whole.choices[0].message.parsed);
+  const streamed = await server.client.chat.completions.stream(request).finalChatCompletion();
+  assert.deepEqual(streamed.choices[0].message.parsed, whole.choices[0].message.parsed);
 });
 
 test("tokenize counts what a chat's prompt has, detokenize goes back", async () => {
