@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +40,8 @@ struct ApiOptions {
   int max_choices = 1024;                        // of one request: prompts times n
   std::chrono::milliseconds keep_alive{10'000};  // between comments in a silent stream
   EdgeOptions edge;
+  // For /metrics: what this engine has sent to others.
+  std::function<engine::KvTransferStats()> kv_sent = [] { return engine::KvTransferStats(); };
 };
 
 class ApiService {
