@@ -103,7 +103,7 @@ class FakeModel final : public models::CausalLm {
   Status read_kv_blocks(int64_t data_index, std::span<const int32_t> blocks,
                         std::span<std::byte> out) override {
     for (const int32_t block : blocks) {
-      for (const auto* cache : {&cache_, &following_}) {
+      for (auto* cache : {&cache_, &following_}) {
         const auto entries = entries_of(*cache, data_index, block);
         std::memcpy(out.data(), entries.data(), entries.size_bytes());
         out = out.subspan(entries.size_bytes());
@@ -163,8 +163,7 @@ class FakeModel final : public models::CausalLm {
     int64_t data = 0;
   };
 
-  template <typename Cache>
-  auto entries_of(Cache& cache, int64_t data_index, int32_t block) const {
+  std::span<Entry> entries_of(std::vector<Entry>& cache, int64_t data_index, int32_t block) const {
     FATHOM_CHECK(block >= 0 && block < limits_.num_kv_blocks, "the block exists");
     const int64_t first = (data_index * limits_.num_kv_blocks + block) * limits_.kv_block_size;
     return std::span(cache).subspan(static_cast<size_t>(first),

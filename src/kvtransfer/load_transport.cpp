@@ -17,6 +17,7 @@ void set_ucx_defaults() {
   setenv("UCX_LOG_FILE", "stderr", 0);
   setenv("UCX_LOG_LEVEL", "fatal", 0);  // what goes wrong with a peer is logged here, once
   setenv("UCX_HANDLE_ERRORS", "none", 0);
+  setenv("UCX_CM_REUSEADDR", "y", 0);  // an engine that was killed starts again at its port
 }
 
 }  // namespace

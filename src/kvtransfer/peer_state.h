@@ -20,7 +20,7 @@ struct PeerState {
   double back_off = 0;      // what retry_in will be next
   int64_t max_context = 0;  // longest prompt it computes
   int64_t blocks = 0;       // asked for and not there yet
-  std::string told = {};         // what the log last said about it
+  std::string told = {};    // what the log last said about it
 
   bool up() const { return state == State::kUp; }
 

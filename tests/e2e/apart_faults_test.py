@@ -20,15 +20,14 @@ from apart import (FLAGS, LONG, TINY, DecodeEngine, PrefillEngine, ask, ask_all,
 from waiting import wait_for
 
 TIMES = int(os.environ.get("FATHOM_FAULTS", "3"))
-# A prompt takes some thirty steps, so that there is time to be in its middle.
-SLOW = ("--prefill-chunk", "16", "--kernels", "reference")
-EXACT = ("--kernels", "reference")  # so that both sides compute the same bits
+# A prompt takes some hundred steps, so that there is time to be in its middle.
+SLOW = ("--prefill-chunk", "4")
 
 
 class Faults(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        with fathom.Server(TINY, *FLAGS, *EXACT) as server:
+        with fathom.Server(TINY, *FLAGS) as server:
             cls.expected = dict(zip(LONG, ask_all(server, LONG)))
 
     def check(self, server, prompts, answers):
@@ -49,19 +48,19 @@ class Faults(unittest.TestCase):
 
         return wait
 
-    def in_the_middle(self, decode, blocks=1):
-        """Waits until some blocks have come and no transfer has ended."""
+    def in_the_middle(self, decode, transfers, blocks=1):
+        """Waits until some blocks of these transfers have come, and not yet all."""
         wait_for("blocks on their way", lambda: fetched(decode) >= blocks, 60, decode.stderr)
-        self.assertEqual(fetched(decode, "kv_transfers_total"), 0)
+        self.assertLess(fetched(decode, "kv_transfers_total"), transfers)
 
     def test_killed_in_the_middle_of_transfers(self):
         for number in range(TIMES):
             with self.subTest(number):
                 chance = random.Random(number)
-                with PrefillEngine(*SLOW) as prefill, DecodeEngine(prefill, flags=EXACT) as decode:
+                with PrefillEngine(*SLOW) as prefill, DecodeEngine(prefill) as decode:
                     prompts = LONG[:4]
                     wait = self.ask_in_background(decode, prompts)
-                    self.in_the_middle(decode, chance.randrange(1, 30))
+                    self.in_the_middle(decode, len(prompts), chance.randrange(1, 60))
                     prefill.process.kill()
                     self.check(decode, prompts, wait())
                     self.assertGreaterEqual(failures(decode, "lost"), 1, decode.stderr())
@@ -70,27 +69,27 @@ class Faults(unittest.TestCase):
         """Then it comes back and is asked again."""
         with PrefillEngine(*SLOW) as other:
             first = PrefillEngine(*SLOW)
-            with DecodeEngine(first, other, flags=EXACT) as decode:
+            with DecodeEngine(first, other) as decode:
                 with first:
                     wait = self.ask_in_background(decode, LONG[:4])
-                    self.in_the_middle(decode)
+                    self.in_the_middle(decode, 4)
                     first.process.kill()
                     self.check(decode, LONG[:4], wait())
                 self.assertEqual(fetched(decode, "kv_transfers_total"), 4)  # nothing computed here
-                with PrefillEngine(*EXACT, port=first.kv_port) as again:
+                with PrefillEngine(port=first.kv_port) as again:
                     decode.wait_for_line(f"prefill engine {again.address}: there", times=2)
                     self.check(decode, LONG[4:8], ask_all(decode, LONG[4:8]))
                     self.assertGreater(sent(again, "kv_transfers_total"), 0)
 
     def test_stopped_in_the_middle_of_transfers(self):
         """It wakes up later: what it has to say by then is nobody's any more."""
-        with PrefillEngine(*SLOW) as prefill, DecodeEngine(prefill, flags=EXACT) as decode:
+        with PrefillEngine(*SLOW) as prefill, DecodeEngine(prefill) as decode:
             wait = self.ask_in_background(decode, LONG[:3])
-            self.in_the_middle(decode)
+            self.in_the_middle(decode, 3)
             os.kill(prefill.process.pid, signal.SIGSTOP)
             try:
                 self.check(decode, LONG[:3], wait())
-                self.assertEqual(failures(decode, "silent"), 3, decode.stderr())
+                self.assertGreater(failures(decode, "silent"), 0, decode.stderr())
             finally:
                 os.kill(prefill.process.pid, signal.SIGCONT)
             decode.wait_for_line("there", times=2)
@@ -101,11 +100,11 @@ class Faults(unittest.TestCase):
     def test_killed_at_any_moment_under_load(self):
         """Two prefill engines, one of which dies every now and then."""
         chance = random.Random(7)
-        with PrefillEngine(*EXACT) as steady:
+        with PrefillEngine() as steady:
             port = free_port()
-            with DecodeEngine(steady, f"127.0.0.1:{port}", flags=EXACT, met=False) as decode:
+            with DecodeEngine(steady, f"127.0.0.1:{port}", met=False) as decode:
                 for _ in range(TIMES):
-                    with PrefillEngine(*EXACT, port=port) as dying:
+                    with PrefillEngine(port=port) as dying:
                         decode.wait_for_line(f"prefill engine {dying.address}: there")
                         prompts = [f"{chance.random()} {text}" for text in LONG]
                         wait = self.ask_in_background(decode, prompts)
@@ -117,7 +116,7 @@ class Faults(unittest.TestCase):
                 wait_until_idle(decode)
 
     def test_cancelled_while_it_waits_for_blocks(self):
-        with PrefillEngine(*SLOW) as prefill, DecodeEngine(prefill, flags=EXACT) as decode:
+        with PrefillEngine(*SLOW) as prefill, DecodeEngine(prefill) as decode:
             body = {"model": fathom.served_model(decode), "max_tokens": 5, "stream": True}
             for text in LONG[:3]:
                 with socket.create_connection((decode.host, decode.port)) as client:

@@ -61,7 +61,8 @@ class OtherLayouts(unittest.TestCase):
 
     KERNELS = ("--kernels", "reference")
     MAX_ERROR = 1e-3
-    PROMPTS = SHORT_AND_LONG[2:5]
+    PROMPTS = SHORT_AND_LONG[1:4]
+    TRANSFERS = 2  # the first one is too short
 
     @classmethod
     def setUpClass(cls):
@@ -75,8 +76,8 @@ class OtherLayouts(unittest.TestCase):
         with PrefillEngine(*over(prefill_layout), ranks=prefill_layout[1]) as prefill:
             with DecodeEngine(prefill, flags=over(decode_layout), ranks=decode_layout[1]) as decode:
                 answers = ask_all(decode, self.PROMPTS)
-                self.assertGreater(fetched(decode) * BLOCK, 400, decode.stderr())
-                self.assertEqual(fetched(decode, "kv_transfers_total"), len(self.PROMPTS))
+                self.assertGreater(fetched(decode) * BLOCK, 300, decode.stderr())
+                self.assertEqual(fetched(decode, "kv_transfers_total"), self.TRANSFERS)
                 wait_until_idle(decode)
                 wait_until_idle(prefill)
                 self.assertEqual(decode.stop(), 0, decode.stderr())
