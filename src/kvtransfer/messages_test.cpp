@@ -5,6 +5,7 @@
 #include <random>
 
 #include "kvtransfer/checksum.h"
+#include "kvtransfer/transport.h"
 
 namespace fathom::kvtransfer {
 namespace {
