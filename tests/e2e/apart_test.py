@@ -2,8 +2,13 @@
 """Prefill and decode apart: two engines that hand KV blocks over answer as one does."""
 
 import os
+import sys
+import tempfile
 import unittest
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "tools", "oracle"))
+import make_checkpoint
 import server as fathom
 from apart import (BLOCK, FLAGS, SHORT_AND_LONG, TINY, DecodeEngine, PrefillEngine, ask,
                    ask_all, fetched, metric, sent, wait_until_idle)  # fmt: skip
@@ -62,32 +67,35 @@ class OtherLayouts(unittest.TestCase):
     KERNELS = ("--kernels", "reference")
     MAX_ERROR = 1e-3
     PROMPTS = SHORT_AND_LONG[1:4]
-    TRANSFERS = 2  # the first one is too short
 
-    @classmethod
-    def setUpClass(cls):
-        with fathom.Server(TINY, *FLAGS, *cls.KERNELS) as server:
-            cls.expected = ask_all(server, cls.PROMPTS)
-
-    def check(self, prefill_layout, decode_layout):
+    def check(self, prefill_layout, decode_layout, model=TINY):
         def over(layout):
             return [*self.KERNELS, *(("--parallel", layout[0]) if layout[1] > 1 else ())]
 
-        with PrefillEngine(*over(prefill_layout), ranks=prefill_layout[1]) as prefill:
-            with DecodeEngine(prefill, flags=over(decode_layout), ranks=decode_layout[1]) as decode:
+        with fathom.Server(model, *FLAGS, *self.KERNELS) as server:
+            expected = ask_all(server, self.PROMPTS)
+        with PrefillEngine(*over(prefill_layout), ranks=prefill_layout[1], model=model) as prefill:
+            with DecodeEngine(prefill, flags=over(decode_layout), ranks=decode_layout[1],
+                              model=model) as decode:  # fmt: skip
                 answers = ask_all(decode, self.PROMPTS)
                 self.assertGreater(fetched(decode) * BLOCK, 300, decode.stderr())
-                self.assertEqual(fetched(decode, "kv_transfers_total"), self.TRANSFERS)
+                self.assertGreaterEqual(fetched(decode, "kv_transfers_total"), 2)  # one may be too short
+                self.assertEqual(fetched(decode, "kv_transfer_failures_total"), 0)
                 wait_until_idle(decode)
                 wait_until_idle(prefill)
                 self.assertEqual(decode.stop(), 0, decode.stderr())
-        for text, got, right in zip(self.PROMPTS, answers, self.expected):
+        for text, got, right in zip(self.PROMPTS, answers, expected):
             self.assertEqual(got[0], right[0], text)
             for a, b in zip(got[1], right[1]):
                 self.assertLess(abs(a - b), self.MAX_ERROR, text)
 
     def test_tensor_to_one(self):
         self.check(("tp=2", 2), ("", 1))
+
+    def test_four_tensor_ranks_to_one(self):
+        with tempfile.TemporaryDirectory() as directory:
+            make_checkpoint.make_checkpoint(directory, "v3", "bf16", seed=1)
+            self.check(("tp=4", 4), ("", 1), directory)
 
     def test_pipeline_to_tensor(self):
         self.check(("pp=2", 2), ("tp=2", 2))
