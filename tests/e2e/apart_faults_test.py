@@ -92,7 +92,7 @@ class Faults(unittest.TestCase):
                 self.assertGreater(failures(decode, "silent"), 0, decode.stderr())
             finally:
                 os.kill(prefill.process.pid, signal.SIGCONT)
-            decode.wait_for_line("there", times=2)
+            decode.wait_for_line(f"prefill engine {prefill.address}: there", times=2)
             wait_until_idle(prefill)
             self.check(decode, LONG[3:5], ask_all(decode, LONG[3:5]))
             self.assertGreater(fetched(decode, "kv_transfers_total"), 0)
