@@ -23,3 +23,7 @@ endif()
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)
+# Only the plug-in that carries KV blocks between engines needs UCX.
+if(NOT CMAKE_CROSSCOMPILING)
+  pkg_check_modules(UCX IMPORTED_TARGET ucx)
+endif()

@@ -6,6 +6,7 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <array>
 #include <mutex>
 #include <sstream>
 
@@ -37,11 +38,40 @@ struct Metrics::Impl {
   prometheus::Gauge& gauge(const std::string& name, const std::string& help) {
     return prometheus::BuildGauge().Name(name).Help(help).Register(registry).Add(model);
   }
-  prometheus::Counter& counter(const std::string& name, const std::string& help) {
-    return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add(model);
+  prometheus::Counter& counter(const std::string& name, const std::string& help,
+                               const prometheus::Labels& labels = {}) {
+    prometheus::Labels all = model;
+    all.insert(labels.begin(), labels.end());
+    return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add(all);
   }
 
   void show(const models::LayerLoads& layer);
+
+  // KV blocks between engines, in one direction.
+  struct TransferCounters {
+    TransferCounters(Impl& impl, const char* direction) {
+      const prometheus::Labels labels = {{"direction", direction}};
+      transfers = &impl.counter("fathom_kv_transfers_total",
+                                "Prompts whose KV blocks went from one engine to another.", labels);
+      blocks = &impl.counter("fathom_kv_transfer_blocks_total", "KV blocks in them.", labels);
+      bytes =
+          &impl.counter("fathom_kv_transfer_bytes_total", "Bytes of KV blocks in them.", labels);
+      seconds = &impl.counter("fathom_kv_transfer_seconds_total",
+                              "Time they took, computing included.", labels);
+      for (size_t i = 0; i < failures.size(); ++i) {
+        prometheus::Labels with_reason = labels;
+        with_reason["reason"] = to_string(static_cast<engine::KvFailure>(i));
+        failures[i] = &impl.counter("fathom_kv_transfer_failures_total",
+                                    "Those that ended early, by the reason.", with_reason);
+      }
+    }
+
+    prometheus::Counter* transfers = nullptr;
+    prometheus::Counter* blocks = nullptr;
+    prometheus::Counter* bytes = nullptr;
+    prometheus::Counter* seconds = nullptr;
+    std::array<prometheus::Counter*, engine::kKvFailures> failures = {};
+  };
 
   const prometheus::Labels model;
   const bool each_expert;
@@ -82,6 +112,8 @@ struct Metrics::Impl {
                                  "From the first step to the first token.", kRequestBuckets);
   Histogram& decode = histogram("fathom_request_decode_time_seconds",
                                 "From the first token to the end.", kRequestBuckets);
+  TransferCounters kv_sent{*this, "sent"};
+  TransferCounters kv_fetched{*this, "fetched"};
   prometheus::Family<prometheus::Counter>& finished = prometheus::BuildCounter()
                                                           .Name("fathom_request_success_total")
                                                           .Help("Finished requests by the reason.")
@@ -119,6 +151,17 @@ void catch_up(prometheus::Counter& counter, double total) {
 }
 void catch_up(prometheus::Counter& counter, uint64_t total) {
   catch_up(counter, static_cast<double>(total));
+}
+
+template <typename Counters>
+void catch_up(Counters& counters, const engine::KvTransferStats& stats) {
+  catch_up(*counters.transfers, stats.transfers);
+  catch_up(*counters.blocks, stats.blocks);
+  catch_up(*counters.bytes, stats.bytes);
+  catch_up(*counters.seconds, stats.seconds);
+  for (size_t i = 0; i < stats.failures.size(); ++i) {
+    catch_up(*counters.failures[i], stats.failures[i]);
+  }
 }
 
 }  // namespace
@@ -166,7 +209,7 @@ void Metrics::finished(const std::string& reason, const GenerationTimes& times) 
   observe(impl_->decode, times.decode);
 }
 
-std::string Metrics::page(const engine::EngineStats& stats) {
+std::string Metrics::page(const engine::EngineStats& stats, const engine::KvTransferStats& sent) {
   const std::lock_guard lock(impl_->page_mutex);
   impl_->running.Set(static_cast<double>(stats.running));
   impl_->waiting.Set(static_cast<double>(stats.waiting));
@@ -183,6 +226,8 @@ std::string Metrics::page(const engine::EngineStats& stats) {
   if (stats.expert_loads) {
     for (const models::LayerLoads& layer : *stats.expert_loads) impl_->show(layer);
   }
+  catch_up(impl_->kv_fetched, stats.kv_fetched);
+  catch_up(impl_->kv_sent, sent);
   std::ostringstream text;
   prometheus::TextSerializer().Serialize(text, impl_->registry.Collect());
   return text.str();

@@ -32,8 +32,9 @@ class Metrics {
   // `reason`: stop, length, tool_calls, abort or error.
   void finished(const std::string& reason, const GenerationTimes& times);
 
-  // The page, with the engine's numbers as they are now.
-  std::string page(const engine::EngineStats& stats);
+  // The page, with the engine's numbers as they are now, and those of the KV blocks that it has
+  // sent to other engines.
+  std::string page(const engine::EngineStats& stats, const engine::KvTransferStats& sent);
 
  private:
   struct Impl;

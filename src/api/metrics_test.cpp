@@ -18,7 +18,7 @@ engine::EngineStats with_loads(models::ExpertLoads loads) {
 TEST(Metrics, ShowsHowUnevenEachLayersExpertsAre) {
   Metrics metrics("m", false);
   const std::string page =
-      metrics.page(with_loads({{3, {10, 30, 0, 0}, 1.5}, {4, {0, 0, 0, 0}, 1}}));
+      metrics.page(with_loads({{3, {10, 30, 0, 0}, 1.5}, {4, {0, 0, 0, 0}, 1}}), {});
   for (const char* line : {
            "fathom_expert_rank_imbalance{layer=\"3\",model_name=\"m\"} 1.5\n",
            "fathom_expert_imbalance{layer=\"3\",model_name=\"m\"} 3\n",
@@ -31,8 +31,8 @@ TEST(Metrics, ShowsHowUnevenEachLayersExpertsAre) {
 
 TEST(Metrics, CountsEachExpertWhereAskedTo) {
   Metrics metrics("m", true);
-  metrics.page(with_loads({{3, {10, 30}, 1.5}}));
-  const std::string page = metrics.page(with_loads({{3, {12, 31}, 1.25}}));
+  metrics.page(with_loads({{3, {10, 30}, 1.5}}), {});
+  const std::string page = metrics.page(with_loads({{3, {12, 31}, 1.25}}), {});
   for (const char* line : {
            "fathom_expert_tokens_total{expert=\"0\",layer=\"3\",model_name=\"m\"} 12\n",
            "fathom_expert_tokens_total{expert=\"1\",layer=\"3\",model_name=\"m\"} 31\n",
@@ -43,7 +43,7 @@ TEST(Metrics, CountsEachExpertWhereAskedTo) {
 }
 
 TEST(Metrics, SaysNothingOfExpertsThatAreNotCounted) {
-  EXPECT_EQ(Metrics("m", true).page({}).find("fathom_expert_tokens_total{"), std::string::npos);
+  EXPECT_EQ(Metrics("m", true).page({}, {}).find("fathom_expert_tokens_total{"), std::string::npos);
 }
 
 }  // namespace

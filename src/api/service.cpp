@@ -129,7 +129,7 @@ void ApiService::Impl::dispatch(const RouteMatch& match, const net::HttpRequest&
       return reply->send(200, "application/json", openapi);
     case Route::kMetrics:
       return reply->send(200, "text/plain; version=0.0.4; charset=utf-8",
-                         context.metrics.page(context.engine.stats()));
+                         context.metrics.page(context.engine.stats(), context.options.kv_sent()));
     default:
       return dispatch_work(match.route, request, reply);
   }

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,6 +42,8 @@ struct ApiOptions {
   std::chrono::milliseconds keep_alive{10'000};  // between comments in a silent stream
   bool expert_metrics = false;                   // /metrics has a counter for each expert
   EdgeOptions edge;
+  // For /metrics: what this engine has sent to others.
+  std::function<engine::KvTransferStats()> kv_sent = [] { return engine::KvTransferStats(); };
 };
 
 class ApiService {

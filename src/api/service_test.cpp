@@ -196,7 +196,12 @@ TEST(Service, MetricsCountWhatHappened) {
                            .drafts = 11,
                            .draft_tokens = 22,
                            .accepted_draft_tokens = 21,
-                           .preemptions = 1};
+                           .preemptions = 1,
+                           .kv_fetched = {.transfers = 2,
+                                          .blocks = 30,
+                                          .bytes = 4000,
+                                          .seconds = 0.5,
+                                          .failures = {0, 1, 0, 0, 0, 0}}};
   harness.chat_answer("abc");
   harness.request(Method::kGet, "/nowhere");
   const auto writer = harness.request(Method::kGet, "/metrics");
@@ -214,6 +219,12 @@ TEST(Service, MetricsCountWhatHappened) {
         "fathom_spec_decode_num_draft_tokens_total{model_name=\"tiny\"} 22",
         "fathom_spec_decode_num_accepted_tokens_total{model_name=\"tiny\"} 21",
         "fathom_num_preemptions_total{model_name=\"tiny\"} 1",
+        "fathom_kv_transfers_total{direction=\"fetched\",model_name=\"tiny\"} 2",
+        "fathom_kv_transfers_total{direction=\"sent\",model_name=\"tiny\"} 0",
+        "fathom_kv_transfer_bytes_total{direction=\"fetched\",model_name=\"tiny\"} 4000",
+        "fathom_kv_transfer_seconds_total{direction=\"fetched\",model_name=\"tiny\"} 0.5",
+        "fathom_kv_transfer_failures_total{direction=\"fetched\",model_name=\"tiny\",reason="
+        "\"lost\"} 1",
         "fathom_time_to_first_token_seconds_count{model_name=\"tiny\"} 1",
         "fathom_inter_token_latency_seconds_count{model_name=\"tiny\"} 2",
         "fathom_e2e_request_latency_seconds_count{model_name=\"tiny\"} 1",

@@ -8,16 +8,6 @@
 namespace fathom::cli {
 namespace {
 
-bool is_loopback(const std::string& host) {
-  if (host == "localhost") return true;
-  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  const std::string address = bracketed ? host.substr(1, host.size() - 2) : host;
-  in_addr v4 = {};
-  if (inet_pton(AF_INET, address.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
-  in6_addr v6 = {};
-  return inet_pton(AF_INET6, address.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
-}
-
 void add_limits(CLI::App& app, EdgeSettings& settings) {
   const auto number = [&app](const char* name, int64_t& value, const char* help, int64_t most) {
     app.add_option(name, value, help)->check(CLI::Range(int64_t{1}, most))->capture_default_str();
@@ -36,6 +26,16 @@ void add_limits(CLI::App& app, EdgeSettings& settings) {
 }
 
 }  // namespace
+
+bool is_loopback(const std::string& host) {
+  if (host == "localhost") return true;
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  const std::string address = bracketed ? host.substr(1, host.size() - 2) : host;
+  in_addr v4 = {};
+  if (inet_pton(AF_INET, address.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+  in6_addr v6 = {};
+  return inet_pton(AF_INET6, address.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
 
 void add_edge_flags(CLI::App& app, EdgeSettings& settings) {
   app.add_option("--host", settings.host, "address to listen on")

@@ -31,6 +31,9 @@ struct EdgeSettings {
 
 void add_edge_flags(CLI::App& app, EdgeSettings& settings);
 
+// Whether only this machine can reach it.
+bool is_loopback(const std::string& host);
+
 // Whether the settings fit together; the error names the flag. A host that others can reach needs
 // keys or --insecure-public.
 Status check_edge(const EdgeSettings& settings);

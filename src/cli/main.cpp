@@ -200,6 +200,7 @@ void add_serve(CLI::App& app, ServeOptions& options) {
                    "how long running answers may take after SIGTERM")
       ->check(CLI::Range(0, 86400))
       ->capture_default_str();
+  add_apart_flags(*serve, options.stack.apart);
   add_layout_options(*serve, options);
   serve->add_flag("--check", options.check_only, "load the model, say whether it is good, and end");
 }

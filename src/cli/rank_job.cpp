@@ -92,6 +92,10 @@ Status check_parallel(const StackOptions& options, const comm::Launch& launch) {
                           "--parallel");
 }
 
+std::string model_hash(const StackOptions& options, const ModelInput& input) {
+  return hash_of(model_text(options, input));
+}
+
 comm::Identity identity_of(const StackOptions& options, const ModelInput& input,
                            const device::Device& device) {
   const auto config =
@@ -101,7 +105,7 @@ comm::Identity identity_of(const StackOptions& options, const ModelInput& input,
                   options.max_running, options.prefill_chunk, options.speculate);
   return {.chip = fmt::format("{}: {}", device.backend().name, device.info().name).substr(0, 200),
           .version = kVersion,
-          .model_hash = hash_of(model_text(options, input)),
+          .model_hash = model_hash(options, input),
           .config_hash = config};
 }
 

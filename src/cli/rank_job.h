@@ -23,6 +23,9 @@ Result<comm::Launch> read_launch();
 // before anything is loaded.
 Status check_parallel(const StackOptions& options, const comm::Launch& launch);
 
+// Of the config, and of sizes and samples of the files.
+std::string model_hash(const StackOptions& options, const ModelInput& input);
+
 // What must be equal on all ranks.
 comm::Identity identity_of(const StackOptions& options, const ModelInput& input,
                            const device::Device& device);

@@ -115,6 +115,12 @@ Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& op
   api.expert_metrics = options.expert_metrics;
   api.max_body_bytes = net.max_body_bytes;
   api.max_waiting = options.stack.max_waiting;
+  FATHOM_ASSIGN(serving->prefill_,
+                start_prefill_server(options.stack.apart, serving->stack_.model_hash,
+                                     *serving->stack_.engine));
+  if (serving->prefill_) {
+    api.kv_sent = [server = serving->prefill_.get()] { return server->stats(); };
+  }
   api.edge = {.keys = files.keys, .cors_origins = options.edge.cors_origins};
   FATHOM_ASSIGN(serving->service_,
                 api::ApiService::create(*serving->stack_.engine, serving->stack_.tokenizer,
@@ -152,6 +158,10 @@ int run_serve(const ServeOptions& options) {
     return 2;
   }
   if (const auto fits = check_edge(options.edge); !fits) {
+    log_error("{}", fits.error().message);
+    return 2;
+  }
+  if (const auto fits = check_apart(options.stack.apart, options.stack.prefix_cache); !fits) {
     log_error("{}", fits.error().message);
     return 2;
   }

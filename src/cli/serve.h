@@ -64,6 +64,7 @@ class ServingStack {
   std::string model_name_;
   Reloader reloader_;
   Stack stack_;
+  std::unique_ptr<kvtransfer::PrefillServer> prefill_;  // of a prefill engine
   std::unique_ptr<api::ApiService> service_;
   std::unique_ptr<net::HttpServer> server_;
 };

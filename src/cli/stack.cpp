@@ -182,13 +182,19 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const StackOptions& options
   } else {
     model = std::move(own);
   }
-  return engine::make_engine(std::move(model), {.eos_token_ids = stack.config.eos_token_ids,
-                                                .max_running = options.max_running,
-                                                .max_waiting = options.max_waiting,
-                                                .prefill_chunk = options.prefill_chunk,
-                                                .prefix_cache = options.prefix_cache,
-                                                .exact = options.exact,
-                                                .speculate = options.speculate});
+  FATHOM_ASSIGN(auto source, make_source(options.apart, stack.model_hash, *model));
+  // What is handed over was computed from prompts alone.
+  const bool exact = options.exact || options.apart.role == Role::kPrefill;
+  return engine::make_engine(std::move(model),
+                             {.eos_token_ids = stack.config.eos_token_ids,
+                              .max_running = options.max_running,
+                              .max_waiting = options.max_waiting,
+                              .prefill_chunk = options.prefill_chunk,
+                              .prefix_cache = options.prefix_cache,
+                              .exact = exact,
+                              .speculate = options.speculate,
+                              .min_fetch_tokens = options.apart.min_tokens},
+                             std::move(source));
 }
 
 }  // namespace
@@ -234,7 +240,9 @@ Result<Stack> build_stack(const StackOptions& given) {
               std::nullopt,
               loaded.loading,
               nullptr,
-              nullptr};
+              nullptr,
+              {}};
+  if (options.apart.role != Role::kBoth) stack.model_hash = model_hash(options, input);
   if (launch.size == 1) stack.cost = loaded.model->cost();
   if (launch.rank > 0) {
     stack.follower = std::move(loaded.model);

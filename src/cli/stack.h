@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "cli/apart.h"
 #include "cli/loading.h"
 #include "comm/world.h"
 #include "device/device.h"
@@ -48,6 +49,7 @@ struct StackOptions {
   bool exact = false;                   // but only where that changes no bit
   int64_t speculate = 1;                // tokens drafted a step, where the model has an MTP layer
   std::filesystem::path chat_template;  // replaces the model's own
+  ApartOptions apart;                   // from other engines
   bool progress = true;                 // draw a loading bar on stderr, if that is a terminal
 
   // What messages call the model.
@@ -83,6 +85,7 @@ struct Stack {
   // Exactly one of the two: rank 0 has the engine, over all ranks; the others follow it.
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<models::deepseek_v3::Model> follower;
+  std::string model_hash;  // of a prefill or a decode engine
 };
 
 // The chips linked in and those beside the binary. Plug-ins that fail to load are logged.

@@ -20,21 +20,20 @@ DataIndices::DataIndices(int64_t count, const SchedulerLimits& limits,
   if (count > 1) step_.reserve(static_cast<size_t>(max_running()));
 }
 
-void DataIndices::add(Sequence& sequence) {
-  if (indices_.size() > 1) {
-    std::vector<int64_t> rows(indices_.size());
-    std::ranges::transform(indices_, rows.begin(),
-                           [&](const auto& index) { return rows_in_the_way(*index, sequence); });
-    sequence.data_index = static_cast<int32_t>(std::ranges::min_element(rows) - rows.begin());
-  }
-  of(sequence).add(sequence);
+void DataIndices::place(Sequence& sequence) {
+  if (indices_.size() == 1) return;
+  std::vector<int64_t> rows(indices_.size());
+  std::ranges::transform(indices_, rows.begin(),
+                         [&](const auto& index) { return rows_in_the_way(*index, sequence); });
+  sequence.data_index = static_cast<int32_t>(std::ranges::min_element(rows) - rows.begin());
 }
 
 int64_t DataIndices::rows_in_the_way(Index& index, Sequence& sequence) const {
   const int64_t cached = index.cache.match(sequence).blocks * block_size_;
   const Scheduler& scheduler = index.scheduler;
+  const auto expected = static_cast<int64_t>(index.expected.size());
   return scheduler.unread_rows() + sequence.remaining() - cached +
-         kRowsOfAnAnswer * (scheduler.num_running() + scheduler.num_waiting());
+         kRowsOfAnAnswer * (scheduler.num_running() + scheduler.num_waiting() + expected);
 }
 
 std::span<const Chunk> DataIndices::next_step() {

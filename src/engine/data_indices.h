@@ -21,11 +21,37 @@ class DataIndices {
   DataIndices(int64_t count, const SchedulerLimits& limits, const PrefixCacheOptions& cache,
               int64_t num_blocks);
 
+  // Chooses the sequence's index.
+  void place(Sequence& sequence);
+  // As Scheduler's add(), of a sequence that was placed.
+  void schedule(Sequence& sequence) { at(sequence).scheduler.add(sequence); }
+  void add(Sequence& sequence) {
+    place(sequence);
+    schedule(sequence);
+  }
+  // A placed sequence will be scheduled later; until stop_expecting() others reckon with it.
+  void expect(const Sequence& sequence) { at(sequence).expected.push_back(&sequence); }
+  void stop_expecting(const Sequence& sequence) { std::erase(at(sequence).expected, &sequence); }
+
+  // As PrefixCache's, of a sequence that was placed and is not scheduled.
+  KvGap gap(Sequence& sequence) { return at(sequence).cache.gap(sequence); }
+  int32_t begin_fill(Sequence& sequence, int64_t index) {
+    return at(sequence).cache.begin_fill(sequence, index);
+  }
+  void end_fill(Sequence& sequence, int64_t first, std::vector<int32_t>& blocks, bool filled) {
+    at(sequence).cache.end_fill(sequence, first, blocks, filled);
+  }
+  void touch(Sequence& sequence) { at(sequence).cache.touch(sequence); }
+
   // As Scheduler's, of all indices.
-  void add(Sequence& sequence);
   void remove(Sequence& sequence) { of(sequence).remove(sequence); }
   std::span<const Chunk> next_step();
   void advance(Sequence& sequence, int64_t rows) { of(sequence).advance(sequence, rows); }
+
+  void detach(Sequence& sequence) { of(sequence).detach(sequence); }
+  void release(Sequence& sequence) { at(sequence).pool.release(sequence.blocks); }
+  // Of the sequence's index.
+  int64_t num_waiting(const Sequence& sequence) { return of(sequence).num_waiting(); }
 
   bool has_work() const;
   int64_t max_running() const;
@@ -43,11 +69,13 @@ class DataIndices {
     BlockPool pool;
     PrefixCache cache;
     Scheduler scheduler;
+    std::vector<const Sequence*> expected;
   };
 
-  Scheduler& of(const Sequence& sequence) {
-    return indices_[static_cast<size_t>(sequence.data_index)]->scheduler;
+  Index& at(const Sequence& sequence) {
+    return *indices_[static_cast<size_t>(sequence.data_index)];
   }
+  Scheduler& of(const Sequence& sequence) { return at(sequence).scheduler; }
   int64_t rows_in_the_way(Index& index, Sequence& sequence) const;
 
   int64_t block_size_;

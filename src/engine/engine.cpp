@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <random>
@@ -28,15 +29,22 @@ uint64_t random_seed() {
   return uint64_t{device()} << 32 | device();
 }
 
+// How often it looks whether KV blocks that are to go to another engine have room to go.
+constexpr std::chrono::milliseconds kLookForRoom(2);
+
 // A StepLoop on a thread of its own. `mutex_` guards what other threads share with it: the table of
 // requests, the two mailboxes and the published counts. No listener is called with it held.
 class ThreadedEngine final : public Engine {
  public:
-  ThreadedEngine(std::unique_ptr<models::CausalLm> model, EngineOptions options)
+  ThreadedEngine(std::unique_ptr<models::CausalLm> model, EngineOptions options,
+                 std::unique_ptr<KvSource> source)
       : options_(std::move(options)),
         request_limits_(request_limits(*model)),
         task_limits_{max_context(), model->limits().kv_block_size},
-        loop_(std::move(model), options_, [this](Task& task) { return retire(task); }),
+        kv_format_(model->kv_block_format()),
+        loop_(
+            std::move(model), options_, [this](Task& task) { return retire(task); },
+            std::move(source), [this] { blocks_came(); }),
         seed_base_(random_seed()),
         stats_(loop_.stats()) {
     const auto most = static_cast<size_t>(options_.max_waiting + options_.max_running);
@@ -60,12 +68,14 @@ class ThreadedEngine final : public Engine {
   bool idle() const override;
   EngineStats stats() const override;
   int64_t vocab_size() const override { return request_limits_.vocab_size; }
+  models::KvBlockFormat kv_block_format() const override { return kv_format_; }
   int64_t max_context() const override {
     return std::min(request_limits_.max_context, request_limits_.cache_capacity);
   }
 
  private:
   int64_t num_waiting() const;  // needs mutex_
+  void blocks_came();           // on another thread
 
   // The engine's thread:
   void run();
@@ -78,13 +88,17 @@ class ThreadedEngine final : public Engine {
   const EngineOptions options_;
   const RequestLimits request_limits_;
   const TaskLimits task_limits_;
+  const models::KvBlockFormat kv_format_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  bool blocks_came_ = false;
+
   StepLoop loop_;  // the engine's thread's alone, and so are the next two
   std::vector<Task*> arriving_;
   std::vector<RequestId> cancelling_;
   const uint64_t seed_base_;
 
-  mutable std::mutex mutex_;
-  std::condition_variable wake_;
   std::unordered_map<RequestId, std::unique_ptr<Task>> tasks_;  // waiting and running
   std::vector<Task*> arrived_;                                  // mailboxes
   std::vector<RequestId> cancelled_;
@@ -143,6 +157,7 @@ EngineStats ThreadedEngine::stats() const {
   const std::lock_guard lock(mutex_);
   EngineStats stats = stats_;
   stats.waiting = num_waiting();
+  stats.kv_fetched = loop_.kv_fetched();
   return stats;
 }
 
@@ -150,9 +165,18 @@ int64_t ThreadedEngine::num_waiting() const {
   return static_cast<int64_t>(tasks_.size()) - stats_.running;
 }
 
+void ThreadedEngine::blocks_came() {
+  {
+    const std::lock_guard lock(mutex_);
+    blocks_came_ = true;
+  }
+  wake_.notify_one();
+}
+
 void ThreadedEngine::run() {
   while (take_mail()) {
     cancel_requested();
+    loop_.hand_over();
     if (!loop_.has_work()) continue;
     loop_.schedule();
     publish();
@@ -167,9 +191,16 @@ bool ThreadedEngine::take_mail() {
   bool stopping = false;
   {
     std::unique_lock lock(mutex_);
-    wake_.wait(lock, [this] {
-      return stopping_ || !arrived_.empty() || !cancelled_.empty() || loop_.has_work();
-    });
+    const auto has_mail = [this] {
+      return stopping_ || blocks_came_ || !arrived_.empty() || !cancelled_.empty() ||
+             loop_.has_work();
+    };
+    if (loop_.hands_over()) {
+      wake_.wait_for(lock, kLookForRoom, has_mail);
+    } else {
+      wake_.wait(lock, has_mail);
+    }
+    blocks_came_ = false;
     arriving_.swap(arrived_);
     cancelling_.swap(cancelled_);
     stopping = stopping_;
@@ -266,10 +297,11 @@ const char* to_string(FinishReason reason) {
 }
 
 Result<std::unique_ptr<Engine>> make_engine(std::unique_ptr<models::CausalLm> model,
-                                            EngineOptions options) {
+                                            EngineOptions options,
+                                            std::unique_ptr<KvSource> source) {
   FATHOM_TRY(check_options(*model, options));
   return std::unique_ptr<Engine>(
-      std::make_unique<ThreadedEngine>(std::move(model), std::move(options)));
+      std::make_unique<ThreadedEngine>(std::move(model), std::move(options), std::move(source)));
 }
 
 }  // namespace fathom::engine

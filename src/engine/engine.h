@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/kv_handover.h"
 #include "models/causal_lm.h"
 
 namespace fathom::grammar {
@@ -73,6 +74,10 @@ struct Request {
   std::optional<Thought> thought = {};
   int32_t priority = 0;    // lower runs first; ties in order of arrival
   std::string cache_salt;  // requests share cached prefixes only with an equal salt
+  // Gets the prompt's KV blocks from kv_first_block on, as many as lie whole before its last token,
+  // as they are computed. The request ends when all are handed over. With max_tokens 0.
+  std::shared_ptr<KvSink> kv_sink = {};
+  int64_t kv_first_block = 0;
 };
 
 struct TokenLogprob {
@@ -130,6 +135,9 @@ struct EngineOptions {
   // `speculate_always`.
   int64_t speculate = 0;
   bool speculate_always = false;
+  // Prompt tokens in whole KV blocks, not cached, from which on a prompt is left to another engine,
+  // where make_engine() is given one.
+  int64_t min_fetch_tokens = 1;
 };
 
 // Snapshot for metrics and /health. Totals count since the start.
@@ -152,6 +160,7 @@ struct EngineStats {
   uint64_t cancelled = 0;
   uint64_t failed = 0;
   std::shared_ptr<const models::ExpertLoads> expert_loads = {};  // null: not counted
+  KvTransferStats kv_fetched;                                    // from other engines
 };
 
 class Engine {
@@ -174,12 +183,15 @@ class Engine {
 
   virtual EngineStats stats() const = 0;
   virtual int64_t vocab_size() const = 0;
+  virtual models::KvBlockFormat kv_block_format() const = 0;
   virtual int64_t max_context() const = 0;  // prompt and answer; no more than the cache holds
 };
 
 // Starts the engine's thread over `model`. kInvalidArgument: options or the model's limits leave
-// no room for one sequence. max_running and prefill_chunk are cut to the model's limits.
+// no room for one sequence. max_running and prefill_chunk are cut to the model's limits. `source`:
+// who computes long prompts for it, if anybody does; that needs the prefix cache.
 Result<std::unique_ptr<Engine>> make_engine(std::unique_ptr<models::CausalLm> model,
-                                            EngineOptions options);
+                                            EngineOptions options,
+                                            std::unique_ptr<KvSource> source = {});
 
 }  // namespace fathom::engine

@@ -99,6 +99,10 @@ class Gate {
     changed_.notify_all();
     changed_.wait(lock, [this] { return open_; });
   }
+  int arrivals() {
+    const std::lock_guard lock(mutex_);
+    return arrivals_;
+  }
   void wait_for_arrival() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return arrivals_ > 0; });

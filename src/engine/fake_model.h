@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <numeric>
 #include <optional>
@@ -91,6 +92,38 @@ class FakeModel final : public models::CausalLm {
     return std::span<const float>(logits);
   }
 
+  // A block is its entries in both caches.
+  models::KvBlockFormat kv_block_format() const override {
+    return {.dtype = FATHOM_F32,
+            .layers = 2,
+            .block_size = limits_.kv_block_size,
+            .latent = sizeof(Entry) / sizeof(float)};
+  }
+
+  Status read_kv_blocks(int64_t data_index, std::span<const int32_t> blocks,
+                        std::span<std::byte> out) override {
+    for (const int32_t block : blocks) {
+      for (auto* cache : {&cache_, &following_}) {
+        const auto entries = entries_of(*cache, data_index, block);
+        std::memcpy(out.data(), entries.data(), entries.size_bytes());
+        out = out.subspan(entries.size_bytes());
+      }
+    }
+    return {};
+  }
+
+  Status write_kv_blocks(int64_t data_index, std::span<const int32_t> blocks,
+                         std::span<const std::byte> in) override {
+    for (const int32_t block : blocks) {
+      for (auto* cache : {&cache_, &following_}) {
+        const auto entries = entries_of(*cache, data_index, block);
+        std::memcpy(entries.data(), in.data(), entries.size_bytes());
+        in = in.subspan(entries.size_bytes());
+      }
+    }
+    return {};
+  }
+
   bool can_draft() const override { return right_drafts_.has_value(); }
 
   Result<std::span<const float>> draft(const models::StepBatch& batch,
@@ -129,6 +162,13 @@ class FakeModel final : public models::CausalLm {
     const fathom_sequence* sequence = nullptr;
     int64_t data = 0;
   };
+
+  std::span<Entry> entries_of(std::vector<Entry>& cache, int64_t data_index, int32_t block) const {
+    FATHOM_CHECK(block >= 0 && block < limits_.num_kv_blocks, "the block exists");
+    const int64_t first = (data_index * limits_.num_kv_blocks + block) * limits_.kv_block_size;
+    return std::span(cache).subspan(static_cast<size_t>(first),
+                                    static_cast<size_t>(limits_.kv_block_size));
+  }
 
   void check_sizes(const models::StepBatch& batch) const {
     const auto rows = static_cast<int64_t>(batch.tokens.size());

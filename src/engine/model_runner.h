@@ -29,6 +29,7 @@ class ModelRunner {
   explicit ModelRunner(std::unique_ptr<models::CausalLm> model);
 
   const models::CausalLm& model() const { return *model_; }
+  models::CausalLm& model() { return *model_; }
 
   // Logits F32 [L, vocab], L the sum of the chunks' logit_rows, in the order of chunks and rows;
   // valid until the next call.

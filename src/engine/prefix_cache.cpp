@@ -56,6 +56,33 @@ void PrefixCache::publish(Sequence& sequence, int64_t computed) {
   }
 }
 
+KvGap PrefixCache::gap(Sequence& sequence) {
+  if (!options_.enabled) return {};
+  const int64_t first = match(sequence).blocks;
+  const int64_t rows = std::min(sequence.first_row_to_compute(), sequence.given_size);
+  return {first, std::max<int64_t>(rows / options_.block_size - first, 0)};
+}
+
+int32_t PrefixCache::begin_fill(Sequence& sequence, int64_t index) {
+  hash_blocks(sequence, index + 1);
+  const bool known = pool_.find(sequence.block_hashes[static_cast<size_t>(index)]) != kNoBlock;
+  return known || pool_.available() == 0 ? kNoBlock : pool_.take();
+}
+
+void PrefixCache::end_fill(Sequence& sequence, int64_t first, std::vector<int32_t>& blocks,
+                           bool filled) {
+  for (size_t i = 0; filled && i < blocks.size(); ++i) {
+    pool_.publish(blocks[i], sequence.block_hashes[static_cast<size_t>(first) + i]);
+  }
+  pool_.release(blocks);
+}
+
+void PrefixCache::touch(Sequence& sequence) {
+  adopt(sequence, match(sequence));
+  pool_.release(sequence.blocks);
+  sequence.computed = 0;
+}
+
 void PrefixCache::hash_blocks(Sequence& sequence, int64_t count) {
   for (auto i = static_cast<int64_t>(sequence.block_hashes.size()); i < count; ++i) {
     sequence.block_hashes.push_back(hash_of_block(sequence, i));

@@ -38,6 +38,12 @@ struct PrefixMatch {
   int64_t in_use = 0;  // how many of them others hold
 };
 
+// Leading blocks of a sequence, computed from given tokens alone, that are not cached.
+struct KvGap {
+  int64_t first = 0;
+  int64_t blocks = 0;
+};
+
 class PrefixCache {
  public:
   PrefixCache(const PrefixCacheOptions& options, const PrefixKeys& keys, BlockPool& pool);
@@ -48,6 +54,17 @@ class PrefixCache {
   void adopt(Sequence& sequence, const PrefixMatch& match);
   // Lets blocks be found that are full now and were not when `computed` rows of them were.
   void publish(Sequence& sequence, int64_t computed);
+
+  // For blocks that come from elsewhere, of a sequence without blocks: those behind match().
+  KvGap gap(Sequence& sequence);
+  // A block of the pool for the sequence's block `index`; kNoBlock where that one is known already
+  // or none is available.
+  int32_t begin_fill(Sequence& sequence, int64_t index);
+  // Lets go of `blocks`, for the sequence's from `first` on; where they were filled, they are found
+  // from now on. Empties the list.
+  void end_fill(Sequence& sequence, int64_t first, std::vector<int32_t>& blocks, bool filled);
+  // Makes what match() finds the last to be evicted.
+  void touch(Sequence& sequence);
 
  private:
   void hash_blocks(Sequence& sequence, int64_t count);

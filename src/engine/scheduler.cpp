@@ -7,15 +7,15 @@
 namespace fathom::engine {
 namespace {
 
-bool runs_before(const Sequence* a, const Sequence* b) {
-  return a->priority != b->priority ? a->priority < b->priority : a->id < b->id;
-}
-
 void insert_in_order(std::vector<Sequence*>& queue, Sequence& sequence) {
   queue.insert(std::upper_bound(queue.begin(), queue.end(), &sequence, runs_before), &sequence);
 }
 
 }  // namespace
+
+bool runs_before(const Sequence* a, const Sequence* b) {
+  return a->priority != b->priority ? a->priority < b->priority : a->id < b->id;
+}
 
 Scheduler::Scheduler(const SchedulerLimits& limits, BlockPool& pool, PrefixCache& cache)
     : limits_(limits), pool_(pool), cache_(cache) {
@@ -36,6 +36,10 @@ void Scheduler::remove(Sequence& sequence) {
   const size_t found = std::erase(running_, &sequence) + std::erase(waiting_, &sequence);
   FATHOM_CHECK(found == 1, "scheduler: expected a sequence in one queue");
   pool_.release(sequence.blocks);
+}
+
+void Scheduler::detach(Sequence& sequence) {
+  FATHOM_CHECK(std::erase(running_, &sequence) == 1, "scheduler: expected a running sequence");
 }
 
 std::span<const Chunk> Scheduler::next_step() {

@@ -39,6 +39,9 @@ struct Chunk {
   int64_t logit_rows = 0;  // how many of them want logits
 };
 
+// By priority, then arrival.
+bool runs_before(const Sequence* a, const Sequence* b);
+
 class Scheduler {
  public:
   // A sequence may never need more than pool.total() blocks; the caller sees to that.
@@ -48,6 +51,9 @@ class Scheduler {
   void add(Sequence& sequence);
   // Forgets a sequence, running or waiting; its blocks are free at once.
   void remove(Sequence& sequence);
+
+  // Forgets a running sequence, which keeps its blocks.
+  void detach(Sequence& sequence);
 
   // The next step, valid until the next call; never empty while has_work(). Once it has run, the
   // caller advances each chunk's sequence.

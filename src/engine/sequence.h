@@ -37,6 +37,7 @@ struct Sequence {
   int32_t data_index = 0;       // whose blocks it has (data_indices.h)
   int64_t computed = 0;         // leading tokens whose latents are in the cache
   std::vector<int32_t> blocks;  // block table; never reallocates
+  bool hands_over = false;      // its blocks go to another engine (kv_handover.h)
   std::string cache_salt;
   std::vector<Hash128> block_hashes;  // of the first full blocks; never reallocates
 

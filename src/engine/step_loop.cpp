@@ -48,7 +48,7 @@ void clear(Event& event) {
 }  // namespace
 
 StepLoop::StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions& options,
-                   Retire retire)
+                   Retire retire, std::unique_ptr<KvSource> source, std::function<void()> wake)
     : prefix_cache_(options.prefix_cache),
       scheduler_(model->limits().data_indices, scheduler_limits(model->limits(), options),
                  {.enabled = options.prefix_cache,
@@ -61,10 +61,24 @@ StepLoop::StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions&
                 .always = options.speculate_always,
                 .max_sequences = scheduler_.max_running()},
                runner_, scratch_),
-      retire_(std::move(retire)) {}
+      retire_(std::move(retire)) {
+  handing_over_.reserve(static_cast<size_t>(scheduler_.max_running()));
+  if (source == nullptr) return;
+  remote_ = std::make_unique<RemotePrefix>(std::move(source), options.min_fetch_tokens, scheduler_,
+                                           runner_.model(), std::move(wake));
+}
+
+void StepLoop::add(Task& task) {
+  if (remote_ != nullptr && !task.hands_over) return remote_->add(task);
+  scheduler_.add(task);
+}
 
 void StepLoop::schedule() {
   chunks_ = scheduler_.next_step();
+  if (chunks_.empty() && !lingering_.empty()) {
+    abandon_lingering();
+    chunks_ = scheduler_.next_step();
+  }
   FATHOM_CHECK(!chunks_.empty(), "scheduler: expected rows to run while there is work");
   const auto now = std::chrono::steady_clock::now();
   for (const Chunk& chunk : chunks_) {
@@ -72,6 +86,10 @@ void StepLoop::schedule() {
     if (std::exchange(task.begun, true)) continue;
     task.queue_seconds = std::chrono::duration<double>(now - task.submitted).count();
     task.cached_tokens = task.computed;
+    if (task.fetched_from) {
+      task.cached_tokens =
+          std::min(task.computed, *task.fetched_from * model().limits().kv_block_size);
+    }
     counts_.prompt_tokens += static_cast<uint64_t>(task.prompt_size);
     if (!prefix_cache_) continue;
     counts_.prefix_cache_queries += static_cast<uint64_t>(task.prompt_size);
@@ -99,11 +117,13 @@ void StepLoop::run() {
       finish(task, FinishReason::kError, logits.error());
     } else if (advance(task, chunk.rows, logits->subspan(logit_row * vocab, logit_rows * vocab))) {
       drafter_.add(task, computed, row);
+      if (task.hands_over) handing_over_.push_back(&task);
     }
     row += chunk.rows;
     logit_row += logit_rows;
   }
   drafter_.draft();
+  hand_over_step();
 }
 
 // While the chip works, the masks that its results will be sampled with are found.
@@ -137,6 +157,7 @@ bool StepLoop::advance(Task& task, int64_t rows, std::span<const float> logits) 
   }
   scheduler_.advance(task, known);
   if (task.remaining() > 0) return true;
+  if (task.hands_over) return true;  // until that is done
   if (task.max_new == 0) return finish(task, FinishReason::kLength);
   return generate(task, logits);
 }
@@ -231,7 +252,7 @@ void StepLoop::send(Task& task) {
 // When the listener hears of it, the task's blocks are free and nothing counts it any more. Always
 // false: the task does not go on.
 bool StepLoop::finish(Task& task, FinishReason reason, std::optional<Error> error) {
-  scheduler_.remove(task);
+  leave_queues(task);
   switch (reason) {
     case FinishReason::kStop:
       ++counts_.finished_stop;

@@ -12,6 +12,7 @@
 #include "engine/drafter.h"
 #include "engine/mask_worker.h"
 #include "engine/model_runner.h"
+#include "engine/remote_prefix.h"
 #include "engine/sampler.h"
 #include "engine/task.h"
 
@@ -23,21 +24,30 @@ class StepLoop {
   // the last event.
   using Retire = std::function<std::unique_ptr<Task>(Task&)>;
 
-  StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions& options, Retire retire);
+  // `source`: null, or who computes prompts; `wake` is then called when hand_over() has news.
+  StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions& options, Retire retire,
+           std::unique_ptr<KvSource> source, std::function<void()> wake);
 
   const models::CausalLm& model() const { return runner_.model(); }
 
   // The task must stay where it is until it is retired.
-  void add(Task& task) { scheduler_.add(task); }
+  void add(Task& task);
   void cancel(Task& task) { finish(task, FinishReason::kCancelled); }
+
+  // Takes in KV blocks that came from another engine, and hands over those that another one waits
+  // for. Between steps.
+  void hand_over();
+  // Whether blocks wait for room where they are to go: hand_over() is to be called soon.
+  bool hands_over() const { return !lingering_.empty(); }
 
   bool has_work() const { return scheduler_.has_work(); }
   // One step, in two halves: schedule() decides it, run() does it. Needs work.
   void schedule();
   void run();
 
-  // All but `waiting`.
+  // All but `waiting` and `kv_fetched`.
   EngineStats stats() const;
+  KvTransferStats kv_fetched() const;  // thread-safe
 
  private:
   // Each says whether the task goes on.
@@ -47,6 +57,10 @@ class StepLoop {
 
   void prepare_masks();
   bool score_prompt(Task& task, int64_t end, std::span<const float>& logits);
+  void hand_over_step();
+  Result<bool> hand_over_blocks(Task& task);
+  void abandon_lingering();
+  void leave_queues(Task& task);
   void send(Task& task);
   bool finish(Task& task, FinishReason reason, std::optional<Error> error = {});
 
@@ -57,9 +71,12 @@ class StepLoop {
   MaskWorker masks_;
   Drafter drafter_;
   Retire retire_;
-  std::span<const Chunk> chunks_;  // of the step that schedule() decided
-  EngineStats counts_;             // the totals; stats() adds what others know
-  Event event_;                    // reused, so that sending a token allocates nothing
+  std::unique_ptr<RemotePrefix> remote_;  // null: all prompts are computed here
+  std::vector<Task*> handing_over_;       // of the step: blocks of theirs go to another engine
+  std::vector<Task*> lingering_;          // computed, and not handed over yet
+  std::span<const Chunk> chunks_;         // of the step that schedule() decided
+  EngineStats counts_;                    // the totals; stats() adds what others know
+  Event event_;                           // reused, so that sending a token allocates nothing
 };
 
 }  // namespace fathom::engine

@@ -15,6 +15,9 @@ struct Task : Sequence {
   std::chrono::steady_clock::time_point submitted;
   bool begun = false;                   // was in a step
   int64_t cached_tokens = 0;            // of the prompt, found when it began
+  std::optional<int64_t> fetched_from;  // first block that another engine was asked for
+  std::shared_ptr<KvSink> kv_sink;      // who gets its prompt's blocks, from kv_next on
+  int64_t kv_next = 0;
   std::optional<double> queue_seconds;  // known and not yet told
   bool cancel_requested = false;        // of the thread that calls cancel(), under its lock
 };

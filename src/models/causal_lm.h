@@ -1,6 +1,7 @@
 // What the engine knows of a model: token ids in, next-token logits out, over a paged cache.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -8,6 +9,7 @@
 
 #include "base/result.h"
 #include "device/abi.h"
+#include "device/tensor.h"
 #include "models/expert_loads.h"
 
 namespace fathom::models {
@@ -46,6 +48,29 @@ struct StepBatch {
   std::span<const int64_t> data_rows;
 };
 
+// KV blocks as engines hand them to each other (docs/kv-transfer.md), whatever the chip and the
+// layout: a block is [layers][block_size][latent] numbers, of the model's layers in order and then
+// of the drafting layer. The latent of a token is c_kv, normed, and then the rotated k_pe.
+struct KvBlockFormat {
+  fathom_dtype dtype = FATHOM_F32;
+  int64_t layers = 0;      // 0: the model's blocks cannot be handed over
+  int64_t block_size = 0;  // tokens
+  int64_t latent = 0;
+
+  bool operator==(const KvBlockFormat&) const = default;
+};
+
+// Bytes of one layer of a block, and of a block.
+inline size_t kv_layer_bytes(const KvBlockFormat& format) {
+  return static_cast<size_t>(format.block_size * format.latent) * device::dtype_size(format.dtype);
+}
+inline size_t kv_block_bytes(const KvBlockFormat& format) {
+  return static_cast<size_t>(format.layers) * kv_layer_bytes(format);
+}
+
+// Blocks that are read or written in one call.
+inline constexpr int64_t kMaxKvBlocksACall = 8;
+
 class CausalLm {
  public:
   virtual ~CausalLm() = default;
@@ -72,6 +97,18 @@ class CausalLm {
 
   // As last counted; null: never. Of the thread that calls forward().
   virtual std::shared_ptr<const ExpertLoads> expert_loads() const { return nullptr; }
+
+  virtual KvBlockFormat kv_block_format() const { return {}; }
+  // Copies up to kMaxKvBlocksACall blocks of a data index's cache out, or in, one behind the other
+  // in kv_block_format(). Between steps, on their thread; a failure is a device failure.
+  virtual Status read_kv_blocks(int64_t /*data_index*/, std::span<const int32_t> /*blocks*/,
+                                std::span<std::byte> /*out*/) {
+    return Error{ErrorCode::kUnsupported, "kv blocks: the model cannot hand them over"};
+  }
+  virtual Status write_kv_blocks(int64_t /*data_index*/, std::span<const int32_t> /*blocks*/,
+                                 std::span<const std::byte> /*in*/) {
+    return Error{ErrorCode::kUnsupported, "kv blocks: the model cannot take them over"};
+  }
 };
 
 }  // namespace fathom::models

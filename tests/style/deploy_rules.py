@@ -21,7 +21,9 @@ def read(path):
 
 def known():
     """What the code has: flags and variables, metrics, codes."""
-    options = read("src/cli/main.cpp") + read("src/cli/edge_flags.cpp")
+    options = "".join(
+        read(f"src/cli/{name}.cpp") for name in ("main", "edge_flags", "apart")
+    )
     lost = re.search(r"kExitRankLost = (\d+)", read("src/comm/group.h")).group(1)
     return {
         "flags": set(re.findall(r'"(--[a-z-]+)"', options)),

@@ -20,6 +20,7 @@ ALLOWED = {
     "grammar": {"base"},
     "engine": {"base", "device", "ops", "comm", "models", "grammar"},
     "api": {"base", "net", "tokenizer", "grammar", "engine"},
+    "kvtransfer": {"base", "device", "models", "engine"},
     "cli": None,  # the composition root: everything
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)

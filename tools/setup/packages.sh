@@ -5,6 +5,7 @@ FATHOM_BUILD_PACKAGES=(
   libboost1.81-dev nlohmann-json3-dev libfmt-dev libspdlog-dev libcli11-dev
   libpcre2-dev libssl-dev libhwloc-dev prometheus-cpp-dev
   openmpi-bin libopenmpi-dev   # several ranks; one alone needs neither
+  libucx-dev                   # prefill and decode apart; one engine needs it not
   libgtest-dev libgmock-dev   # test binaries are built with everything else
 )
 FATHOM_TEST_PACKAGES=(clang-format-14 python3 python3-numpy python3-yaml openssl)

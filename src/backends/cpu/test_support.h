@@ -25,7 +25,7 @@ std::vector<const KernelSet*> native_sets();
 // A device of one kernel set. Operators run through the backend's table, with all its checks.
 class CpuDevice {
  public:
-  explicit CpuDevice(const KernelSet& kernels, int threads = 1) : device_(kernels, threads) {}
+  explicit CpuDevice(const KernelSet& kernels, int threads = 1) : device_(kernels, threads, {}) {}
 
   fathom_status run(fathom_op op, const void* args);
   // Gives attention and experts the scratch they ask for; the run must succeed.

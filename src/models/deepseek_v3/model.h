@@ -74,6 +74,15 @@ class Model final : public CausalLm {
   Result<std::span<const float>> draft(const StepBatch& batch,
                                        std::span<const int32_t> rows) override;
 
+  // Of a rank of several: the layers that it caches itself (kv_layers()), of its own data index.
+  KvBlockFormat kv_block_format() const override;
+  Status read_kv_blocks(int64_t data_index, std::span<const int32_t> blocks,
+                        std::span<std::byte> out) override;
+  Status write_kv_blocks(int64_t data_index, std::span<const int32_t> blocks,
+                         std::span<const std::byte> in) override;
+  // How many layers each stage caches.
+  std::vector<int64_t> kv_layers() const;
+
  private:
   Model(const Config& config, Share share, Ranks ranks, device::Device& device,
         const RunLimits& limits, Weights weights)

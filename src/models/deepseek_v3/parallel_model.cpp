@@ -18,13 +18,6 @@ constexpr std::chrono::hours kIdle(24 * 365);
 constexpr int64_t kMicrobatchesAStage = 2;
 constexpr int64_t kMicrobatchRows = 32;
 
-// What a client hears. The log has the rank, its host and its last operation.
-Error for_clients(const Error& error) {
-  if (error.code != ErrorCode::kUnavailable) return error;
-  return {ErrorCode::kUnavailable,
-          "model: a rank of it is lost, so it starts again; try again soon"};
-}
-
 RunLimits limits_of(const Model& model) {
   RunLimits limits = model.limits();
   limits.data_indices = model.share().layout.dp;
@@ -60,10 +53,7 @@ ParallelModel::~ParallelModel() {
 Result<std::span<const float>> ParallelModel::forward(const StepBatch& batch) {
   if (balance_steps_ > 0 && !failure_ && since_balance_ == balance_steps_) {
     since_balance_ = 0;
-    if (const auto balanced = balance(); !balanced) {
-      failure_ = for_clients(balanced.error());
-      return *failure_;
-    }
+    if (const auto balanced = balance(); !balanced) return fail(balanced.error());
   }
   ++since_balance_;
   return call(StepKind::kForward, batch, {});
@@ -77,10 +67,6 @@ Result<std::span<const float>> ParallelModel::draft(const StepBatch& batch,
 Result<std::span<const float>> ParallelModel::call(StepKind kind, const StepBatch& batch,
                                                    std::span<const int32_t> rows) {
   if (failure_) return *failure_;
-  const auto fail = [this](const Error& error) {
-    failure_ = for_clients(error);
-    return *failure_;
-  };
   parts_.split(batch, rows);
   const int64_t count = kind == StepKind::kForward ? microbatches() : 1;
   if (const auto told = announce(kind, count); !told) return fail(told.error());
@@ -89,6 +75,15 @@ Result<std::span<const float>> ParallelModel::call(StepKind kind, const StepBatc
   if (const auto gathered = gather(*own); !gathered) return fail(gathered.error());
   return std::span<const float>(logits_).first(batch.logit_rows.size() *
                                                static_cast<size_t>(vocab_size()));
+}
+
+// What a client hears. The log has the rank, its host and its last operation.
+Error ParallelModel::fail(const Error& error) {
+  failure_ = error;
+  if (error.code == ErrorCode::kUnavailable) {
+    failure_->message = "model: a rank of it is lost, so it starts again; try again soon";
+  }
+  return *failure_;
 }
 
 Status ParallelModel::balance() {
@@ -114,8 +109,12 @@ int64_t ParallelModel::microbatches() const {
 }
 
 Status ParallelModel::announce(StepKind kind, int64_t microbatches) {
-  own_->begin_call(++step_, microbatches);
-  std::span<std::byte> message = writer_.write(kind, microbatches, parts_);
+  own_->begin_call(step_ + 1, microbatches);
+  return announce(writer_.write(kind, microbatches, parts_));
+}
+
+Status ParallelModel::announce(std::span<std::byte> message) {
+  ++step_;
   const comm::Tag tag = {step_, "plan", {}};
   FATHOM_TRY(world_.broadcast(tag, 0, message.data(), kPlanStart));
   message = message.subspan(kPlanStart);
@@ -178,6 +177,10 @@ Status follow(Model& own, comm::Group& world) {
     }
     FATHOM_ASSIGN(const StepKind kind, reader.read());
     if (kind == StepKind::kEnd) return {};
+    if (kind == StepKind::kReadBlocks || kind == StepKind::kWriteBlocks) {
+      FATHOM_TRY(follow_blocks(own, world, step, kind, reader.blocks()));
+      continue;
+    }
     own.begin_call(step, reader.microbatches());
     if (kind == StepKind::kBalance) {
       FATHOM_TRY(own.balance());

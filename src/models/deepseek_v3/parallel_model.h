@@ -4,6 +4,7 @@
 // rows make the call too, for the others' experts.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -34,11 +35,24 @@ class ParallelModel final : public CausalLm {
                                        std::span<const int32_t> rows) override;
   std::shared_ptr<const ExpertLoads> expert_loads() const override { return loads_; }
 
+  KvBlockFormat kv_block_format() const override;
+  // The ranks of each stage have the layers of theirs. A latent is not divided by heads, so the
+  // first rank of a data index reads for all.
+  Status read_kv_blocks(int64_t data_index, std::span<const int32_t> blocks,
+                        std::span<std::byte> out) override;
+  Status write_kv_blocks(int64_t data_index, std::span<const int32_t> blocks,
+                         std::span<const std::byte> in) override;
+
  private:
+  Status call_blocks(StepKind kind, const BlockList& list, const std::function<Status()>& call);
+  Status gather_layers(const BlockList& list, std::span<std::byte> out);
+  Status scatter_layers(const BlockList& list, std::span<const std::byte> in);
   Result<std::span<const float>> call(StepKind kind, const StepBatch& batch,
                                       std::span<const int32_t> rows);
+  Error fail(const Error& error);
   Status balance();
   Status announce(StepKind kind, int64_t microbatches);
+  Status announce(std::span<std::byte> message);
   int64_t microbatches() const;
   Status gather(std::span<const float> own);
   Status receive_logits(int rank, size_t first_row, size_t rows);
@@ -54,12 +68,16 @@ class ParallelModel final : public CausalLm {
   std::shared_ptr<const ExpertLoads> loads_;
   int64_t step_ = 0;  // calls made
   std::vector<float> logits_;
-  std::vector<float> received_;  // one rank's part
+  std::vector<float> received_;    // one rank's part
+  std::vector<std::byte> layers_;  // of KV blocks: one stage's
   std::optional<Error> failure_;
 };
 
 // What every other rank does: makes rank 0's calls until it says that this is the end. Errors are
 // those of the ranks or of the device; the process is to end then.
 Status follow(Model& own, comm::Group& world);
+// What it does when KV blocks are read or written (parallel_kv.cpp).
+Status follow_blocks(Model& own, comm::Group& world, int64_t step, StepKind kind,
+                     const BlockList& list);
 
 }  // namespace fathom::models::deepseek_v3

@@ -31,6 +31,15 @@ struct PlannedSequence {
   int64_t table_size = 0;
 };
 
+struct BlocksHead {
+  int64_t data_index = 0;
+  int64_t count = 0;
+};
+
+bool has_blocks(StepKind kind) {
+  return kind == StepKind::kReadBlocks || kind == StepKind::kWriteBlocks;
+}
+
 bool has_rows(StepKind kind) {
   return kind == StepKind::kForward || kind == StepKind::kDraft;
 }
@@ -187,9 +196,7 @@ size_t max_plan_bytes(const RunLimits& limits) {
 
 std::span<std::byte> PlanWriter::write(StepKind kind, int64_t microbatches,
                                        const StepParts& parts) {
-  message_.clear();
-  PlanHead head = {.kind = kind, .bytes = 0, .microbatches = microbatches};
-  append(message_, &head, sizeof(head));
+  message_.assign(sizeof(PlanHead), std::byte());
   if (has_rows(kind)) {
     for (size_t data = 0; data < parts.size(); ++data) {
       const auto size = static_cast<int64_t>(part_bytes(head_of(parts[data])));
@@ -197,8 +204,21 @@ std::span<std::byte> PlanWriter::write(StepKind kind, int64_t microbatches,
     }
     for (size_t data = 0; data < parts.size(); ++data) append_part(message_, parts[data]);
   }
+  return finish(kind, microbatches);
+}
+
+std::span<std::byte> PlanWriter::write(StepKind kind, const BlockList& list) {
+  const BlocksHead head = {list.data_index, static_cast<int64_t>(list.blocks.size())};
+  message_.assign(sizeof(PlanHead), std::byte());
+  append(message_, &head, sizeof(head));
+  append(message_, list.blocks);
+  return finish(kind, 1);
+}
+
+std::span<std::byte> PlanWriter::finish(StepKind kind, int64_t microbatches) {
   message_.resize(std::max(message_.size(), kPlanStart));
-  head.bytes = static_cast<int64_t>(message_.size());
+  const PlanHead head = {
+      .kind = kind, .bytes = static_cast<int64_t>(message_.size()), .microbatches = microbatches};
   std::memcpy(message_.data(), &head, sizeof(head));
   return message_;
 }
@@ -225,6 +245,9 @@ Result<StepKind> PlanReader::read() {
   if (head.kind < StepKind::kForward || head.kind > StepKind::kEnd) {
     return corrupt("a known kind of call");
   }
+  if (has_blocks(head.kind)) {
+    FATHOM_TRY(read_blocks(std::span<const std::byte>(message_).subspan(sizeof(head))));
+  }
   if (!has_rows(head.kind)) return head.kind;
   if (head.microbatches < 1 || head.microbatches > limits_.max_step_tokens) {
     return corrupt("as many microbatches as there are rows at most");
@@ -243,6 +266,17 @@ Result<StepKind> PlanReader::read() {
     rest = rest.subspan(part.size());
   }
   return head.kind;
+}
+
+Status PlanReader::read_blocks(std::span<const std::byte> bytes) {
+  const BlocksHead head = take<BlocksHead>(bytes, 1)[0];
+  if (head.data_index < 0 || head.data_index >= limits_.data_indices || head.count < 0 ||
+      head.count > kMaxKvBlocksACall) {
+    return corrupt("KV blocks within the limits");
+  }
+  blocks_ = {head.data_index, take<int32_t>(bytes, head.count)};
+  const auto exists = [&](int32_t block) { return block >= 0 && block < limits_.num_kv_blocks; };
+  return std::ranges::all_of(blocks_.blocks, exists) ? Status() : corrupt("numbers of KV blocks");
 }
 
 Status PlanReader::read_part(std::span<const std::byte> bytes, StepKind kind) {

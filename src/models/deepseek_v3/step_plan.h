@@ -4,7 +4,8 @@
 // a part is
 //   PartHead, slots, sequences (PlannedSequence), block tables, tokens, positions, logit rows,
 //   sources (of drafts),
-// all as they lie in memory (ranks are equal builds), each part padded to 8 bytes.
+// and for calls with KV blocks: their data index, count and numbers; all as they lie in memory
+// (ranks are equal builds), each part padded to 8 bytes.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +19,7 @@
 
 namespace fathom::models::deepseek_v3 {
 
-enum class StepKind : int64_t { kForward, kDraft, kBalance, kEnd };
+enum class StepKind : int64_t { kForward, kDraft, kBalance, kReadBlocks, kWriteBlocks, kEnd };
 
 // One data index's part of a step.
 struct StepPart {
@@ -45,6 +46,12 @@ class StepParts {
       begins_before_;  // first row of each part, of this call and the last
 };
 
+// KV blocks of one data index.
+struct BlockList {
+  int64_t data_index = 0;
+  std::span<const int32_t> blocks;  // kMaxKvBlocksACall at most
+};
+
 // Bytes of a message at most.
 size_t max_plan_bytes(const RunLimits& limits);
 
@@ -55,8 +62,11 @@ class PlanWriter {
 
   // microbatches: how many parts a pipeline's stages pass on.
   std::span<std::byte> write(StepKind kind, int64_t microbatches, const StepParts& parts);
+  std::span<std::byte> write(StepKind kind, const BlockList& list);
 
  private:
+  std::span<std::byte> finish(StepKind kind, int64_t microbatches);
+
   std::vector<std::byte> message_;
 };
 
@@ -72,8 +82,10 @@ class PlanReader {
   Result<StepKind> read();
   const StepPart& part() const { return part_; }
   int64_t microbatches() const { return microbatches_; }
+  const BlockList& blocks() const { return blocks_; }
 
  private:
+  Status read_blocks(std::span<const std::byte> bytes);
   Status read_part(std::span<const std::byte> bytes, StepKind kind);
 
   RunLimits limits_;
@@ -81,6 +93,7 @@ class PlanReader {
   std::vector<std::byte> message_;
   std::vector<fathom_sequence> sequences_;
   StepPart part_;
+  BlockList blocks_;
   int64_t microbatches_ = 1;
 };
 

@@ -140,6 +140,20 @@ TEST(StepPlan, TheEndHasNoParts) {
   EXPECT_EQ(arrive(writer.write(StepKind::kEnd, 1, parts), 1).read().value(), StepKind::kEnd);
 }
 
+TEST(StepPlan, KvBlocksOfOneDataIndex) {
+  const std::vector<int32_t> blocks = {31, 0, 7};
+  PlanWriter writer(limits());
+  PlanReader reader = arrive(writer.write(StepKind::kWriteBlocks, {2, blocks}), 0);
+  ASSERT_EQ(reader.read().value(), StepKind::kWriteBlocks);
+  EXPECT_EQ(reader.blocks().data_index, 2);
+  EXPECT_EQ(list(reader.blocks().blocks), blocks);
+  const std::vector<int32_t> no_such_block = {32};
+  EXPECT_FALSE(arrive(writer.write(StepKind::kReadBlocks, {0, no_such_block}), 0).read().ok());
+  EXPECT_FALSE(arrive(writer.write(StepKind::kReadBlocks, {kIndices, blocks}), 0).read().ok());
+  const std::vector<int32_t> too_many(kMaxKvBlocksACall + 1);
+  EXPECT_FALSE(arrive(writer.write(StepKind::kReadBlocks, {0, too_many}), 0).read().ok());
+}
+
 // Rows 1 to 4: the first sequence's last two given rows, the second's one, the third's first.
 TEST(StepRows, SequencesAreCutWhereTheyGoBeyond) {
   const Example example;

@@ -1,0 +1,78 @@
+// The part of the step loop that has to do with other engines (kv_handover.h).
+#include <algorithm>
+
+#include "engine/step_loop.h"
+
+namespace fathom::engine {
+
+KvTransferStats StepLoop::kv_fetched() const {
+  return remote_ != nullptr ? remote_->stats() : KvTransferStats();
+}
+
+void StepLoop::hand_over() {
+  if (remote_ != nullptr) remote_->work();
+  for (size_t i = lingering_.size(); i-- > 0;) {
+    Task& task = *lingering_[i];
+    const auto done = hand_over_blocks(task);
+    if (!done) {
+      finish(task, FinishReason::kError, done.error());
+    } else if (*done) {
+      finish(task, FinishReason::kLength);
+    }
+  }
+}
+
+// Once the drafting layer has seen the step's rows, too.
+void StepLoop::hand_over_step() {
+  for (Task* task : handing_over_) {
+    const auto done = hand_over_blocks(*task);
+    if (!done) {
+      finish(*task, FinishReason::kError, done.error());
+    } else if (task->remaining() == 0 && *done) {
+      finish(*task, FinishReason::kLength);
+    } else if (task->remaining() == 0) {
+      scheduler_.detach(*task);
+      lingering_.push_back(task);
+    }
+  }
+  handing_over_.clear();
+}
+
+// As many blocks as are computed and its sink has room for. Whether all are handed over.
+Result<bool> StepLoop::hand_over_blocks(Task& task) {
+  const int64_t block_size = model().limits().kv_block_size;
+  const size_t block_bytes = models::kv_block_bytes(model().kv_block_format());
+  const int64_t all = (task.prompt_size - 1) / block_size;
+  const int64_t computed = std::min(all, task.computed / block_size);
+  while (task.kv_next < computed && task.kv_sink->ready()) {
+    const int64_t count = std::min(computed - task.kv_next, models::kMaxKvBlocksACall);
+    KvBlocks blocks = {task.kv_next, count, {}};
+    blocks.bytes.resize(static_cast<size_t>(count) * block_bytes);
+    const auto list = std::span<const int32_t>(task.blocks)
+                          .subspan(static_cast<size_t>(task.kv_next), static_cast<size_t>(count));
+    FATHOM_TRY(runner_.model().read_kv_blocks(task.data_index, list, blocks.bytes));
+    task.kv_sink->take(std::move(blocks));
+    task.kv_next += count;
+  }
+  return task.kv_next >= all;
+}
+
+// Others need the blocks more: whoever waits for these computes them itself.
+void StepLoop::abandon_lingering() {
+  while (!lingering_.empty()) {
+    finish(*lingering_.back(), FinishReason::kError,
+           Error{ErrorCode::kResourceExhausted,
+                 "kv blocks: expected to be handed over before "
+                 "others need their memory, got no room"});
+  }
+}
+
+void StepLoop::leave_queues(Task& task) {
+  if (std::erase(lingering_, &task) > 0) {
+    scheduler_.release(task);
+  } else if (remote_ == nullptr || !remote_->forget(task)) {
+    scheduler_.remove(task);
+  }
+}
+
+}  // namespace fathom::engine
