@@ -1,6 +1,7 @@
 #include "engine/data_indices.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace fathom::engine {
 namespace {
@@ -22,10 +23,16 @@ DataIndices::DataIndices(int64_t count, const SchedulerLimits& limits,
 
 void DataIndices::place(Sequence& sequence) {
   if (indices_.size() == 1) return;
-  std::vector<int64_t> rows(indices_.size());
-  std::ranges::transform(indices_, rows.begin(),
-                         [&](const auto& index) { return rows_in_the_way(*index, sequence); });
-  sequence.data_index = static_cast<int32_t>(std::ranges::min_element(rows) - rows.begin());
+  const auto count = static_cast<int64_t>(indices_.size());
+  int64_t fewest = std::numeric_limits<int64_t>::max();
+  const int64_t first = last_placed_ + 1;  // equal ones take turns, so that all caches are used
+  for (int64_t i = first; i < first + count; ++i) {
+    const int64_t rows = rows_in_the_way(*indices_[static_cast<size_t>(i % count)], sequence);
+    if (rows >= fewest) continue;
+    fewest = rows;
+    last_placed_ = i % count;
+  }
+  sequence.data_index = static_cast<int32_t>(last_placed_);
 }
 
 int64_t DataIndices::rows_in_the_way(Index& index, Sequence& sequence) const {

@@ -81,6 +81,7 @@ class DataIndices {
   int64_t block_size_;
   std::vector<std::unique_ptr<Index>> indices_;
   std::vector<Chunk> step_;
+  int64_t last_placed_ = -1;
 };
 
 }  // namespace fathom::engine

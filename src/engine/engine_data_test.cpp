@@ -64,6 +64,21 @@ TEST(EngineData, APromptIsFoundWhereItWasRead) {
   }
 }
 
+TEST(EngineData, RequestsAfterEachOtherTakeTurns) {
+  int64_t rows[2] = {0, 0};
+  const auto engine = start(two_indices(), {}, [&](const models::StepBatch& batch) -> Status {
+    for (size_t data = 0; data < 2; ++data) rows[data] += batch.data_rows[data];
+    return {};
+  });
+  for (uint64_t prompt = 0; prompt < 6; ++prompt) {
+    Client client;
+    submit(*engine, some_request(100, 1, prompt), client);
+    client.wait();
+  }
+  EXPECT_EQ(rows[0], 300);
+  EXPECT_EQ(rows[1], 300);
+}
+
 // Equal beginnings do not draw everyone to one index.
 TEST(EngineData, ASharedPromptIsReadTwiceWhereTheOtherIndexIsFree) {
   int64_t rows[2] = {0, 0};
