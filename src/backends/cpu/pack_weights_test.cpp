@@ -12,6 +12,13 @@
 namespace fathom::cpu {
 namespace {
 
+// The compiler's own half floats, whose name in C++ depends on the processor.
+#if defined(__aarch64__)
+using Half = __fp16;
+#else
+using Half = _Float16;
+#endif
+
 using test::CpuDevice;
 using test::Matrix;
 using test::PackedWeight;
@@ -95,7 +102,7 @@ std::vector<uint8_t> packed_by_definition(const fathom_weight& w) {
       }
       for (int64_t row = strip * kStripOutputs; row < (strip + 1) * kStripOutputs; ++row) {
         const float scale = row < w.n ? w.scale[row * shape.groups + group] : 0.0f;
-        const _Float16 half = static_cast<_Float16>(scale);
+        const Half half = static_cast<Half>(scale);
         const size_t size = int8 ? sizeof(scale) : sizeof(half);
         std::memcpy(to, int8 ? static_cast<const void*>(&scale) : &half, size);
         to += size;
