@@ -25,7 +25,7 @@ fathom_status check_groups(const fathom_moe_gate_args& args) {
   return FATHOM_OK;
 }
 
-// The experts' weights of one kind: all of one layout and format, so that the tokens are rounded or
+// The experts' weights of one kind: all of one layout and format, so that the tokens are split or
 // quantised once for all of them.
 fathom_status check_experts_part(const CheckContext& context, const char* name,
                                  const fathom_weight* weights, int64_t count,
