@@ -13,6 +13,7 @@
 #include "backends/sim/sim_backend.h"
 #include "base/json_file.h"
 #include "base/log.h"
+#include "base/plug_in.h"
 #include "cli/load_model.h"
 #include "cli/model_input.h"
 #include "cli/rank_job.h"
@@ -130,12 +131,8 @@ std::unique_ptr<device::Registry> find_chips() {
     const auto added = registry->add(entry);
     FATHOM_CHECK(added.ok(), "a built-in backend serves this contract");
   }
-  std::error_code failed;
-  const fs::path binary = fs::read_symlink("/proc/self/exe", failed);
-  if (!failed) {
-    for (const auto& error : registry->load_all(binary.parent_path())) {
-      log_warning("{}", error.message);
-    }
+  for (const auto& error : registry->load_all(binary_directory())) {
+    log_warning("{}", error.message);
   }
   return registry;
 }

@@ -1,33 +1,23 @@
 #include "comm/load_transport.h"
 
-#include <dlfcn.h>
-#include <fmt/format.h>
-
-#include <filesystem>
+#include "base/plug_in.h"
 
 namespace fathom::comm {
+namespace {
 
-namespace fs = std::filesystem;
+// MPI's own plug-ins look for its symbols among the global ones.
+constexpr PlugIn kMpi = {.file = "libfathom_mpi.so",
+                         .entry = kTransportEntry,
+                         .global = true,
+                         .purpose = "a launcher started several ranks",
+                         .needs = "Open MPI's libraries (Debian: openmpi-bin)"};
+
+}  // namespace
 
 Result<Transport*> load_transport() {
-  std::error_code failed;
-  const fs::path library =
-      fs::read_symlink("/proc/self/exe", failed).parent_path() / "libfathom_mpi.so";
-  // MPI's own plug-ins look for its symbols among the global ones.
-  void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL);
-  if (handle == nullptr) {
-    return Error{ErrorCode::kNotFound,
-                 fmt::format("a launcher started several ranks: expected {} and Open MPI's "
-                             "libraries (Debian: openmpi-bin), got: {}",
-                             library.string(), dlerror())};
-  }
-  auto* entry = reinterpret_cast<TransportEntry>(dlsym(handle, kTransportEntry));
-  Transport* transport = entry == nullptr ? nullptr : entry(kTransportVersion);
-  if (transport == nullptr) {
-    return Error{ErrorCode::kUnsupported,
-                 fmt::format("{}: expected transport version {}, got another: build it anew",
-                             library.string(), kTransportVersion)};
-  }
+  FATHOM_ASSIGN(void* entry, load_plug_in(kMpi));
+  Transport* transport = reinterpret_cast<TransportEntry>(entry)(kTransportVersion);
+  if (transport == nullptr) return other_version(kMpi, kTransportVersion);
   return transport;
 }
 

@@ -1,16 +1,16 @@
 #include "kvtransfer/load_transport.h"
 
-#include <dlfcn.h>
-#include <fmt/format.h>
-
 #include <cstdlib>
-#include <filesystem>
+
+#include "base/plug_in.h"
 
 namespace fathom::kvtransfer {
-
-namespace fs = std::filesystem;
-
 namespace {
+
+constexpr PlugIn kUcx = {.file = "libfathom_ucx.so",
+                         .entry = kTransportEntry,
+                         .purpose = "KV blocks between engines",
+                         .needs = "UCX (Debian: libucx0)"};
 
 // UCX reads these when it is loaded. Its log belongs on stderr, and signals are not its business.
 void set_ucx_defaults() {
@@ -24,24 +24,10 @@ void set_ucx_defaults() {
 
 Result<std::unique_ptr<Transport>> load_transport(size_t max_message) {
   set_ucx_defaults();
-  std::error_code failed;
-  const fs::path library =
-      fs::read_symlink("/proc/self/exe", failed).parent_path() / "libfathom_ucx.so";
-  void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (handle == nullptr) {
-    return Error{ErrorCode::kNotFound,
-                 fmt::format("KV blocks between engines: expected {} and UCX (Debian: libucx0), "
-                             "got: {}",
-                             library.string(), dlerror())};
-  }
-  auto* entry = reinterpret_cast<TransportEntry>(dlsym(handle, kTransportEntry));
+  FATHOM_ASSIGN(void* entry, load_plug_in(kUcx));
   const std::unique_ptr<Result<std::unique_ptr<Transport>>> made(
-      entry == nullptr ? nullptr : entry(kTransportVersion, max_message));
-  if (made == nullptr) {
-    return Error{ErrorCode::kUnsupported,
-                 fmt::format("{}: expected transport version {}, got another: build it anew",
-                             library.string(), kTransportVersion)};
-  }
+      reinterpret_cast<TransportEntry>(entry)(kTransportVersion, max_message));
+  if (made == nullptr) return other_version(kUcx, kTransportVersion);
   return std::move(*made);
 }
 
