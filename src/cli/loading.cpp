@@ -16,9 +16,8 @@ double Loading::peak_share() const {
 
 std::string Loading::text() const {
   return fmt::format(
-      "loaded {:.2f} GB in {:.2f} s, {:.2f} GB/s a core; memory {:.2f} GB at most, {:.2f} times "
-      "the "
-      "weights",
+      "loaded {:.2f} GB in {:.2f} s, {:.2f} GB/s a core; memory {:.2f} GB at most, "
+      "{:.2f} times the weights",
       static_cast<double>(stored_bytes) * 1e-9, seconds, gigabytes_per_second_core(),
       static_cast<double>(peak_bytes) * 1e-9, peak_share());
 }
