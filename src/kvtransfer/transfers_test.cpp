@@ -108,6 +108,17 @@ void meet_both(Decode& decode, const Prefill& one, const Prefill& other) {
   });
 }
 
+// A request for each client, of make(i).
+template <typename Make>
+std::vector<Request> submit_all(Decode& decode, std::vector<Client>& clients, const Make& make) {
+  std::vector<Request> requests;
+  for (size_t i = 0; i < clients.size(); ++i) {
+    requests.push_back(make(i));
+    engine::submit(*decode.engine, requests.back(), clients[i]);
+  }
+  return requests;
+}
+
 void expect_right(const Answer& answer, const Request& request, int64_t context = kContext) {
   EXPECT_EQ(answer.finish, FinishReason::kLength);
   EXPECT_EQ(answer.tokens, engine::expected_answer(request, context).tokens);
@@ -151,13 +162,12 @@ TEST(Transfers, ManyAtOnceInterleave) {
   const Prefill second(network, 2);
   Decode decode(network, {1, 2});
   meet_both(decode, first, second);
-  std::vector<Request> requests;
   std::vector<Client> clients(100);
-  for (uint64_t i = 0; i < 100; ++i) {
-    requests.push_back(engine::some_request(10 + static_cast<int64_t>(i) * 4, 5, i));
-    requests.back().cache_salt = i % 3 == 0 ? "salt" : "";
-    engine::submit(*decode.engine, requests.back(), clients[i]);
-  }
+  const auto requests = submit_all(decode, clients, [](uint64_t i) {
+    Request request = engine::some_request(10 + static_cast<int64_t>(i) * 4, 5, i);
+    request.cache_salt = i % 3 == 0 ? "salt" : "";
+    return request;
+  });
   for (size_t i = 0; i < 100; ++i) expect_right(clients[i].wait(), requests[i]);
   EXPECT_GT(first.server->stats().transfers, 10u);
   EXPECT_GT(second.server->stats().transfers, 10u);
@@ -171,12 +181,9 @@ TEST(Transfers, ALostEnginesWorkGoesOnElsewhere) {
   const Prefill other(network, 2);
   Decode decode(network, {1, 2});
   meet_both(decode, held, other);
-  std::vector<Request> requests;
   std::vector<Client> clients(6);
-  for (uint64_t i = 0; i < 6; ++i) {
-    requests.push_back(engine::some_request(100, 5, i));
-    engine::submit(*decode.engine, requests.back(), clients[i]);
-  }
+  const auto requests =
+      submit_all(decode, clients, [](uint64_t i) { return engine::some_request(100, 5, i); });
   const uint64_t nobody = decode.failures(KvFailure::kNoPeer);
   gate.wait_for_arrival();
   network.cut(1);
@@ -264,12 +271,10 @@ TEST(Transfers, APoolThatIsShortOfBlocksStillAnswers) {
   limits.num_kv_blocks = 40;  // 160 tokens
   Decode decode(network, {1}, limits);
   decode.meet(1);
-  std::vector<Request> requests;
   std::vector<Client> clients(40);
-  for (uint64_t i = 0; i < 40; ++i) {
-    requests.push_back(engine::some_request(30 + static_cast<int64_t>(i), 30, i));
-    engine::submit(*decode.engine, requests.back(), clients[i]);
-  }
+  const auto requests = submit_all(decode, clients, [](uint64_t i) {
+    return engine::some_request(30 + static_cast<int64_t>(i), 30, i);
+  });
   for (size_t i = 0; i < 40; ++i) expect_right(clients[i].wait(), requests[i], 160);
   decode.expect_empty();
 }
