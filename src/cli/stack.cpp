@@ -239,12 +239,12 @@ Result<Stack> build_stack(const StackOptions& given) {
               nullptr,
               nullptr,
               {}};
-  if (options.apart.role != Role::kBoth) stack.model_hash = model_hash(options, input);
   if (launch.size == 1) stack.cost = loaded.model->cost();
   if (launch.rank > 0) {
     stack.follower = std::move(loaded.model);
     return stack;
   }
+  if (options.apart.role != Role::kBoth) stack.model_hash = model_hash(options, input);
   FATHOM_ASSIGN(stack.engine, start_engine(options, stack, std::move(loaded.model)));
   return stack;
 }
