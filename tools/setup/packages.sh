@@ -24,7 +24,8 @@ FATHOM_CLUSTER_PACKAGES=(
   munge slurmctld slurmd slurm-client
 )
 
-say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+# A heading, with the minutes since the script began.
+say() { printf '\n\033[1m== %s\033[0m (%d:%02d)\n' "$*" $((SECONDS / 60)) $((SECONDS % 60)); }
 
 # Runs a command as root, by sudo where this is another user.
 as_root() {

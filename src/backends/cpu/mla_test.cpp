@@ -33,6 +33,7 @@ class MlaCase {
     for (int32_t i = 0; i < 2 * blocks; ++i) table_.push_back(i);
     std::shuffle(table_.begin(), table_.end(), random);
     fill_cache(2 * blocks);
+    expand_magnitudes();
   }
 
   // The same with latents as int8 holds them, with one scale for each group that wkv_b has scales
@@ -54,6 +55,7 @@ class MlaCase {
       }
     }
     result.fill_cache(static_cast<int64_t>(table_.size()));
+    result.expand_magnitudes();
     return result;
   }
 
@@ -134,12 +136,21 @@ class MlaCase {
     }
   }
 
-  double weighted(int64_t row, int64_t position) const {
-    double sum = 0;
-    for (int64_t j = 0; j < shape_.kv_lora_rank; ++j) {
-      sum += std::abs(wkv_b_.value(row, j) * latents_.at(position, j));
+  // |W_KVb| times each position's |latent|, kept because a bound asks for every earlier position.
+  void expand_magnitudes() {
+    const int64_t rows = wkv_b_.view().n;
+    magnitudes_.assign(static_cast<size_t>(positions_ * rows), 0.0);
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t j = 0; j < shape_.kv_lora_rank; ++j) {
+        const double weight = std::abs(wkv_b_.value(row, j));
+        for (int64_t p = 0; p < positions_; ++p) {
+          magnitudes_[static_cast<size_t>(p * rows + row)] += weight * std::abs(latents_.at(p, j));
+        }
+      }
     }
-    return sum;
+  }
+  double weighted(int64_t row, int64_t position) const {
+    return magnitudes_[static_cast<size_t>(position * wkv_b_.view().n + row)];
   }
   double score_magnitude(int64_t query, int64_t position, int64_t head) const {
     const int64_t row = head * (shape_.nope_dim + shape_.v_dim);
@@ -170,6 +181,7 @@ class MlaCase {
   WeightData wkv_b_;
   std::vector<int32_t> table_;
   std::vector<uint8_t> cache_;
+  std::vector<double> magnitudes_;  // [positions, rows of W_KVb]
 };
 
 constexpr fathom_op kForms[] = {FATHOM_OP_MLA_PREFILL, FATHOM_OP_MLA_DECODE};

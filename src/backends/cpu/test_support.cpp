@@ -15,11 +15,13 @@ namespace test {
 
 std::vector<const KernelSet*> native_sets() {
   auto sets = native_kernels();
-#ifdef FATHOM_CPU_TESTS_EMULATE_AVX512
-#if !FATHOM_CPU_FEWER_SETS
+#ifdef FATHOM_CPU_EMULATES_avx512
   sets.push_back(&avx512_emulated::kernels());
+#endif
+#ifdef FATHOM_CPU_EMULATES_avx512_vnni
   sets.push_back(&avx512_vnni_emulated::kernels());
 #endif
+#ifdef FATHOM_CPU_EMULATES_avx512_bf16
   sets.push_back(&avx512_bf16_emulated::kernels());
 #endif
   return sets;

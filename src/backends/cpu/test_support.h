@@ -19,7 +19,8 @@ namespace fathom::cpu::test {
 // Half the distance of neighbouring F32 numbers, relative: what one rounding may add.
 inline constexpr double kRounding = 0x1p-24;
 
-// The native kernel sets a test runs over: all this processor has, and AVX-512 emulated.
+// The native kernel sets a test runs over: all this processor has, and those of AVX-512 that it
+// lacks, emulated.
 std::vector<const KernelSet*> native_sets();
 
 // A device of one kernel set. Operators run through the backend's table, with all its checks.
