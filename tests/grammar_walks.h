@@ -58,19 +58,18 @@ class Walker {
     }
   }
 
-  // `wild` is the number of tokens until an end is looked for. `masked` is called with the
-  // microseconds that each mask took.
+  // `wild` is the number of tokens until an end is looked for, `most` of all tokens. `masked` is
+  // called with the microseconds that each mask took.
   template <typename Masked>
-  Walk walk(std::mt19937_64& random, size_t wild, const Masked& masked) {
-    constexpr size_t kMaxTokens = 5000;
+  Walk walk(std::mt19937_64& random, size_t wild, const Masked& masked, size_t most = 5000) {
     Matcher matcher(grammar_);
     Walk walk;
-    while (!matcher.finished() && walk.tokens < kMaxTokens) {
+    while (!matcher.finished() && walk.tokens < most) {
       const double begin = thread_microseconds();
       matcher.fill_mask(mask_);
       masked(thread_microseconds() - begin);
       // Uniform draws would hardly ever end or close anything.
-      const bool end_soon = walk.tokens >= wild || random() % 8 == 0;
+      const bool end_soon = walk.tokens >= wild || (wild < most && random() % 8 == 0);
       const TokenId token = end_soon ? ending(matcher, random) : any(random);
       if (!matcher.accept(token)) return walk;
       if (!matcher.finished()) walk.text += grammar_->vocabulary().bytes(token);

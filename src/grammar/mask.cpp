@@ -10,35 +10,49 @@ namespace fathom::grammar {
 namespace {
 
 constexpr size_t kMostSureItems = 8;
-// A mask of a very ambiguous grammar that has taken this much work (Stepper::work()) goes on with a
-// few places of each set only: it may then lack tokens, but has none that is not allowed.
-constexpr size_t kMaxMaskWork = size_t{1} << 19;
-constexpr size_t kPlacesWhenTired = 8;
+// The work, in nanoseconds or so, after which a mask is given up and made of frequent tokens, and
+// after which it is what they are that were found.
+constexpr size_t kMaxMaskWork = 450'000;
+constexpr size_t kFrequentWork = 120'000;
+// Work of a node of a trie, of a set of places that is looked up, and of each place in it.
+constexpr size_t kTrieNodeWork = 2;
+constexpr size_t kSetWork = 50;
+constexpr size_t kPlaceWork = 3;
 
 // Walks tries. The sets of places that are met on the way are few, so each is kept with where bytes
 // were seen to lead from it.
 class Walk {
  public:
   Walk(Stepper& stepper, std::span<const Item> start)
-      : stepper_(stepper), work_limit_(stepper.work() + kMaxMaskWork), slots_(2 * kMostKept, -1) {
+      : stepper_(stepper), slots_(2 * kMostKept, -1) {
     next_.reserve(kMostKept * 256);
     places_.assign(start.begin(), start.end());
     path_[0] = find(0, 0);
   }
 
-  void run(const Vocabulary::Bucket& bucket, std::span<uint32_t> mask) {
-    if (path_.size() <= bucket.depth) path_.resize(bucket.depth + 1U);
+  // What the runs from here on may take.
+  void set_budget(size_t work) { most_work_ = this->work() + work; }
+
+  // Sets the bits of the trie's tokens that are allowed. False if the budget was spent before the
+  // end; it is not before a token was found, unless `even_if_empty`.
+  bool run(const Vocabulary::Trie& trie, std::span<uint32_t> mask, bool even_if_empty) {
+    if (path_.size() <= trie.depth) path_.resize(trie.depth + 1U);
     // Nothing below moves them; the compiler cannot know.
-    const Vocabulary::Node* const nodes = bucket.nodes.data();
-    const Vocabulary::Node* const end = nodes + bucket.nodes.size();
+    const Vocabulary::Node* const nodes = trie.nodes.data();
+    const Vocabulary::Node* const end = nodes + trie.nodes.size();
     const SetId* const known = next_.data();
     SetId* const path = path_.data();
     uint32_t* const words = mask.data();
-    for (const Vocabulary::Node* node = nodes; node != end;) {
+    size_t walked = 0;
+    for (const Vocabulary::Node* node = nodes; node != end; ++walked) {
       const SetId before = path[node->depth - 1];
       SetId next = kNotTried;
       if (before < kMostKept) next = known[static_cast<size_t>(before) * 256 + node->byte];
-      if (next == kNotTried) next = step(before, node->depth, node->byte);
+      if (next == kNotTried) {
+        if (work() + kTrieNodeWork * walked >= most_work_ && (even_if_empty || found_))
+          return false;
+        next = step(before, node->depth, node->byte);
+      }
       if (next == kNoPlace) {
         node = nodes + node->skip;
         continue;
@@ -46,8 +60,11 @@ class Walk {
       path[node->depth] = next;
       const auto token = static_cast<uint32_t>(node->token);
       words[token / 32] |= uint32_t{node->has_token} << token % 32;
+      found_ |= node->has_token != 0;
       ++node;
     }
+    work_ += kTrieNodeWork * walked;
+    return true;
   }
 
  private:
@@ -64,6 +81,8 @@ class Walk {
     uint16_t depth;
   };
 
+  size_t work() const { return work_ + stepper_.work(); }
+
   SetId step(SetId before, uint16_t depth, uint8_t byte) {
     while (!loose_.empty() && loose_.back().depth >= depth) {
       items_.resize(loose_.back().set.begin);
@@ -72,8 +91,7 @@ class Walk {
     const bool kept = before < kMostKept;
     const Set from = kept ? kept_[static_cast<size_t>(before)]
                           : loose_[static_cast<size_t>(before - kMostKept)].set;
-    size_t count = from.end - from.begin;
-    if (stepper_.work() >= work_limit_) count = std::min(count, kPlacesWhenTired);
+    const size_t count = from.end - from.begin;
     const auto begin = items_.begin() + from.begin;
     places_.assign(begin, begin + static_cast<ptrdiff_t>(count));
     stepper_.step(0, count, byte, places_);
@@ -86,6 +104,7 @@ class Walk {
   // the walk leaves the node at `depth` that leads to it.
   SetId find(size_t first, uint16_t depth) {
     const std::span<const Item> places = std::span(places_).subspan(first);
+    work_ += kSetWork + kPlaceWork * places.size();
     size_t slot = hash_of(places) % slots_.size();
     for (; slots_[slot] >= 0; slot = (slot + 1) % slots_.size()) {
       const Set& known = kept_[static_cast<size_t>(slots_[slot])];
@@ -108,7 +127,9 @@ class Walk {
   }
 
   Stepper& stepper_;
-  const size_t work_limit_;
+  size_t work_ = 0;  // of the walk itself
+  size_t most_work_ = 0;
+  bool found_ = false;
   std::vector<Item> items_;  // of all sets
   std::vector<Set> kept_;
   std::vector<SetId> next_;   // by kept set and byte
@@ -122,6 +143,18 @@ class Walk {
 size_t run_within_nesting(const Automaton& automaton, const StackNodes& nodes, const Item& item) {
   const uint32_t used = nodes.depth(item.node) + automaton.greatest_height();
   return used >= kMaxOpenRules ? 0 : (kMaxOpenRules - used) / automaton.most_opened();
+}
+
+// A mask there is no time to find whole: tokens that are more frequent in text come first.
+void find_frequent(const Vocabulary& vocabulary, Walk& walk, std::span<uint32_t> mask) {
+  std::fill(mask.begin(), mask.end(), 0);
+  walk.set_budget(kFrequentWork);
+  for (const Vocabulary::Trie& trie : vocabulary.frequent()) {
+    if (!walk.run(trie, mask, false)) return;
+  }
+  for (const Vocabulary::Bucket& bucket : vocabulary.buckets()) {
+    if (!walk.run(bucket.trie, mask, false)) return;
+  }
 }
 
 }  // namespace
@@ -141,14 +174,20 @@ void compute_mask(const Vocabulary& vocabulary, const Automaton& automaton, cons
       run = std::max<size_t>(run, automaton.inner_run(item.state, text_class));
     }
   }
+  const auto all_taken = [&](const Vocabulary::Bucket& bucket) {
+    return bucket.most > 0 && bucket.most <= sure[static_cast<size_t>(bucket.text_class)];
+  };
   Walk walk(stepper, items);
+  walk.set_budget(kMaxMaskWork);
+  bool whole = true;
   for (const Vocabulary::Bucket& bucket : vocabulary.buckets()) {
-    if (bucket.least > longest) continue;
-    if (bucket.most == 0 || bucket.most > sure[static_cast<size_t>(bucket.text_class)]) {
-      walk.run(bucket, mask);
-    } else {
-      for (size_t i = 0; i < mask.size(); ++i) mask[i] |= bucket.mask[i];
-    }
+    if (bucket.least > longest || all_taken(bucket)) continue;
+    whole = whole && walk.run(bucket.trie, mask, true);
+  }
+  if (!whole) find_frequent(vocabulary, walk, mask);
+  for (const Vocabulary::Bucket& bucket : vocabulary.buckets()) {
+    if (bucket.least > longest || !all_taken(bucket)) continue;
+    for (size_t i = 0; i < mask.size(); ++i) mask[i] |= bucket.mask[i];
   }
   for (const Vocabulary::Twin& twin : vocabulary.twins()) {
     const auto [id, of] =

@@ -40,6 +40,17 @@ NodeId StackNodes::find(std::span<const Frame> frames) {
   return id;
 }
 
+void StackNodes::truncate(size_t count) {
+  // Last in, first out: no node lies behind a slot that a later one took.
+  for (; nodes_.size() > count; nodes_.pop_back()) {
+    const auto last = static_cast<NodeId>(nodes_.size() - 1);
+    size_t slot = nodes_[last].hash & (slots_.size() - 1);
+    while (slots_[slot] != last) slot = (slot + 1) & (slots_.size() - 1);
+    slots_[slot] = kBottom;
+    frames_.resize(nodes_[last].begin);
+  }
+}
+
 void StackNodes::grow() {
   slots_.assign(slots_.size() * 2, kBottom);
   for (NodeId node = 1; node < nodes_.size(); ++node) {

@@ -34,6 +34,9 @@ class StackNodes {
   // Rules open below: 0 for the bottom.
   uint32_t depth(NodeId node) const { return nodes_[node].depth; }
   size_t bytes() const;
+  size_t count() const { return nodes_.size(); }
+  // Forgets all nodes but the first `count`: what was only needed for a while keeps no memory.
+  void truncate(size_t count);
 
  private:
   struct Node {

@@ -85,7 +85,9 @@ const StateTable::Mask& StateTable::mask_of(State& state) {
   if (state.mask != nullptr) return *state.mask;
   state.mask = std::make_unique<Mask>();
   std::vector<uint32_t> words(vocabulary_->mask_words());
+  const size_t nodes = nodes_.count();
   compute_mask(*vocabulary_, *automaton_, nodes_, stepper_, state.items, words);
+  nodes_.truncate(nodes);  // few of the places that tokens lead to will be gone to
   if (stepper_.complete(state.items)) {
     for (const TokenId id : vocabulary_->end_tokens()) words[id / 32] |= 1U << id % 32;
   }

@@ -7,9 +7,24 @@
 namespace fathom::grammar {
 namespace {
 
-// More places at once are only found in very ambiguous grammars. Leaving some out is safe: from
-// each of the others the text can still be completed.
+// A step that takes more work or finds more places is only met in very ambiguous grammars. Leaving
+// places out is safe: from each of the others the text can still be completed.
 constexpr size_t kMaxItems = 1024;
+constexpr size_t kMaxStepWork = size_t{1} << 16;
+
+// Places that are compared one by one; more are hashed.
+constexpr size_t kFewItems = 16;
+
+// What parts of a step take, in nanoseconds.
+constexpr size_t kByteWork = 6;  // of each place before
+constexpr size_t kAddWork = 8;
+constexpr size_t kCallWork = 48;
+constexpr size_t kNodeWork = 64;
+
+uint64_t hash_of(Item item) {
+  const uint64_t hash = (uint64_t{item.node} << 32 | item.state) * 0x9E3779B97F4A7C15ULL;
+  return hash ^ hash >> 32;
+}
 
 }  // namespace
 
@@ -24,6 +39,7 @@ uint64_t hash_of(std::span<const Item> items) {
 
 void Stepper::start(std::vector<Item>& out) {
   const size_t begin = out.size();
+  most_work_ = work_ + kMaxStepWork;
   out.push_back({automaton_.start(), StackNodes::kBottom});
   add_calls(begin, out);
 }
@@ -32,7 +48,9 @@ void Stepper::step(size_t begin, size_t end, uint8_t byte, std::vector<Item>& ou
   const size_t first = out.size();
   bool returns = false;
   bool calls = false;
-  for (size_t i = begin; i < end; ++i) {
+  most_work_ = work_ + kMaxStepWork;
+  work_ += kByteWork * (end - begin);
+  for (size_t i = begin; i < end && has_room(first, out); ++i) {
     const Item item = out[i];
     const auto target = automaton_.step(item.state, byte);
     if (!target.has_value() || !fits(*target, item.node)) continue;
@@ -55,18 +73,46 @@ bool Stepper::fits(AutomatonState state, NodeId node) const {
   return automaton_.height(state) + nodes_.depth(node) <= kMaxOpenRules;
 }
 
+// The first place is always let in, whatever it costs to go on from it.
+bool Stepper::has_room(size_t begin, const std::vector<Item>& out) const {
+  return out.size() == begin || (work_ < most_work_ && out.size() - begin < kMaxItems);
+}
+
 void Stepper::add(Item item, size_t begin, std::vector<Item>& out) {
-  work_ += 1 + out.size() - begin;
-  if (out.size() - begin >= kMaxItems) return;
-  if (std::find(out.begin() + static_cast<ptrdiff_t>(begin), out.end(), item) != out.end()) return;
+  work_ += kAddWork;
+  if (!is_new(item, begin, out)) return;
   out.push_back(item);
+  if (automaton_.has_calls(item.state)) work_ += kCallWork * calls_of(item);
+}
+
+bool Stepper::is_new(Item item, size_t begin, const std::vector<Item>& out) {
+  const size_t count = out.size() - begin;
+  if (count < kFewItems) {
+    return std::find(out.begin() + static_cast<ptrdiff_t>(begin), out.end(), item) == out.end();
+  }
+  const auto insert = [&](Item place, uint32_t number) {
+    size_t slot = hash_of(place) & (index_.size() - 1);
+    for (; index_[slot] != 0; slot = (slot + 1) & (index_.size() - 1)) {
+      if (out[begin + index_[slot] - 1] == place) return false;
+    }
+    index_[slot] = number;
+    return true;
+  };
+  if (count == kFewItems || 2 * count >= index_.size()) {
+    work_ += count;
+    index_.assign(count == kFewItems ? 8 * kFewItems : 4 * index_.size(), 0);
+    for (size_t i = 0; i < count; ++i) insert(out[begin + i], static_cast<uint32_t>(i + 1));
+  }
+  return insert(item, static_cast<uint32_t>(count + 1));
 }
 
 void Stepper::add_returns(size_t begin, std::vector<Item>& out) {
   for (size_t i = begin; i < out.size(); ++i) {
     if (!automaton_.accepting(out[i].state)) continue;
-    for (const Frame& frame : nodes_.frames(out[i].node))
+    for (const Frame& frame : nodes_.frames(out[i].node)) {
+      if (!has_room(begin, out)) return;
       add({frame.state, frame.node}, begin, out);
+    }
   }
 }
 
@@ -83,10 +129,26 @@ void Stepper::add_calls(size_t begin, std::vector<Item>& out) {
       std::pop_heap(calls_.begin(), calls_.end(), std::greater<>());
       calls_.pop_back();
     }
+    work_ += kNodeWork + 4 * frames_.size();
     const Item item = {automaton_.start(rule), nodes_.find(frames_)};
     add(item, begin, out);
     push_calls(item);
   }
+}
+
+// A call that is the last thing its rule does returns straight to that rule's callers, so that
+// lists written as recursion do not grow the stack.
+bool Stepper::is_last(const Nfa::CallEdge& edge, NodeId node) const {
+  return automaton_.only_returns(edge.target) && node != StackNodes::kBottom;
+}
+
+// How many calls push_calls() makes of the place.
+size_t Stepper::calls_of(Item item) const {
+  size_t count = 0;
+  for (const Nfa::CallEdge& edge : automaton_.calls(item.state)) {
+    count += is_last(edge, item.node) ? nodes_.frames(item.node).size() : 1;
+  }
+  return count;
 }
 
 void Stepper::push_calls(Item item) {
@@ -98,9 +160,7 @@ void Stepper::push_calls(Item item) {
   };
   for (const Nfa::CallEdge& edge : automaton_.calls(item.state)) {
     if (!fits(edge.target, item.node)) continue;
-    // A call that is the last thing its rule does returns straight to that rule's callers, so that
-    // lists written as recursion do not grow the stack.
-    if (automaton_.only_returns(edge.target) && item.node != StackNodes::kBottom) {
+    if (is_last(edge, item.node)) {
       for (const Frame& frame : nodes_.frames(item.node)) push(edge.rule, frame);
     } else {
       push(edge.rule, {edge.target, item.node});

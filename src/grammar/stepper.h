@@ -30,7 +30,7 @@ class Stepper {
   void step(size_t begin, size_t end, uint8_t byte, std::vector<Item>& out);
   // Whether a text may end here.
   bool complete(std::span<const Item> items) const;
-  // Places made and compared so far, a nanosecond each or so.
+  // What all steps so far took, in nanoseconds or so: the same wherever it is counted.
   size_t work() const { return work_; }
 
  private:
@@ -41,7 +41,11 @@ class Stepper {
     auto operator<=>(const Call&) const = default;
   };
   bool fits(AutomatonState state, NodeId node) const;
+  bool has_room(size_t begin, const std::vector<Item>& out) const;
   void add(Item item, size_t begin, std::vector<Item>& out);
+  bool is_new(Item item, size_t begin, const std::vector<Item>& out);
+  bool is_last(const Nfa::CallEdge& edge, NodeId node) const;
+  size_t calls_of(Item item) const;
   void add_returns(size_t begin, std::vector<Item>& out);
   void add_calls(size_t begin, std::vector<Item>& out);
   void push_calls(Item item);
@@ -50,7 +54,10 @@ class Stepper {
   StackNodes& nodes_;
   std::vector<Call> calls_;  // a heap, least rank first
   std::vector<Frame> frames_;
+  std::vector<uint32_t>
+      index_;  // hash table of the places of a step with many; 0 marks a free slot
   size_t work_ = 0;
+  size_t most_work_ = 0;  // after which a step adds no more places but those that rules begin with
 };
 
 }  // namespace fathom::grammar

@@ -38,17 +38,23 @@ class Vocabulary {
     uint8_t byte;
     uint8_t has_token;  // 0 or 1
   };
+  struct Trie {
+    std::vector<Node> nodes;
+    uint16_t depth = 0;  // the deepest node's
+  };
   // Tokens whose text is of one class, with `least` to `most` characters; in the first bucket,
   // where both are 0, all other tokens.
   struct Bucket {
     TextClass text_class = TextClass::kPlain;
     size_t least = 0;
     size_t most = 0;
-    uint16_t depth = 0;  // the deepest node's
-    std::vector<Node> nodes;
+    Trie trie;
     std::vector<uint32_t> mask;
   };
   std::span<const Bucket> buckets() const { return buckets_; }
+  // The most frequent tokens again: those of one byte, then more and more of the first ids, which
+  // tokenizers number by frequency.
+  std::span<const Trie> frequent() const { return frequent_; }
   // Tokens that have no node of their own, being spelled as another that has one.
   struct Twin {
     TokenId token;
@@ -58,11 +64,13 @@ class Vocabulary {
 
  private:
   Vocabulary() = default;
+  void lay_out_frequent();
 
   std::vector<char> text_;
   std::vector<size_t> offsets_;  // by token id, and one behind the last
   std::vector<TokenId> end_tokens_;
   std::vector<Bucket> buckets_;
+  std::vector<Trie> frequent_;
   std::vector<Twin> twins_;
 };
 

@@ -99,6 +99,12 @@ TEST(SimEngine, ARequestsTokensAreItsOwn) {
   EXPECT_GT(again.engine().stats().prefix_cache_hits, 0u);
 }
 
+double accepted_share(engine::Engine& engine) {
+  const auto stats = engine.stats();
+  return static_cast<double>(stats.accepted_draft_tokens) /
+         static_cast<double>(std::max<decltype(stats.draft_tokens)>(stats.draft_tokens, 1));
+}
+
 TEST(SimEngine, DraftsComeTrueAsOftenAsTold) {
   const auto all = requests();
   const auto plain = SimEngine({}).answers(all);
@@ -109,10 +115,10 @@ TEST(SimEngine, DraftsComeTrueAsOftenAsTold) {
     EXPECT_EQ(half.answers(all), plain);
     SimEngine never({.costs = "drafts=0", .drafts = drafts});
     EXPECT_EQ(never.answers(all), plain);
-    EXPECT_LT(always.engine().stats().steps, half.engine().stats().steps);
-    EXPECT_LT(half.engine().stats().steps, never.engine().stats().steps);
-    EXPECT_LT(never.engine().stats().accepted_draft_tokens,
-              never.engine().stats().draft_tokens / 20);
+    EXPECT_GT(accepted_share(always.engine()), 0.95);
+    // A draft behind one that failed fails, too.
+    EXPECT_NEAR(accepted_share(half.engine()), drafts == 1 ? 0.5 : 0.375, 0.15);
+    EXPECT_LT(accepted_share(never.engine()), 0.05);
   }
 }
 
