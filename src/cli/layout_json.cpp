@@ -16,8 +16,8 @@ Json first_and_last(const dsv3::Range& range) {
 }
 
 Json traffic_json(const dsv3::Traffic& sent) {
-  return {{"all_reduce", sent.all_reduce}, {"dispatch", sent.dispatch}, {"combine", sent.combine},
-          {"pipeline", sent.pipeline},     {"logits", sent.logits},     {"total", sent.total()}};
+  return {{"sums", sent.sums},         {"dispatch", sent.dispatch}, {"combine", sent.combine},
+          {"pipeline", sent.pipeline}, {"logits", sent.logits},     {"total", sent.total()}};
 }
 
 Json layout_json(const LayoutReport& report) {
@@ -58,6 +58,8 @@ Json group_json(const LayoutReport& report, const RankGroup& group) {
     json["missing_bytes"] = print.missing_bytes;
   }
   json["sent_bytes_a_token"] = traffic_json(group.sent);
+  json["sent_bytes_a_prompt_token"] = traffic_json(
+      dsv3::sent_by_rank(report.plan, group.ranks.front().begin, dsv3::StepRowCount::kMany));
   return json;
 }
 
@@ -74,6 +76,8 @@ std::string to_json(const LayoutReport& report) {
     json["kv_tokens"] = dsv3::kv_tokens_of(report.plan.layout(), report.footprints);
   }
   json["sent_bytes_a_token"] = traffic_json(dsv3::sent_for_token(report.plan));
+  json["sent_bytes_a_prompt_token"] =
+      traffic_json(dsv3::sent_for_token(report.plan, dsv3::StepRowCount::kMany));
   json["rank_groups"] = Json::array();
   for (const auto& group : group_ranks(report)) {
     json["rank_groups"].push_back(group_json(report, group));

@@ -90,7 +90,7 @@ std::string totals(const LayoutReport& report) {
   }
   const dsv3::Traffic sent = dsv3::sent_for_token(report.plan);
   text += fmt::format("sent a token    {} by all ranks", bytes_text(sent.total()));
-  const std::pair<const char*, double> kinds[] = {{"all-reduce", sent.all_reduce},
+  const std::pair<const char*, double> kinds[] = {{"sums", sent.sums},
                                                   {"dispatch", sent.dispatch},
                                                   {"combine", sent.combine},
                                                   {"pipeline", sent.pipeline},

@@ -50,11 +50,13 @@ class Group {
   virtual Status all_reduce(const Tag& tag, fathom_dtype dtype, void* data, int64_t count) = 0;
 
   // The same sum, of which rank r gets the counts[r] elements behind those of the ranks before it.
-  // `data` holds the sum of counts; `out` may not overlap it.
+  // `data` holds the sum of counts; `out` may be this rank's own part of it, but may not overlap it
+  // otherwise.
   virtual Status reduce_scatter(const Tag& tag, fathom_dtype dtype, const void* data, void* out,
                                 std::span<const int64_t> counts) = 0;
 
-  // `all` = the ranks' data one behind the other; bytes[r] is the size of rank r's.
+  // `all` = the ranks' data one behind the other; bytes[r] is the size of rank r's. `data` may be
+  // this rank's own part of `all`.
   virtual Status all_gather(const Tag& tag, const void* data, void* all,
                             std::span<const size_t> bytes) = 0;
 

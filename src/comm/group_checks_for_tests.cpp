@@ -191,6 +191,15 @@ std::string check_sum(Group& group, fathom_dtype dtype, Sums<T> sums, int64_t st
                      std::accumulate(counts.begin(), counts.begin() + group.rank(), int64_t{0});
   RETURN_IF_WRONG(
       expect(same_bits(part, std::vector<T>(begin, begin + counts[self])), "reduce_scatter"));
+  std::vector<T> in_place = sums.own;
+  const auto own_part = static_cast<size_t>(begin - sums.expected.begin());
+  RETURN_IF_WRONG(text_of(group.reduce_scatter({step, "in_place", {}}, dtype, in_place.data(),
+                                               in_place.data() + own_part, counts)));
+  std::vector<size_t> bytes;
+  for (const int64_t each : counts) bytes.push_back(static_cast<size_t>(each) * sizeof(T));
+  RETURN_IF_WRONG(text_of(group.all_gather({step, "in_place", {}}, in_place.data() + own_part,
+                                           in_place.data(), bytes)));
+  RETURN_IF_WRONG(expect(same_bits(in_place, sums.expected), "reduce_scatter in place, gathered"));
   RETURN_IF_WRONG(
       text_of(group.all_reduce({step, "experts_out", {}}, dtype, sums.own.data(), count)));
   return expect(same_bits(sums.own, sums.expected), "all_reduce");

@@ -225,13 +225,13 @@ class Cost(unittest.TestCase):
     """What `fathom bench` says that rank 0 sends is what the plan says, within 5%."""
 
     def planned(self, layout):
-        """Bytes a token that rank 0 sends. Plans are for activations in bf16, dispatched in 8 bits;
-        the CPU's are F32."""
+        """Bytes that rank 0 sends for a token of a prompt. Plans are for activations in bf16,
+        dispatched in 8 bits; the CPU's are F32."""
         done = subprocess.run([fathom.fathom_binary(), "serve", "--dry-run", "--json", "--model",
                                TINY, "--weights", "bf16", "--parallel", layout],
                               capture_output=True, check=True, text=True)  # fmt: skip
-        sent = json.loads(done.stdout)["rank_groups"][0]["sent_bytes_a_token"]
-        return 2 * (sent["all_reduce"] + sent["pipeline"] + sent["combine"]) + 4 * sent["dispatch"]
+        sent = json.loads(done.stdout)["rank_groups"][0]["sent_bytes_a_prompt_token"]
+        return 2 * (sent["sums"] + sent["pipeline"] + sent["combine"]) + 4 * sent["dispatch"]
 
     def measured(self, layout, ranks, batch):
         job = MpiJob(fathom.fathom_binary(), ranks)

@@ -2,7 +2,7 @@
 // own experts on the tokens of its data index at once. What other data indices have goes there and
 // back (dispatch and combine; DeepSeek-V3 paper, section 3.2): these tokens are divided over the
 // ranks of the data index that have the same slice of experts, so that each is sent once an expert.
-// Sums over slices and over the ranks of a data index are all_reduce()'s, behind the layer.
+// Sums over slices and over the ranks of a data index are sum_rows()'s, behind the layer.
 //
 // An expert with copies is taken from the token's own data index where there is one, else each copy
 // in turn.

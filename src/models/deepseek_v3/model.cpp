@@ -144,9 +144,15 @@ Result<std::span<const float>> Model::forward_rows(const StepBatch& batch, int64
     FATHOM_TRY(send_stream(step));
     return std::span<const float>();
   }
-  FATHOM_TRY(ops::add_rms_norm(step.ops, step.at.x, step.at.residual, weights_.norm,
-                               config_.rms_norm_eps, step.at.hidden));  // [T, H]
-  return head(step, step.at.hidden, weights_.head);                     // [L, vocab]
+  FATHOM_TRY(final_norm(step, weights_.norm));       // [T, H]
+  return head(step, step.at.hidden, weights_.head);  // [L, vocab]
+}
+
+Status Model::final_norm(Step& step, const float* weight) {
+  auto& at = step.at;
+  FATHOM_TRY(ops::add_rms_norm(step.ops, own_rows(step, at.x), own_rows(step, at.residual), weight,
+                               config_.rms_norm_eps, own_rows(step, at.hidden)));
+  return gather_rows(step, "hidden", at.hidden);
 }
 
 Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<const int32_t> rows) {
@@ -159,15 +165,16 @@ Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<co
   FATHOM_TRY(upload(batch, step));
   FATHOM_TRY(device_.copy_to_device(at.sources, rows.data(), rows.size_bytes()));
   FATHOM_TRY(ops::embed(step.ops, at.sources, as_table(buffers_.hidden), at.x));  // [T, H]
-  FATHOM_TRY(embed(step, mtp.embed, at.normed));                                  // [T, H]
-  FATHOM_TRY(ops::rms_norm(step.ops, at.normed, mtp.enorm, eps,
-                           device::columns(at.joined, 0, config_.hidden_size)));
-  FATHOM_TRY(ops::rms_norm(step.ops, at.x, mtp.hnorm, eps,
-                           device::columns(at.joined, config_.hidden_size, config_.hidden_size)));
-  FATHOM_TRY(ops::linear(step.ops, at.joined, mtp.eh_proj, at.residual));  // [T, H]
+  FATHOM_TRY(embed(step, mtp.embed, at.normed));                                  // [own rows, H]
+  const Tensor joined = own_rows(step, at.joined);
+  FATHOM_TRY(ops::rms_norm(step.ops, own_rows(step, at.normed), mtp.enorm, eps,
+                           device::columns(joined, 0, config_.hidden_size)));
+  FATHOM_TRY(ops::rms_norm(step.ops, own_rows(step, at.x), mtp.hnorm, eps,
+                           device::columns(joined, config_.hidden_size, config_.hidden_size)));
+  FATHOM_TRY(ops::linear(step.ops, joined, mtp.eh_proj, own_rows(step, at.residual)));
   step.layer = static_cast<int64_t>(weights_.blocks.size());
   FATHOM_TRY(block(step, mtp.block, caches_.back(), StreamInput::kResidualOnly));
-  FATHOM_TRY(ops::add_rms_norm(step.ops, at.x, at.residual, mtp.norm, eps, at.hidden));  // [T, H]
+  FATHOM_TRY(final_norm(step, mtp.norm));  // [T, H]
   return head(step, at.hidden, mtp.head);  // [L, vocab]
 }
 

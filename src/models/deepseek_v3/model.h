@@ -104,6 +104,8 @@ class Model final : public CausalLm {
                                               int64_t first_logit);
   Step begin_step(const StepBatch& batch, int64_t first_row, int64_t first_logit);
   Status upload(const StepBatch& batch, const Step& step);
+  // hidden = the norm of the stream behind the last block.
+  Status final_norm(Step& step, const float* weight);
   Result<std::span<const float>> head(Step& step, const Tensor& hidden, const Weight& weight);
 
   Config config_;

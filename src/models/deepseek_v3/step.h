@@ -71,18 +71,26 @@ struct Step {
 StepBuffers cut(const StepBuffers& planned, int64_t first_row, int64_t rows, int64_t first_logit,
                 int64_t logit_rows);
 
-// out [T, H] = the embeddings of at.tokens.
-Status embed(Step& step, const Weight& table, const Tensor& out);
+// The rows that this rank keeps of the stream. Of ranks with the same tokens each keeps some, where
+// there are enough: what is done row by row is then done once, and a sum goes to where it is needed
+// (sequence parallelism: Korthikanti et al. 2022, section 4.2.2). Otherwise each keeps all.
+Range stream_rows(const Step& step);
+// The same of a tensor.
+Tensor own_rows(const Step& step, const Tensor& x);
+// x += the x of the other ranks with the same tokens, in own_rows(): makes a whole of their parts.
+Status sum_rows(Step& step, const char* name, const Tensor& x);
+// Other ranks' own rows of x become this one's, too.
+Status gather_rows(Step& step, const char* name, const Tensor& x);
 
-// x += the x of the other ranks with the same tokens: makes a whole of their parts.
-Status all_reduce(Step& step, const char* name, const Tensor& x);
+// out [T, H] = the embeddings of at.tokens, in own_rows().
+Status embed(Step& step, const Weight& table, const Tensor& out);
 
 // The stream between two stages: residual += x goes to the next one, which begins with it.
 Status send_stream(Step& step);
 Status receive_stream(Step& step);
 
-// x = attention(normed), by cached latents; writes this step's own to `cache` first. This rank's
-// heads' part of it.
+// x = attention(normed), by cached latents; writes this step's own to `cache` first. Takes own_rows
+// of normed; x is this rank's heads' part of all rows.
 Status attention(Step& step, const MlaWeights& weights, const fathom_kv_cache& cache);
 
 // x = w2 (silu(w1 normed) * w3 normed): this rank's part of the sum.
@@ -91,8 +99,8 @@ Status mlp(Step& step, const MlpWeights& weights);
 // x = shared(normed) + sum of the chosen experts: likewise.
 Status moe(Step& step, const MoeWeights& weights);
 
-// One transformer block: residual and x in, residual and x out. The stream's value is
-// residual + x; the first block of a stack takes it from residual alone.
+// One transformer block: residual and x in, residual and x out, in own_rows(). The stream's value
+// is residual + x; the first block of a stack takes it from residual alone.
 enum class StreamInput { kResidualPlusX, kResidualOnly };
 Status block(Step& step, const BlockWeights& weights, const fathom_kv_cache& cache,
              StreamInput input);

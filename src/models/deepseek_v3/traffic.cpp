@@ -11,10 +11,22 @@ int64_t moe_layers(const Config& config, const Range& layers) {
   return count;
 }
 
+// Values that a rank of a tensor group sends of a token, over what it would send of one value that
+// is gathered from or scattered to all.
+double values_in_sums(const Config& config, double layers, bool first, StepRowCount rows) {
+  const auto hidden = static_cast<double>(config.hidden_size);
+  const double embedding = first ? 1 : 0;
+  if (rows == StepRowCount::kFew) return 2 * (2 * layers + embedding) * hidden;
+  const auto low_rank = static_cast<double>(config.q_lora_rank + config.latent_dim());
+  const double attention_in =
+      config.q_lora_rank > 0 ? low_rank : hidden + static_cast<double>(config.latent_dim());
+  return layers * (3 * hidden + attention_in) + (embedding + 1) * hidden;
+}
+
 }  // namespace
 
 Traffic& Traffic::operator+=(const Traffic& other) {
-  all_reduce += other.all_reduce;
+  sums += other.sums;
   dispatch += other.dispatch;
   combine += other.combine;
   pipeline += other.pipeline;
@@ -22,7 +34,7 @@ Traffic& Traffic::operator+=(const Traffic& other) {
   return *this;
 }
 
-Traffic sent_by_rank(const ShardPlan& plan, int64_t rank) {
+Traffic sent_by_rank(const ShardPlan& plan, int64_t rank, StepRowCount row_count) {
   const Config& config = plan.config();
   const Layout& layout = plan.layout();
   const RankPlace place = place_of(layout, rank);
@@ -34,8 +46,9 @@ Traffic sent_by_rank(const ShardPlan& plan, int64_t rank) {
   const auto dp = static_cast<double>(layout.dp);
 
   Traffic sent;
-  const auto reductions = static_cast<double>(2 * layers.size() + (first ? 1 : 0));
-  sent.all_reduce = reductions * 2 * (tp - 1) / tp * hidden * kSentActivationBytes;
+  sent.sums = (tp - 1) / tp *
+              values_in_sums(config, static_cast<double>(layers.size()), first, row_count) *
+              kSentActivationBytes;
   // Copies of a token's row that leave its data index, of which each rank sends its share: the
   // tokens are divided over the tp / slices() groups of ranks that have the same experts' parts.
   const int64_t visits = config.num_experts_per_tok + (layout.shared > 0 ? 1 : 0);
@@ -52,12 +65,12 @@ Traffic sent_by_rank(const ShardPlan& plan, int64_t rank) {
   return sent;
 }
 
-Traffic sent_for_token(const ShardPlan& plan) {
+Traffic sent_for_token(const ShardPlan& plan, StepRowCount rows) {
   const Layout& layout = plan.layout();
   Traffic sum;
   for (int64_t stage = 0; stage < layout.pp; ++stage) {
     for (int64_t tensor = 0; tensor < layout.tp; ++tensor) {
-      sum += sent_by_rank(plan, stage * layout.stage_ranks() + tensor);
+      sum += sent_by_rank(plan, stage * layout.stage_ranks() + tensor, rows);
     }
   }
   return sum;

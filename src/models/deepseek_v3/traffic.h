@@ -1,9 +1,13 @@
 // Bytes that ranks send each other for a token of the main model (drafts excepted), whatever the
 // kernels. docs/layouts.md draws where in a block they are sent.
 //
-//   all_reduce   over tp: behind the embedding, and in each layer behind o_proj and behind the MLP
-//                (which adds up the routed experts too). A ring sends 2 (tp - 1) / tp H values a
-//                rank.
+//   sums         over tp: behind the embedding, and in each layer behind o_proj and behind the MLP
+//                (which adds up the routed experts too). Each is an all-reduce, of which a ring
+//                sends 2 (tp - 1) / tp H values a rank. In long steps it is a reduce-scatter, half
+//                of that: each rank goes on with its part of the rows (step.h, stream_rows()), and
+//                what comes of them is gathered, (tp - 1) / tp of its values a rank: q_a and kv_a
+//                (H instead where queries have no q_a), the normed row that goes to the MLP, and
+//                behind the last layer H.
 //   dispatch     a token's row to each of its experts that is not among the ranks of its own data
 //                index, which have it: (dp - 1) / dp of them where routing is even. H values.
 //   combine      their results, back. H values.
@@ -21,13 +25,13 @@
 namespace fathom::models::deepseek_v3 {
 
 struct Traffic {
-  double all_reduce = 0;
+  double sums = 0;
   double dispatch = 0;
   double combine = 0;
   double pipeline = 0;
   double logits = 0;
 
-  double total() const { return all_reduce + dispatch + combine + pipeline + logits; }
+  double total() const { return sums + dispatch + combine + pipeline + logits; }
   Traffic& operator+=(const Traffic& other);
   bool operator==(const Traffic&) const = default;
 };
@@ -35,9 +39,12 @@ struct Traffic {
 constexpr int64_t kSentActivationBytes = 2;
 constexpr int64_t kDispatchedBytes = 1;
 
+// Of a step with few rows, such as one a sequence, or with many.
+enum class StepRowCount { kFew, kMany };
+
 // What one rank sends for each token of its data index; also what it receives.
-Traffic sent_by_rank(const ShardPlan& plan, int64_t rank);
+Traffic sent_by_rank(const ShardPlan& plan, int64_t rank, StepRowCount rows = StepRowCount::kFew);
 // What all ranks send for one token.
-Traffic sent_for_token(const ShardPlan& plan);
+Traffic sent_for_token(const ShardPlan& plan, StepRowCount rows = StepRowCount::kFew);
 
 }  // namespace fathom::models::deepseek_v3

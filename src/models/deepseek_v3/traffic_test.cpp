@@ -22,7 +22,7 @@ TEST(Traffic, ExpertParallelismIsThePublishedTenMegabytes) {
   EXPECT_NEAR(published, 9.98e6, 0.01e6);
   EXPECT_DOUBLE_EQ(sent.dispatch + sent.combine, published * 319 / 320);
   EXPECT_DOUBLE_EQ(sent.combine, 2 * sent.dispatch);
-  EXPECT_EQ(sent.all_reduce, 0);
+  EXPECT_EQ(sent.sums, 0);
   EXPECT_EQ(sent.pipeline, 0);
   EXPECT_EQ(sent.logits, 0);
 }
@@ -36,7 +36,7 @@ TEST(Traffic, ASharedExpertElsewhereIsANinth) {
 TEST(Traffic, TensorParallelismReducesTwiceALayer) {
   const Traffic sent = sent_for_token(plan("tp=8"));
   // 8 ranks send 2 x 7/8 of a row for each of 61 x 2 + 1 reductions.
-  EXPECT_DOUBLE_EQ(sent.all_reduce, 123 * 8 * (2 * 7.0 / 8) * kHidden * 2);
+  EXPECT_DOUBLE_EQ(sent.sums, 123 * 8 * (2 * 7.0 / 8) * kHidden * 2);
   EXPECT_EQ(sent.dispatch, 0) << "all ranks have all tokens";
   EXPECT_DOUBLE_EQ(sent.logits, 129280.0 * 4 * 7 / 8);
 }
@@ -47,7 +47,18 @@ TEST(Traffic, StagesSendARowEach) {
   const ShardPlan two = plan("pp=2,tp=8");
   EXPECT_DOUBLE_EQ(sent_by_rank(two, 0).pipeline, kHidden * 2);
   EXPECT_DOUBLE_EQ(sent_by_rank(two, 8).pipeline, 0);
-  EXPECT_DOUBLE_EQ(sent_for_token(two).all_reduce, sent_for_token(plan("tp=8")).all_reduce);
+  EXPECT_DOUBLE_EQ(sent_for_token(two).sums, sent_for_token(plan("tp=8")).sums);
+}
+
+// A layer of a long step scatters two sums and gathers the MLP's input and q_a with kv_a; the
+// embedding is scattered, and the end of each stage gathered.
+TEST(Traffic, LongStepsGatherNarrowerRows) {
+  const auto sent = [](const char* layout) {
+    return sent_for_token(plan(layout), StepRowCount::kMany).sums;
+  };
+  const double layer = 3 * kHidden + 1536 + 512 + 64;
+  EXPECT_DOUBLE_EQ(sent("tp=8"), 7 * (61 * layer + 2 * kHidden) * 2);
+  EXPECT_DOUBLE_EQ(sent("pp=2,tp=8"), 7 * (61 * layer + 3 * kHidden) * 2);
 }
 
 // Half of the experts are in the token's own tensor group, whose ranks have it.
