@@ -10,8 +10,8 @@ namespace fathom::grammar {
 namespace {
 
 constexpr size_t kMostSureItems = 8;
-// The work, in nanoseconds or so, after which a mask is given up and made of frequent tokens, and
-// after which it is what they are that were found.
+// The work, in nanoseconds or so, after which a mask is given up, and what is then spent on finding
+// frequent tokens instead.
 constexpr size_t kMaxMaskWork = 450'000;
 constexpr size_t kFrequentWork = 120'000;
 // Work of a node of a trie, of a set of places that is looked up, and of each place in it.
@@ -33,8 +33,8 @@ class Walk {
   // What the runs from here on may take.
   void set_budget(size_t work) { most_work_ = this->work() + work; }
 
-  // Sets the bits of the trie's tokens that are allowed. False if the budget was spent before the
-  // end; it is not before a token was found, unless `even_if_empty`.
+  // Sets the bits of the trie's tokens that are allowed. False if the budget ended it before; that
+  // does not happen before a token was found, unless `even_if_empty`.
   bool run(const Vocabulary::Trie& trie, std::span<uint32_t> mask, bool even_if_empty) {
     if (path_.size() <= trie.depth) path_.resize(trie.depth + 1U);
     // Nothing below moves them; the compiler cannot know.

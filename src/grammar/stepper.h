@@ -54,8 +54,7 @@ class Stepper {
   StackNodes& nodes_;
   std::vector<Call> calls_;  // a heap, least rank first
   std::vector<Frame> frames_;
-  std::vector<uint32_t>
-      index_;  // hash table of the places of a step with many; 0 marks a free slot
+  std::vector<uint32_t> index_;  // hash table of a step's places, where they are many; 0: free
   size_t work_ = 0;
   size_t most_work_ = 0;  // after which a step adds no more places but those that rules begin with
 };

@@ -11,8 +11,8 @@ int64_t moe_layers(const Config& config, const Range& layers) {
   return count;
 }
 
-// Values that a rank of a tensor group sends of a token, over what it would send of one value that
-// is gathered from or scattered to all.
+// Values of a token that are scattered or gathered. Of each, a rank sends (tp - 1) / tp; an
+// all-reduce does both.
 double values_in_sums(const Config& config, double layers, bool first, StepRowCount rows) {
   const auto hidden = static_cast<double>(config.hidden_size);
   const double embedding = first ? 1 : 0;
