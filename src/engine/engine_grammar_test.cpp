@@ -169,13 +169,22 @@ struct Counts {
   uint64_t rejected_drafts = 0;
 };
 
-Counts run_all(Engine& engine) {
+// `gate` holds the first step until all requests are there, so that they do meet.
+FakeModel::BeforeStep behind(Gate& gate) {
+  return [&gate](const models::StepBatch&) {
+    gate.pass();
+    return Status();
+  };
+}
+
+Counts run_all(Engine& engine, Gate& gate) {
   std::vector<Request> requests;
   std::vector<Client> clients(kSeeds);
   for (uint64_t seed = 0; seed < kSeeds; ++seed) {
     requests.push_back(grammar_request(seed));
     submit(engine, requests.back(), clients[seed]);
   }
+  gate.open();
   Counts counts;
   for (uint64_t seed = 0; seed < kSeeds; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -202,8 +211,9 @@ Counts run_all(Engine& engine) {
 }
 
 TEST(EngineGrammar, AnswersStayWithinTheirGrammars) {
-  const auto engine = start(roomy_limits(), {.eos_token_ids = {kEos}});
-  const Counts counts = run_all(*engine);
+  Gate gate;
+  const auto engine = start(roomy_limits(), {.eos_token_ids = {kEos}}, behind(gate));
+  const Counts counts = run_all(*engine, gate);
   EXPECT_GT(counts.stops, 30);
   EXPECT_GT(counts.lengths, 5);
 }
@@ -213,11 +223,12 @@ TEST(EngineGrammar, SpeculationAndPreemptionChangeNothing) {
   limits.num_kv_blocks = 22;
   for (const int64_t drafts : {1, 3}) {
     for (const uint64_t right : {0, 60, 100}) {
+      Gate gate;
       const auto engine = start(
           limits,
           {.eos_token_ids = {kEos}, .exact = true, .speculate = drafts, .speculate_always = true},
-          {}, right);
-      const Counts counts = run_all(*engine);
+          behind(gate), right);
+      const Counts counts = run_all(*engine, gate);
       EXPECT_GT(counts.preemptions, 3u);
       if (right > 0) {
         EXPECT_GT(counts.accepted_drafts, 50u);

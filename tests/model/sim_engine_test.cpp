@@ -88,7 +88,8 @@ TEST(SimEngine, ARequestsTokensAreItsOwn) {
   EXPECT_EQ(SimEngine({.prefill_chunk = 7}).answers(all), together);
   EXPECT_EQ(SimEngine({.costs = "launch=1"}).answers(all), together);
 
-  SimEngine crowded({.kv_blocks = 12});
+  // Steps that take a while, so that the requests do meet.
+  SimEngine crowded({.costs = "launch=5", .kv_blocks = 12});
   const auto longer = requests(120);
   EXPECT_EQ(crowded.answers(longer), SimEngine({}).answers(longer));
   EXPECT_GT(crowded.engine().stats().preemptions, 0u);
