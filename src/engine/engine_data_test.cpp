@@ -34,7 +34,9 @@ TEST(EngineData, AnswersAreThoseOfOneIndex) {
 TEST(EngineData, BothAreUsedAtOnce) {
   std::set<size_t> busy;  // data indices with rows in a step, all steps together
   size_t most = 0;        // in one
+  Gate gate;
   const auto engine = start(two_indices(), {}, [&](const models::StepBatch& batch) -> Status {
+    gate.pass();
     size_t now = 0;
     for (size_t data = 0; data < batch.data_rows.size(); ++data) {
       if (batch.data_rows[data] == 0) continue;
@@ -46,6 +48,7 @@ TEST(EngineData, BothAreUsedAtOnce) {
   });
   std::vector<Client> clients(8);
   for (size_t i = 0; i < clients.size(); ++i) submit(*engine, some_request(40, 40, i), clients[i]);
+  gate.open();
   for (Client& client : clients) client.wait();
   EXPECT_EQ(busy.size(), 2u);
   EXPECT_EQ(most, 2u);
@@ -82,12 +85,15 @@ TEST(EngineData, RequestsAfterEachOtherTakeTurns) {
 // Equal beginnings do not draw everyone to one index.
 TEST(EngineData, ASharedPromptIsReadTwiceWhereTheOtherIndexIsFree) {
   int64_t rows[2] = {0, 0};
+  Gate gate;
   const auto engine = start(two_indices(), {}, [&](const models::StepBatch& batch) -> Status {
+    gate.pass();
     for (size_t data = 0; data < 2; ++data) rows[data] += batch.data_rows[data];
     return {};
   });
   std::vector<Client> clients(40);
   for (Client& client : clients) submit(*engine, some_request(100, 50, 7), client);
+  gate.open();
   const auto expected = expected_answer(some_request(100, 50, 7), roomy_limits().max_context);
   for (Client& client : clients) EXPECT_EQ(client.wait().tokens, expected.tokens);
   EXPECT_GT(rows[0], 500);
@@ -97,9 +103,11 @@ TEST(EngineData, ASharedPromptIsReadTwiceWhereTheOtherIndexIsFree) {
 TEST(EngineData, PreemptionStaysWithinAnIndex) {
   models::RunLimits limits = two_indices();
   limits.num_kv_blocks = 24;  // of 4 tokens
-  const auto engine = start(limits);
+  Gate gate;
+  const auto engine = start(limits, {}, behind(gate));
   std::vector<Client> clients(12);
   for (size_t i = 0; i < clients.size(); ++i) submit(*engine, some_request(12, 60, i), clients[i]);
+  gate.open();
   for (size_t i = 0; i < clients.size(); ++i) {
     EXPECT_EQ(clients[i].wait().tokens,
               expected_answer(some_request(12, 60, i), limits.max_context).tokens);

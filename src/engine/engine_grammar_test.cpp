@@ -170,13 +170,6 @@ struct Counts {
 };
 
 // `gate` holds the first step until all requests are there, so that they do meet.
-FakeModel::BeforeStep behind(Gate& gate) {
-  return [&gate](const models::StepBatch&) {
-    gate.pass();
-    return Status();
-  };
-}
-
 Counts run_all(Engine& engine, Gate& gate) {
   std::vector<Request> requests;
   std::vector<Client> clients(kSeeds);

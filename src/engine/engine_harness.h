@@ -115,6 +115,14 @@ class Gate {
   int arrivals_ = 0;
 };
 
+// Holds the first step, so that requests submitted meanwhile do meet.
+inline FakeModel::BeforeStep behind(Gate& gate) {
+  return [&gate](const models::StepBatch&) {
+    gate.pass();
+    return Status();
+  };
+}
+
 inline constexpr int64_t kVocab = 48;
 
 inline models::RunLimits roomy_limits() {
