@@ -70,8 +70,13 @@ int main(int argc, char** argv) {
     for (int i = 0; i < kWalks; ++i) {
       // Grammars that are made to be ambiguous take minutes to find an end of by trying.
       const size_t wild = entry.contains("ebnf") ? kMostTokens : 40;
-      walker.walk(
+      const auto walk = walker.walk(
           random, wild, [&](double took) { times.push_back(took); }, kMostTokens);
+      if (!walk.complete && walk.tokens < kMostTokens) {
+        std::fprintf(stderr, "%s: a mask had none, or one that is not allowed, behind %s\n",
+                     entry.at("name").get<std::string>().c_str(), walk.text.c_str());
+        return 1;
+      }
     }
     print(entry.at("name"), compile, (*grammar)->automaton().state_count(), times);
     all.insert(all.end(), times.begin(), times.end());
