@@ -71,11 +71,9 @@ struct Step {
 StepBuffers cut(const StepBuffers& planned, int64_t first_row, int64_t rows, int64_t first_logit,
                 int64_t logit_rows);
 
-// The rows that this rank keeps of the stream. Of ranks with the same tokens each keeps some, where
-// there are enough: what is done row by row is then done once, and a sum goes to where it is needed
-// (sequence parallelism: Korthikanti et al. 2022, section 4.2.2). Otherwise each keeps all.
-Range stream_rows(const Step& step);
-// The same of a tensor.
+// The rows of x that this rank keeps between sums. Of ranks with the same tokens each keeps some,
+// where there are enough: what is done row by row is then done once, and a sum goes to where it is
+// needed (sequence parallelism: Korthikanti et al. 2022, section 4.2.2). Otherwise each keeps all.
 Tensor own_rows(const Step& step, const Tensor& x);
 // x += the x of the other ranks with the same tokens, in own_rows(): makes a whole of their parts.
 Status sum_rows(Step& step, const char* name, const Tensor& x);

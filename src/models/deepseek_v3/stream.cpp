@@ -34,14 +34,9 @@ int64_t neighbour(const Step& step, int64_t stages) {
 
 }  // namespace
 
-Range stream_rows(const Step& step) {
-  const int64_t rows = step.at.x.shape[0];
-  if (!rows_are_divided(step)) return {0, rows};
-  return part_of(rows, step.share.place.tensor, step.share.layout.tp);
-}
-
 Tensor own_rows(const Step& step, const Tensor& x) {
-  const Range own = stream_rows(step);
+  if (!rows_are_divided(step)) return x;
+  const Range own = part_of(x.shape[0], step.share.place.tensor, step.share.layout.tp);
   return device::rows(x, own.begin, own.size());
 }
 

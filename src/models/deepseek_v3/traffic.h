@@ -4,7 +4,7 @@
 //   sums         over tp: behind the embedding, and in each layer behind o_proj and behind the MLP
 //                (which adds up the routed experts too). Each is an all-reduce, of which a ring
 //                sends 2 (tp - 1) / tp H values a rank. In long steps it is a reduce-scatter, half
-//                of that: each rank goes on with its part of the rows (step.h, stream_rows()), and
+//                of that: each rank goes on with its part of the rows (step.h, own_rows()), and
 //                what comes of them is gathered, (tp - 1) / tp of its values a rank: q_a and kv_a
 //                (H instead where queries have no q_a), the normed row that goes to the MLP, and
 //                behind the last layer H.
