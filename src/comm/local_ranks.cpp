@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <csignal>
 #include <filesystem>
 #include <utility>
 
@@ -127,6 +128,12 @@ ProcessState LocalRanks::state(int rank) const {
       return ProcessState::kStopped;
     default:
       return ProcessState::kRunning;
+  }
+}
+
+void LocalRanks::wake() {
+  for (const auto& [rank, process] : processes_) {
+    if (state(rank) == ProcessState::kStopped) kill(process.pid, SIGCONT);
   }
 }
 

@@ -32,6 +32,9 @@ class LocalRanks {
   std::map<int, pid_t> found() const;
   ProcessState state(int rank) const;
 
+  // Lets stopped ones go on.
+  void wake();
+
   // Descriptors that become readable when a rank's process ends.
   std::vector<int> end_descriptors() const;
 

@@ -208,8 +208,20 @@ void Watch::terminate_if_asked() {
   die_of_termination();
 }
 
+// In MPI_Init() ranks greet mpirun in turn. It waits for each, so one that is stopped in its turn
+// keeps the others' greetings unanswered. If these ended now, mpirun would find them gone while it
+// greets them and hang when it ends (PMIx up to 5.0 releases what it knows of a rank twice then):
+// the stopped one is woken, as mpirun would do next, and the time for telling is enough for all.
+void Watch::free_launcher() {
+  const std::lock_guard lock(mutex_);
+  if (heart_ == nullptr) local_ranks_.wake();
+}
+
 void Watch::conclude() {
-  if (options_.processes) end_in(3, kExitRankLost);
+  if (options_.processes) {
+    end_in(3, kExitRankLost);
+    free_launcher();
+  }
   log_error("{}", health_.finding()->text);
   std::this_thread::sleep_for(kTelling);
   options_.on_lost(health_.error());

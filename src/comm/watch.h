@@ -63,6 +63,7 @@ class Watch {
   std::optional<Finding> stuck_heart();
   std::optional<Finding> lost_launcher();
   void terminate_if_asked();
+  void free_launcher();
   void conclude();
   std::string ranks_of_this_host() const;
 
