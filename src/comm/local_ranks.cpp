@@ -8,6 +8,7 @@
 
 #include <charconv>
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <utility>
 
@@ -44,11 +45,20 @@ std::optional<int> parse_number(std::string_view text) {
   return value;
 }
 
-// The state letter of /proc/PID/stat, which follows the name in brackets; 0 if there is no process.
-char state_letter(pid_t pid) {
+struct ProcessLine {
+  char state = '\0';  // no process
+  pid_t parent = 0;
+};
+
+// What /proc/PID/stat tells behind the name in brackets.
+ProcessLine process_line(pid_t pid) {
   const std::string stat = read_file(fmt::format("/proc/{}/stat", pid));
+  ProcessLine line;
   const size_t bracket = stat.rfind(')');
-  return bracket == std::string::npos || bracket + 2 >= stat.size() ? '\0' : stat[bracket + 2];
+  if (bracket != std::string::npos) {
+    std::sscanf(stat.c_str() + bracket + 1, " %c %d", &line.state, &line.parent);
+  }
+  return line;
 }
 
 bool readable(int descriptor) {
@@ -85,7 +95,15 @@ std::optional<int> LocalRanks::rank_of(pid_t pid) const {
     begin = end + 1;
   }
   const bool valid = same_job && rank && *rank >= 0 && *rank < launch_.size;
-  return valid && *rank != launch_.rank ? rank : std::nullopt;
+  return valid ? rank : std::nullopt;
+}
+
+std::optional<int> LocalRanks::other_rank_of(pid_t pid) const {
+  const auto rank = rank_of(pid);
+  if (!rank || *rank == launch_.rank) return std::nullopt;
+  // What a rank starts looks like the rank for a moment.
+  if (rank_of(process_line(pid).parent) == rank) return std::nullopt;
+  return rank;
 }
 
 void LocalRanks::search() {
@@ -95,11 +113,11 @@ void LocalRanks::search() {
   for (const auto& entry : fs::directory_iterator("/proc", failed)) {
     const auto pid = parse_number(entry.path().filename().string());
     if (!pid) continue;
-    const auto rank = rank_of(*pid);
+    const auto rank = other_rank_of(*pid);
     if (!rank || processes_.count(*rank) > 0) continue;
     const int descriptor = open_process(*pid);
     // The number may have gone to another process between the two looks.
-    if (rank_of(*pid) == rank) {
+    if (other_rank_of(*pid) == rank) {
       processes_[*rank] = {*pid, descriptor};
     } else if (descriptor >= 0) {
       close(descriptor);
@@ -118,7 +136,7 @@ ProcessState LocalRanks::state(int rank) const {
   if (found == processes_.end()) return ProcessState::kRunning;
   const Process& process = found->second;
   if (process.descriptor >= 0 && readable(process.descriptor)) return ProcessState::kEnded;
-  switch (state_letter(process.pid)) {
+  switch (process_line(process.pid).state) {
     case '\0':
     case 'Z':
     case 'X':

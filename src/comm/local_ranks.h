@@ -44,6 +44,7 @@ class LocalRanks {
     int descriptor = -1;  // of pidfd_open(); -1 on kernels without
   };
   std::optional<int> rank_of(pid_t pid) const;
+  std::optional<int> other_rank_of(pid_t pid) const;
 
   Launch launch_;
   std::string program_;

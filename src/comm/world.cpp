@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "comm/heart.h"
+#include "comm/launcher_guard.h"
 #include "comm/load_transport.h"
 #include "comm/peer_group.h"
 #include "comm/solo_group.h"
@@ -60,6 +61,7 @@ Result<std::unique_ptr<World>> World::enter(Transport& transport, const Launch& 
   world->transport_ = &transport;
   world->operation_deadline_ = options.operation_deadline;
   world->beat_ = std::clamp(options.lost_after / kBeatsOfPatience, Milliseconds(1), kLongestBeat);
+  if (processes) world->launcher_guard_ = std::make_unique<LauncherGuard>();
   world->health_ = std::make_unique<Health>(launch.rank, launch.size);
   WatchOptions watch = {.beat = world->beat_,
                         .patience = options.lost_after,
@@ -92,6 +94,7 @@ Status World::start(const Launch& launch, const Identity& identity, const WorldO
     }
     return met;
   }
+  launcher_guard_.reset();
   std::vector<std::string> places;
   for (const Member& member : members_) places.push_back(member.place());
   health_->set_places(std::move(places));

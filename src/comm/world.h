@@ -17,6 +17,7 @@
 namespace fathom::comm {
 
 class Heart;
+class LauncherGuard;
 class Watch;
 
 struct WorldOptions {
@@ -69,6 +70,7 @@ class World {
   Milliseconds beat_{0};
   Usage usage_;
   std::vector<Member> members_;
+  std::unique_ptr<LauncherGuard> launcher_guard_;  // until the ranks have met
   std::unique_ptr<Health> health_;
   std::unique_ptr<Watch> watch_;
   std::unique_ptr<Group> group_;

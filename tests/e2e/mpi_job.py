@@ -27,13 +27,23 @@ class MpiJob:
             **{JOB_VARIABLE: self.id},
         )
 
+    def runs_here(self, pid):
+        try:
+            return os.readlink(f"/proc/{pid}/exe") == self.binary
+        except OSError:
+            return False
+
     def processes(self):
         """rank -> pid of this job's living ranks."""
         found = {}
         for name in filter(str.isdigit, os.listdir("/proc")):
             try:
-                if os.readlink(f"/proc/{name}/exe") != self.binary:
+                if not self.runs_here(name):
                     continue
+                with open(f"/proc/{name}/stat") as file:
+                    parent = file.read().rpartition(")")[2].split()[1]
+                if self.runs_here(parent):
+                    continue  # what a rank starts looks like itself for a moment
                 with open(f"/proc/{name}/environ", "rb") as file:
                     text = file.read().decode(errors="replace")
             except OSError:
