@@ -26,7 +26,7 @@ Status latents(Step& step, const MlaWeights& w) {
 
 }  // namespace
 
-Status attention(Step& step, const MlaWeights& w, const fathom_kv_cache& cache) {
+Status prepare_attention(Step& step, const MlaWeights& w, const fathom_kv_cache& cache) {
   auto& at = step.at;
   FATHOM_TRY(queries(step, w));  // [T, heads * (nope + rope)]
   FATHOM_TRY(latents(step, w));  // [T, kv_lora + rope]
@@ -39,8 +39,11 @@ Status attention(Step& step, const MlaWeights& w, const fathom_kv_cache& cache) 
                                    .cos_sin = at.cos_sin,
                                    .positions = at.positions,
                                    .slots = at.slots};
-  FATHOM_TRY(ops::mla_prepare(step.ops, step.mla, prepare, cache));
+  return ops::mla_prepare(step.ops, step.mla, prepare, cache);
+}
 
+Status attention(Step& step, const MlaWeights& w, const fathom_kv_cache& cache) {
+  auto& at = step.at;
   // Each row is in one of the two: [T, heads * v].
   FATHOM_TRY(ops::mla_prefill(step.ops, step.mla, at.q, w.wkv_b, cache, step.given, at.values));
   FATHOM_TRY(ops::mla_decode(step.ops, step.mla, at.q, w.wkv_b, cache, step.generated, at.values));

@@ -7,22 +7,6 @@
 #include "models/deepseek_v3/plan.h"
 
 namespace fathom::models::deepseek_v3 {
-namespace {
-
-// Picking rows is an embedding lookup in the table of hidden states.
-Weight as_table(const Tensor& hidden) {
-  return {.data = hidden.data,
-          .scale = nullptr,
-          .dtype = hidden.dtype,
-          .block_n = 0,
-          .block_k = 0,
-          .layout = FATHOM_LAYOUT_ROWS,
-          .n = hidden.shape[0],
-          .k = hidden.shape[1]};
-}
-
-}  // namespace
-
 Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const TensorSource> source,
                                            const Config& config, device::Device& device,
                                            const RunLimits& limits, const LoadOptions& options) {
@@ -135,17 +119,26 @@ Result<std::span<const float>> Model::forward_rows(const StepBatch& batch, int64
     FATHOM_TRY(receive_stream(step));  // [T, H]
   }
   StreamInput input = StreamInput::kResidualOnly;
+  kept_.keep_all();
+  const KeptRows* kept = nullptr;
   for (size_t layer = 0; layer < weights_.blocks.size(); ++layer) {
     step.layer = static_cast<int64_t>(layer);
-    FATHOM_TRY(block(step, weights_.blocks[layer], caches_[layer], input));
+    // The MTP layer goes on from every row.
+    if (layer + 1 == weights_.blocks.size() && !can_draft()) kept = keep_some(batch);
+    FATHOM_TRY(block(step, weights_.blocks[layer], caches_[layer], input, kept));
     input = StreamInput::kResidualPlusX;
   }
   if (!share_.is_last()) {
     FATHOM_TRY(send_stream(step));
     return std::span<const float>();
   }
-  FATHOM_TRY(final_norm(step, weights_.norm));       // [T, H]
-  return head(step, step.at.hidden, weights_.head);  // [L, vocab]
+  return head(step, weights_.norm, weights_.head);  // [L, vocab]
+}
+
+// What ranks of several exchange in a block is of all rows.
+const KeptRows* Model::keep_some(const StepBatch& batch) {
+  kept_.keep_all();
+  return ranks_.alone() && kept_.choose(batch) ? &kept_ : nullptr;
 }
 
 Status Model::final_norm(Step& step, const float* weight) {
@@ -163,7 +156,9 @@ Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<co
   Step step = begin_step(batch, 0, 0);
   auto& at = step.at;
   FATHOM_TRY(upload(batch, step));
-  FATHOM_TRY(device_.copy_to_device(at.sources, rows.data(), rows.size_bytes()));
+  sources_.clear();
+  for (const int32_t row : rows) sources_.push_back(kept_.place_of(row));
+  FATHOM_TRY(device_.copy_to_device(at.sources, sources_.data(), rows.size_bytes()));
   FATHOM_TRY(ops::embed(step.ops, at.sources, as_table(buffers_.hidden), at.x));  // [T, H]
   FATHOM_TRY(embed(step, mtp.embed, at.normed));                                  // [own rows, H]
   const Tensor joined = own_rows(step, at.joined);
@@ -173,19 +168,25 @@ Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<co
                            device::columns(joined, config_.hidden_size, config_.hidden_size)));
   FATHOM_TRY(ops::linear(step.ops, joined, mtp.eh_proj, own_rows(step, at.residual)));
   step.layer = static_cast<int64_t>(weights_.blocks.size());
-  FATHOM_TRY(block(step, mtp.block, caches_.back(), StreamInput::kResidualOnly));
-  FATHOM_TRY(final_norm(step, mtp.norm));  // [T, H]
-  return head(step, at.hidden, mtp.head);  // [L, vocab]
+  const KeptRows* kept = keep_some(batch);
+  FATHOM_TRY(block(step, mtp.block, caches_.back(), StreamInput::kResidualOnly, kept));
+  return head(step, mtp.norm, mtp.head);  // [L, vocab]
 }
 
-Result<std::span<const float>> Model::head(Step& step, const Tensor& hidden, const Weight& weight) {
+Result<std::span<const float>> Model::head(Step& step, const float* norm, const Weight& weight) {
   auto& at = step.at;
+  // Nothing is left of rows without logits where only those with some were kept.
+  if (at.hidden.shape[0] > 0 || !ranks_.alone()) FATHOM_TRY(final_norm(step, norm));  // [T, H]
   if (at.logits.shape[0] == 0) {
     FATHOM_TRY(device_.synchronize());
     return std::span<const float>();
   }
-  FATHOM_TRY(ops::embed(step.ops, at.logit_rows, as_table(hidden), at.logit_hidden));  // [L, H]
-  FATHOM_TRY(ops::linear(step.ops, at.logit_hidden, weight, at.logits));               // [L, vocab]
+  Tensor logit_hidden = at.hidden;  // [L, H]
+  if (at.hidden.shape[0] != at.logits.shape[0]) {
+    logit_hidden = at.logit_hidden;
+    FATHOM_TRY(ops::embed(step.ops, at.logit_rows, as_table(at.hidden), logit_hidden));
+  }
+  FATHOM_TRY(ops::linear(step.ops, logit_hidden, weight, at.logits));  // [L, vocab]
   const auto count = static_cast<size_t>(at.logits.shape[0] * at.logits.shape[1]);
   const auto* logits = static_cast<const float*>(at.logits.data);
   if (!device_.host_memory()) {

@@ -92,7 +92,10 @@ class Model final : public CausalLm {
         device_(device),
         limits_(limits),
         weights_(std::move(weights)),
-        rows_(limits) {}
+        rows_(limits),
+        kept_(limits) {
+    sources_.reserve(static_cast<size_t>(limits.max_step_tokens));
+  }
 
   MoeWeights* moe_of(int64_t layer);
   int64_t place_in_stage() const;
@@ -106,7 +109,10 @@ class Model final : public CausalLm {
   Status upload(const StepBatch& batch, const Step& step);
   // hidden = the norm of the stream behind the last block.
   Status final_norm(Step& step, const float* weight);
-  Result<std::span<const float>> head(Step& step, const Tensor& hidden, const Weight& weight);
+  // Of the stream behind the last block: its norm, and logits of the rows that want some.
+  Result<std::span<const float>> head(Step& step, const float* norm, const Weight& weight);
+  // The rows that the last block is to keep; null: all.
+  const KeptRows* keep_some(const StepBatch& batch);
 
   Config config_;
   Share share_;
@@ -127,6 +133,8 @@ class Model final : public CausalLm {
   LoadOptions load_;
   std::map<std::pair<int64_t, size_t>, LoadedExpert> moved_;
   StepRows rows_;  // of a microbatch
+  KeptRows kept_;  // of the last call, whose hidden states a draft goes on from
+  std::vector<int32_t> sources_;
   int64_t microbatches_ = 1;
   std::vector<float> host_logits_;  // where the chip's memory is not the host's
 };

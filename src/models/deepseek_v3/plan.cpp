@@ -188,6 +188,7 @@ StepBuffers WorkspacePlan::lay_out(Allocate&& allocate) const {
   exchange.results = matrix(sizes.arriving, c.hidden_size, act);
   exchange.returned = matrix(sizes.leaving, c.hidden_size, act);
   const int64_t logit_rows = share.is_last() ? limits_.max_logit_rows : 0;
+  at.logit_q = matrix(logit_rows, share.heads * c.q_head_dim(), act);
   at.logit_hidden = matrix(logit_rows, c.hidden_size, act);
   at.logits = matrix(logit_rows, share.tokens.size(), FATHOM_F32);
   at.scratch = allocate(scratch_bytes_);
@@ -212,6 +213,7 @@ StepBuffers cut(const StepBuffers& planned, int64_t first_row, int64_t rows, int
   }
   at.hidden = device::rows(at.hidden, first_row, rows);
   if (at.joined.shape[0] > 0) at.joined = device::rows(at.joined, 0, rows);
+  at.logit_q = device::rows(at.logit_q, 0, logit_rows);
   at.logit_hidden = device::rows(at.logit_hidden, 0, logit_rows);
   at.logits = device::rows(at.logits, first_logit, logit_rows);
   return at;

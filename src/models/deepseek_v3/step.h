@@ -9,6 +9,7 @@
 #include "models/deepseek_v3/config.h"
 #include "models/deepseek_v3/expert_counts.h"
 #include "models/deepseek_v3/expert_exchange.h"
+#include "models/deepseek_v3/kept_rows.h"
 #include "models/deepseek_v3/ranks.h"
 #include "models/deepseek_v3/share.h"
 #include "models/deepseek_v3/weights.h"
@@ -44,6 +45,7 @@ struct StepBuffers {
   float* expert_weights;  // [T, top_k]
   ExchangeBuffers exchange;
 
+  Tensor logit_q;       // [L, heads * (nope + rope)] of the last block
   Tensor logit_hidden;  // [L, H]
   Tensor logits;        // [L, vocab] F32
 
@@ -75,6 +77,9 @@ StepBuffers cut(const StepBuffers& planned, int64_t first_row, int64_t rows, int
 // where there are enough: what is done row by row is then done once, and a sum goes to where it is
 // needed (sequence parallelism: Korthikanti et al. 2022, section 4.2.2). Otherwise each keeps all.
 Tensor own_rows(const Step& step, const Tensor& x);
+// Picking rows is an embedding lookup in the table of them.
+Weight as_table(const Tensor& rows);
+
 // x += the x of the other ranks with the same tokens, in own_rows(): makes a whole of their parts.
 Status sum_rows(Step& step, const char* name, const Tensor& x);
 // Other ranks' own rows of x become this one's, too.
@@ -87,9 +92,14 @@ Status embed(Step& step, const Weight& table, const Tensor& out);
 Status send_stream(Step& step);
 Status receive_stream(Step& step);
 
-// x = attention(normed), by cached latents; writes this step's own to `cache` first. Takes own_rows
-// of normed; x is this rank's heads' part of all rows.
+// q [T, heads * (nope + rope)], rotated, and this step's latents into `cache`. Takes own_rows of
+// normed.
+Status prepare_attention(Step& step, const MlaWeights& weights, const fathom_kv_cache& cache);
+// x = attention(q), by cached latents: this rank's heads' part of all rows.
 Status attention(Step& step, const MlaWeights& weights, const fathom_kv_cache& cache);
+
+// Narrows the step to `kept` rows, L of them: q, residual and what is cut to T rows.
+Status keep_rows(Step& step, const KeptRows& kept);
 
 // x = w2 (silu(w1 normed) * w3 normed): this rank's part of the sum.
 Status mlp(Step& step, const MlpWeights& weights);
@@ -100,7 +110,8 @@ Status moe(Step& step, const MoeWeights& weights);
 // One transformer block: residual and x in, residual and x out, in own_rows(). The stream's value
 // is residual + x; the first block of a stack takes it from residual alone.
 enum class StreamInput { kResidualPlusX, kResidualOnly };
+// With `kept`, other rows end once their latents are cached: the output is of kept rows alone.
 Status block(Step& step, const BlockWeights& weights, const fathom_kv_cache& cache,
-             StreamInput input);
+             StreamInput input, const KeptRows* kept);
 
 }  // namespace fathom::models::deepseek_v3

@@ -34,10 +34,35 @@ int64_t neighbour(const Step& step, int64_t stages) {
 
 }  // namespace
 
+Weight as_table(const Tensor& rows) {
+  return {.data = rows.data,
+          .scale = nullptr,
+          .dtype = rows.dtype,
+          .block_n = 0,
+          .block_k = 0,
+          .layout = FATHOM_LAYOUT_ROWS,
+          .n = rows.shape[0],
+          .k = rows.shape[1]};
+}
+
 Tensor own_rows(const Step& step, const Tensor& x) {
   if (!rows_are_divided(step)) return x;
   const Range own = part_of(x.shape[0], step.share.place.tensor, step.share.layout.tp);
   return device::rows(x, own.begin, own.size());
+}
+
+Status keep_rows(Step& step, const KeptRows& kept) {
+  auto& at = step.at;
+  if (kept.count() > 0) {
+    FATHOM_TRY(ops::embed(step.ops, at.logit_rows, as_table(at.q), at.logit_q));
+    FATHOM_TRY(ops::embed(step.ops, at.logit_rows, as_table(at.residual), at.logit_hidden));
+  }
+  at = cut(at, 0, kept.count(), 0, kept.count());
+  at.q = at.logit_q;
+  at.residual = at.logit_hidden;
+  step.given = kept.given();
+  step.generated = kept.generated();
+  return {};
 }
 
 Status sum_rows(Step& step, const char* name, const Tensor& x) {

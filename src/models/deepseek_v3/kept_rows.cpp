@@ -1,0 +1,56 @@
+#include "models/deepseek_v3/kept_rows.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace fathom::models::deepseek_v3 {
+
+KeptRows::KeptRows(const RunLimits& limits) {
+  rows_.reserve(static_cast<size_t>(limits.max_logit_rows));
+  given_.reserve(static_cast<size_t>(limits.max_step_sequences));
+  generated_.reserve(static_cast<size_t>(limits.max_step_sequences));
+}
+
+bool KeptRows::choose(const StepBatch& batch) {
+  if (batch.logit_rows.size() == batch.tokens.size()) return false;
+  rows_.assign(batch.logit_rows.begin(), batch.logit_rows.end());
+  all_ = !cut(batch.given, given_) || !cut(batch.generated, generated_);
+  return !all_;
+}
+
+void KeptRows::keep_all() {
+  all_ = true;
+  rows_.clear();
+}
+
+// Neighbours of one sequence stay together.
+bool KeptRows::cut(std::span<const fathom_sequence> sequences,
+                   std::vector<fathom_sequence>& pieces) const {
+  pieces.clear();
+  for (const fathom_sequence& whole : sequences) {
+    auto row = std::ranges::lower_bound(rows_, whole.query_begin);
+    while (row != rows_.end() && *row < whole.query_begin + whole.query_count) {
+      if (pieces.size() == pieces.capacity()) return false;
+      fathom_sequence piece = whole;
+      piece.query_begin = row - rows_.begin();
+      piece.context = whole.context + *row - whole.query_begin;
+      const int64_t end = whole.query_begin + whole.query_count;
+      const int32_t first = *row;
+      for (piece.query_count = 0; row != rows_.end() && *row < end; ++row, ++piece.query_count) {
+        if (*row != first + piece.query_count) break;
+      }
+      pieces.push_back(piece);
+    }
+  }
+  return true;
+}
+
+int32_t KeptRows::place_of(int32_t row) const {
+  if (all_) return row;
+  const auto found = std::ranges::lower_bound(rows_, row);
+  FATHOM_CHECK(found != rows_.end() && *found == row, "draft: expected a row that had logits");
+  return static_cast<int32_t>(found - rows_.begin());
+}
+
+}  // namespace fathom::models::deepseek_v3

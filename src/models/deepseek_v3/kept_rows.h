@@ -1,0 +1,40 @@
+// Which rows of a step go on through its last block. A row's latents are cached for the rows that
+// will follow it; its own output is wanted only where its logits are. So of a prompt all but one row
+// can end there: what is left of the block, and the final norm, is as work of one row.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "models/causal_lm.h"
+
+namespace fathom::models::deepseek_v3 {
+
+class KeptRows {
+ public:
+  explicit KeptRows(const RunLimits& limits);
+
+  // Keeps the batch's rows of logits. False if all rows stay: they are that already, or are in more
+  // pieces than a step may have sequences.
+  bool choose(const StepBatch& batch);
+  void keep_all();
+
+  int64_t count() const { return static_cast<int64_t>(rows_.size()); }
+  // The batch's lists for attention, of kept rows alone.
+  std::span<const fathom_sequence> given() const { return given_; }
+  std::span<const fathom_sequence> generated() const { return generated_; }
+
+  // Where a row of the batch, which must be kept, stands now.
+  int32_t place_of(int32_t row) const;
+
+ private:
+  bool cut(std::span<const fathom_sequence> sequences, std::vector<fathom_sequence>& pieces) const;
+
+  bool all_ = true;
+  std::vector<int32_t> rows_;  // rising
+  std::vector<fathom_sequence> given_;
+  std::vector<fathom_sequence> generated_;
+};
+
+}  // namespace fathom::models::deepseek_v3
