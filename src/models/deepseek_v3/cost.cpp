@@ -41,6 +41,22 @@ struct Sum {
   }
 };
 
+// What a block multiplies a row with, but for what makes keys and values.
+double flops_behind_latents(const BlockWeights& block, int64_t experts_per_token) {
+  Sum sum;
+  for (const Weight* w : {&block.attn.wq, &block.attn.wq_a, &block.attn.wq_b, &block.attn.wo}) {
+    sum.add(*w);
+  }
+  if (block.mlp) sum.add(*block.mlp);
+  if (!block.moe) return sum.flops;
+  sum.add(block.moe->gate);
+  if (block.moe->shared) sum.add(*block.moe->shared);
+  Sum expert;
+  expert.add(
+      {.w1 = block.moe->w1.front(), .w2 = block.moe->w2.front(), .w3 = block.moe->w3.front()});
+  return sum.flops + expert.flops * static_cast<double>(experts_per_token);
+}
+
 }  // namespace
 
 CostModel::CostModel(const Config& config, const Weights& weights, fathom_dtype kv_dtype)
@@ -67,6 +83,10 @@ CostModel::CostModel(const Config& config, const Weights& weights, fathom_dtype 
   context_flops_ = layers * 2.0 * config.num_attention_heads *
                    static_cast<double>(config.q_head_dim() + config.v_head_dim);
   main_dtype_ = static_cast<fathom_dtype>(weights.blocks.back().attn.wo.dtype);
+  if (!weights.mtp) {
+    last_flops_ = flops_behind_latents(weights.blocks.back(), config.num_experts_per_tok);
+    last_context_flops_ = context_flops_ / layers;
+  }
 }
 
 double CostModel::decode_bytes(int64_t sequences, int64_t context) const {
@@ -83,7 +103,9 @@ double CostModel::decode_bytes(int64_t sequences, int64_t context) const {
 double CostModel::prefill_flops(int64_t tokens, int64_t context) const {
   const auto rows = static_cast<double>(tokens);
   const double seen = rows * (static_cast<double>(context) + (rows + 1) / 2);
-  return rows * token_flops_ + seen * context_flops_ + head_flops_;
+  const double seen_by_last = static_cast<double>(context) + rows;
+  return rows * token_flops_ + seen * context_flops_ + head_flops_ - (rows - 1) * last_flops_ -
+         (seen - seen_by_last) * last_context_flops_;
 }
 
 }  // namespace fathom::models::deepseek_v3

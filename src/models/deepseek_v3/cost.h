@@ -21,19 +21,22 @@ class CostModel {
 
   // Floating-point operations (a multiply and an add are two) that reading `tokens` prompt tokens
   // of one sequence takes behind `context` others: weights, and expanded attention over what each
-  // token sees. Logits are for the last token only.
+  // token sees. Logits are for the last token only; without an MTP layer, which goes on from every
+  // token, so is what the last block does but for its latents.
   double prefill_flops(int64_t tokens, int64_t context) const;
 
   // What most of the weights that a step reads are stored in.
   fathom_dtype main_dtype() const { return main_dtype_; }
 
  private:
-  double shared_bytes_ = 0;   // read by every step, whatever its tokens
-  double expert_bytes_ = 0;   // one routed expert in every MoE layer
-  double latent_bytes_ = 0;   // of one token, over all layers
-  double token_flops_ = 0;    // of one token, outside attention scores and the head
-  double head_flops_ = 0;     // of one row of logits
-  double context_flops_ = 0;  // of one token for each token it sees
+  double shared_bytes_ = 0;        // read by every step, whatever its tokens
+  double expert_bytes_ = 0;        // one routed expert in every MoE layer
+  double latent_bytes_ = 0;        // of one token, over all layers
+  double token_flops_ = 0;         // of one token, outside attention scores and the head
+  double last_flops_ = 0;          // the part of token_flops_ that only tokens with logits need
+  double last_context_flops_ = 0;  // likewise of context_flops_
+  double head_flops_ = 0;          // of one row of logits
+  double context_flops_ = 0;       // of one token for each token it sees
   int64_t experts_ = 0;
   int64_t experts_per_token_ = 0;
   fathom_dtype main_dtype_ = FATHOM_F32;
