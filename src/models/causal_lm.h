@@ -86,10 +86,11 @@ class CausalLm {
   // Whether draft() guesses further tokens.
   virtual bool can_draft() const { return false; }
   // Guesses from hidden states of the last call, forward() or draft(). Row i goes on from row
-  // rows[i] of that call, which had logits if it was draft(): batch.tokens[i] is the token that follows it (for a row of draft(): the
-  // one it guessed). Behind forward() a row keeps its position, behind draft() it is the next one.
-  // Returns logits F32 [L, vocab_size] of the token after batch.tokens[i], as forward() does. What
-  // it caches lies apart from what forward() does, at the same slots.
+  // rows[i] of that call, which had logits if it was draft(): batch.tokens[i] is the token that
+  // follows it (for a row of draft(): the one it guessed). Behind forward() a row keeps its
+  // position, behind draft() it is the next one. Returns logits F32 [L, vocab_size] of the token
+  // after batch.tokens[i], as forward() does. What it caches lies apart from what forward() does,
+  // at the same slots.
   virtual Result<std::span<const float>> draft(const StepBatch& /*batch*/,
                                                std::span<const int32_t> /*rows*/) {
     return Error{ErrorCode::kUnsupported, "draft: the model has no layer for it"};
