@@ -1,6 +1,7 @@
 #include "backends/cpu/native/gemm.h"
 #include "backends/cpu/native/kernels.h"
 #include "backends/cpu/native/packed_gemm.h"
+#include "backends/cpu/native/shared_work.h"
 #include "backends/cpu/tensor_rows.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
@@ -8,16 +9,17 @@ namespace {
 
 // Outputs handed out at once: whole tiles, and enough work to be worth it.
 int64_t outputs_at_once(const fathom_weight& w, int64_t rows) {
-  constexpr int64_t kTileOutputs = 8, kProductsToShare = 12288;
+  constexpr int64_t kTileOutputs = 8, kProductsAtOnce = 12288;
   if (rows > kDirectRows) return kPanelOutputs;
-  return ceil_div(kProductsToShare, rows * w.k * kTileOutputs) * kTileOutputs;
+  return ceil_div(kProductsAtOnce, rows * w.k * kTileOutputs) * kTileOutputs;
 }
 
 void linear_rows(ThreadPool& pool, const fathom_weight& w, const Rows& x, Output out) {
   const int64_t outputs = outputs_at_once(w, x.count);
   const int64_t row_blocks = ceil_div(x.count, kPanelRows);
   // Row blocks of the same weights follow each other, so that these stay in a shared cache.
-  for_strips(pool, ceil_div(w.n, outputs) * row_blocks, [&](int64_t task, int thread) {
+  const int64_t products = min_of(kPanelRows, x.count) * outputs * w.k;
+  share_work(pool, ceil_div(w.n, outputs) * row_blocks, products, [&](int64_t task, int thread) {
     const int64_t j = task / row_blocks * outputs;
     const int64_t r = task % row_blocks * kPanelRows;
     gemm(x.from(r, min_of(kPanelRows, x.count - r)), w, j, min_of(w.n, j + outputs), out.from(r, j),
@@ -61,7 +63,7 @@ void linear_packed(ThreadPool& pool, const fathom_linear_args& args) {
     const QuantisedRows x = quantise(pool, row_of(args.x, r), args.x.stride[0],
                                      min_of(rows_at_once, rows - r), w, pool.shared_scratch());
     const Output out = {row_of(args.out, r), args.out.stride[0]};
-    for_strips(pool, ceil_div(w.n, kStripOutputs),
+    share_work(pool, ceil_div(w.n, kStripOutputs), x.count * kStripOutputs * w.k,
                [&](int64_t strip, int) { strip_of_rows(x, w, strip, out); });
   }
 }

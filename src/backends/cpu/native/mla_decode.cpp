@@ -5,6 +5,7 @@
 #include "backends/cpu/native/gemm.h"
 #include "backends/cpu/native/kernels.h"
 #include "backends/cpu/native/mla_decode_segment.h"
+#include "backends/cpu/native/shared_work.h"
 #include "backends/cpu/native/weighted_rows.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
@@ -117,8 +118,9 @@ class Decode {
  private:
   // Segments are worked on so many at a time as there is room for their results.
   void run(const Batch& batch) {
-    parallel_for(pool_, heads_,
-                 [&](int64_t head, int thread) { absorb_query(batch, head, thread); });
+    const int64_t absorbed = batch.queries * shape_.nope_dim * shape_.kv_lora_rank;
+    share_work(pool_, heads_, absorbed,
+               [&](int64_t head, int thread) { absorb_query(batch, head, thread); });
     int64_t segments = 0;
     for (int64_t i = 0; i < batch.num_runs; ++i) {
       segments = max_of(segments, batch.runs[i].segments());
@@ -127,7 +129,9 @@ class Decode {
     for (int64_t first = 0; first < segments; first += at_once) {
       const int64_t end = min_of(segments, first + at_once);
       attend(batch, first, end);
-      parallel_for(pool_, heads_, [&](int64_t head, int thread) {
+      const int64_t merged = batch.queries * (end - first) * shape_.kv_lora_rank;
+      const int64_t expanded = batch.queries * shape_.v_dim * shape_.kv_lora_rank;
+      share_work(pool_, heads_, merged + expanded, [&](int64_t head, int thread) {
         merge(batch, first, end, head);
         if (end == segments) expand(batch, head, thread);
       });

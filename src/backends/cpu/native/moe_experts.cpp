@@ -4,6 +4,7 @@
 #include "backends/cpu/native/gemm.h"
 #include "backends/cpu/native/kernels.h"
 #include "backends/cpu/native/packed_gemm.h"
+#include "backends/cpu/native/shared_work.h"
 #include "backends/cpu/tensor_rows.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
@@ -87,17 +88,18 @@ class Experts {
     const Rows x = split(pool_, row_of(args_.x, 0), args_.x.stride[0], args_.x.shape[0],
                          args_.gate[0], at<std::byte>(layout_.prepared_x));
     const int64_t inner_chunks = chunks(args_.gate[0].n);
-    for_strips(pool_, num_active_ * inner_chunks, [&](int64_t task, int thread) {
+    const int64_t products = 2 * outputs_at_once() * args_.x.shape[1];
+    share_work(pool_, num_active_ * inner_chunks, products, [&](int64_t task, int thread) {
       gate_up(x, active_[task / inner_chunks], task % inner_chunks * outputs_at_once(), thread);
     });
   }
   void down_rows() {
     if (args_.num_experts > 0 && takes_split_rows(args_.down[0])) {
-      for_rows(pool_, starts_[args_.num_experts], layout_.inner, [&](int64_t pair, int) {
+      for_rows(pool_, pairs(), layout_.inner, [&](int64_t pair, int) {
         split_in_place(hidden_ + pair * layout_.inner, layout_.inner, 1, args_.down[0]);
       });
     }
-    for_strips(pool_, chunks(args_.x.shape[1]),
+    share_work(pool_, chunks(args_.x.shape[1]), pairs() * outputs_at_once() * layout_.inner,
                [&](int64_t chunk, int thread) { down(chunk * outputs_at_once(), thread); });
   }
 
@@ -105,16 +107,18 @@ class Experts {
     const QuantisedRows x = quantise(pool_, row_of(args_.x, 0), args_.x.stride[0], args_.x.shape[0],
                                      args_.gate[0], at<std::byte>(layout_.prepared_x));
     const int64_t strips = ceil_div(args_.gate[0].n, kStripOutputs);
-    for_strips(pool_, num_active_ * strips, [&](int64_t i, int) {
+    const int64_t products = 2 * kStripOutputs * args_.x.shape[1];
+    share_work(pool_, num_active_ * strips, products, [&](int64_t i, int) {
       const int64_t next = min_of(i + 1, num_active_ * strips - 1);
       gate_up_strip(x, active_[i / strips], i % strips,
                     strip_data(args_.gate[active_[next / strips]], next % strips));
     });
   }
   void down_packed() {
-    const QuantisedRows hidden = quantise(pool_, hidden_, layout_.inner, starts_[args_.num_experts],
+    const QuantisedRows hidden = quantise(pool_, hidden_, layout_.inner, pairs(),
                                           args_.down[0], at<std::byte>(layout_.quantised_hidden));
-    for_strips(pool_, ceil_div(args_.x.shape[1], kStripOutputs),
+    share_work(pool_, ceil_div(args_.x.shape[1], kStripOutputs),
+               pairs() * kStripOutputs * layout_.inner,
                [&](int64_t strip, int thread) { down_strip(hidden, strip, thread); });
   }
 
@@ -127,6 +131,8 @@ class Experts {
     constexpr int64_t kFewOutputs = 16;
     return args_.x.shape[0] <= kDirectRows ? kFewOutputs : kPanelOutputs;
   }
+  // Of a token and one of its experts here.
+  int64_t pairs() const { return starts_[args_.num_experts]; }
   int64_t chunks(int64_t columns) const { return ceil_div(columns, outputs_at_once()); }
 
   bool is_here(int64_t pair) const {

@@ -169,40 +169,4 @@ static void packed_strip(const QuantisedRows& x, const fathom_weight& w, int64_t
   });
 }
 
-// Parts of [0, count): large ones first, so that what follows each other in memory is read by one
-// thread, then ever smaller ones, so that threads end together even where others hold one up.
-class ShrinkingParts {
- public:
-  ShrinkingParts(int64_t count, int threads) : count_(count), share_(2 * threads) {}
-
-  int64_t parts() const {
-    int64_t parts = 0;
-    for (int64_t begin = 0; begin < count_; begin += size_at(begin)) ++parts;
-    return parts;
-  }
-  // Calls body(i) for each i of a part.
-  template <typename Body>
-  void each(int64_t part, const Body& body) const {
-    int64_t begin = 0;
-    for (; part > 0; --part) begin += size_at(begin);
-    const int64_t end = begin + size_at(begin);
-    for (int64_t i = begin; i < end; ++i) body(i);
-  }
-
- private:
-  int64_t size_at(int64_t begin) const { return max_of(1, (count_ - begin) / share_); }
-
-  int64_t count_;
-  int64_t share_;
-};
-
-// body(strip, thread) for each strip in [0, strips).
-template <typename Body>
-static inline void for_strips(ThreadPool& pool, int64_t strips, const Body& body) {
-  const ShrinkingParts parts(strips, pool.threads());
-  parallel_for(pool, parts.parts(), [&](int64_t part, int thread) {
-    parts.each(part, [&](int64_t strip) { body(strip, thread); });
-  });
-}
-
 }  // namespace fathom::cpu::FATHOM_CPU_ISA
