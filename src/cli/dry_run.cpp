@@ -78,6 +78,7 @@ Result<LayoutReport> plan_layout(const StackOptions& stack, const std::string& p
                       .plan = std::move(plan),
                       .weights = stack.weights,
                       .memory = memory,
+                      .drafts = limits.may_draft,
                       .step_tokens = limits.max_step_tokens,
                       .footprints = std::move(footprints),
                       .least_memory = least};

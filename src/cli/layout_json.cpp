@@ -38,6 +38,10 @@ Json layout_json(const LayoutReport& report) {
   return json;
 }
 
+dsv3::RowsInStep prompt_rows(const LayoutReport& report) {
+  return report.drafts ? dsv3::RowsInStep::kManyForAll : dsv3::RowsInStep::kManyForLast;
+}
+
 Json group_json(const LayoutReport& report, const RankGroup& group) {
   const auto& print = group.footprint;
   Json ranks = Json::array();
@@ -58,8 +62,8 @@ Json group_json(const LayoutReport& report, const RankGroup& group) {
     json["missing_bytes"] = print.missing_bytes;
   }
   json["sent_bytes_a_token"] = traffic_json(group.sent);
-  json["sent_bytes_a_prompt_token"] = traffic_json(
-      dsv3::sent_by_rank(report.plan, group.ranks.front().begin, dsv3::StepRowCount::kMany));
+  json["sent_bytes_a_prompt_token"] =
+      traffic_json(dsv3::sent_by_rank(report.plan, group.ranks.front().begin, prompt_rows(report)));
   return json;
 }
 
@@ -77,7 +81,7 @@ std::string to_json(const LayoutReport& report) {
   }
   json["sent_bytes_a_token"] = traffic_json(dsv3::sent_for_token(report.plan));
   json["sent_bytes_a_prompt_token"] =
-      traffic_json(dsv3::sent_for_token(report.plan, dsv3::StepRowCount::kMany));
+      traffic_json(dsv3::sent_for_token(report.plan, prompt_rows(report)));
   json["rank_groups"] = Json::array();
   for (const auto& group : group_ranks(report)) {
     json["rank_groups"].push_back(group_json(report, group));

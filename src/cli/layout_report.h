@@ -15,6 +15,7 @@ struct LayoutReport {
   models::deepseek_v3::ShardPlan plan;
   models::WeightFormat weights = models::WeightFormat::kAsStored;
   models::deepseek_v3::RankMemory memory;
+  bool drafts = false;                                     // by the MTP layer
   int64_t step_tokens = 0;                                 // the largest step's, of one data index
   std::vector<models::deepseek_v3::Footprint> footprints;  // of each rank
   int64_t least_memory = 0;

@@ -187,6 +187,7 @@ Result<models::RunLimits> step_limits(const StackOptions& options, const dsv3::C
   limits.max_step_sequences = options.max_running;
   const int64_t drafts = config.num_nextn_predict_layers > 0 ? options.speculate : 0;
   const int64_t decoded_rows = options.max_running * (1 + drafts);
+  limits.may_draft = drafts > 0;
   limits.max_step_tokens = 2 * options.prefill_chunk + decoded_rows;
   limits.max_logit_rows = decoded_rows + kPromptLogitRows;
   return limits;

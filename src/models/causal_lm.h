@@ -26,6 +26,7 @@ struct RunLimits {
   int32_t kv_block_size = 0;           // positions a block
   fathom_dtype kv_dtype = FATHOM_F32;  // of what is cached
   int64_t data_indices = 1;
+  bool may_draft = true;  // draft() may be called, from any row
 };
 
 // One step's work, on the host. A row is one token of one sequence. Every row belongs to exactly

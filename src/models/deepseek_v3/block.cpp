@@ -24,7 +24,7 @@ Status block(Step& step, const BlockWeights& w, const fathom_kv_cache& cache, St
   FATHOM_TRY(prepare_attention(step, w.attn, cache));
   if (kept != nullptr) {
     FATHOM_TRY(keep_rows(step, *kept));
-    if (kept->count() == 0) return {};
+    if (kept->count() == 0 && step.exchange == nullptr) return {};
   }
   FATHOM_TRY(attention(step, w.attn, cache));         // x [T, H], of this rank's heads
   FATHOM_TRY(sum_rows(step, "attention_out", at.x));  // x [own rows, H], of all

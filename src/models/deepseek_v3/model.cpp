@@ -123,8 +123,9 @@ Result<std::span<const float>> Model::forward_rows(const StepBatch& batch, int64
   const KeptRows* kept = nullptr;
   for (size_t layer = 0; layer < weights_.blocks.size(); ++layer) {
     step.layer = static_cast<int64_t>(layer);
+    const bool last = share_.is_last() && layer + 1 == weights_.blocks.size();
     // The MTP layer goes on from every row.
-    if (layer + 1 == weights_.blocks.size() && !can_draft()) kept = keep_some(batch);
+    if (last && !(can_draft() && limits_.may_draft)) kept = keep_some(batch);
     FATHOM_TRY(block(step, weights_.blocks[layer], caches_[layer], input, kept));
     input = StreamInput::kResidualPlusX;
   }
@@ -135,10 +136,9 @@ Result<std::span<const float>> Model::forward_rows(const StepBatch& batch, int64
   return head(step, weights_.norm, weights_.head);  // [L, vocab]
 }
 
-// What ranks of several exchange in a block is of all rows.
 const KeptRows* Model::keep_some(const StepBatch& batch) {
   kept_.keep_all();
-  return ranks_.alone() && kept_.choose(batch) ? &kept_ : nullptr;
+  return kept_.choose(batch) ? &kept_ : nullptr;
 }
 
 Status Model::final_norm(Step& step, const float* weight) {
@@ -175,8 +175,7 @@ Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<co
 
 Result<std::span<const float>> Model::head(Step& step, const float* norm, const Weight& weight) {
   auto& at = step.at;
-  // Nothing is left of rows without logits where only those with some were kept.
-  if (at.hidden.shape[0] > 0 || !ranks_.alone()) FATHOM_TRY(final_norm(step, norm));  // [T, H]
+  if (at.hidden.shape[0] > 0) FATHOM_TRY(final_norm(step, norm));  // [T, H]
   if (at.logits.shape[0] == 0) {
     FATHOM_TRY(device_.synchronize());
     return std::span<const float>();

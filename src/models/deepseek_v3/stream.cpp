@@ -53,6 +53,7 @@ Tensor own_rows(const Step& step, const Tensor& x) {
 
 Status keep_rows(Step& step, const KeptRows& kept) {
   auto& at = step.at;
+  FATHOM_TRY(gather_rows(step, "kept", at.residual));
   if (kept.count() > 0) {
     FATHOM_TRY(ops::embed(step.ops, at.logit_rows, as_table(at.q), at.logit_q));
     FATHOM_TRY(ops::embed(step.ops, at.logit_rows, as_table(at.residual), at.logit_hidden));

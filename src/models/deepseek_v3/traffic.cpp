@@ -13,14 +13,15 @@ int64_t moe_layers(const Config& config, const Range& layers) {
 
 // Values of a token that are scattered or gathered. Of each, a rank sends (tp - 1) / tp; an
 // all-reduce does both.
-double values_in_sums(const Config& config, double layers, bool first, StepRowCount rows) {
+double values_in_sums(const Config& config, double layers, bool first, bool ends, RowsInStep rows) {
   const auto hidden = static_cast<double>(config.hidden_size);
   const double embedding = first ? 1 : 0;
-  if (rows == StepRowCount::kFew) return 2 * (2 * layers + embedding) * hidden;
+  if (rows == RowsInStep::kFew) return 2 * (2 * layers + embedding) * hidden;
   const auto low_rank = static_cast<double>(config.q_lora_rank + config.latent_dim());
   const double attention_in =
       config.q_lora_rank > 0 ? low_rank : hidden + static_cast<double>(config.latent_dim());
-  return layers * (3 * hidden + attention_in) + (embedding + 1) * hidden;
+  const double whole = ends ? layers - 1 : layers;
+  return layers * attention_in + whole * 3 * hidden + (embedding + 1) * hidden;
 }
 
 }  // namespace
@@ -34,7 +35,7 @@ Traffic& Traffic::operator+=(const Traffic& other) {
   return *this;
 }
 
-Traffic sent_by_rank(const ShardPlan& plan, int64_t rank, StepRowCount row_count) {
+Traffic sent_by_rank(const ShardPlan& plan, int64_t rank, RowsInStep step) {
   const Config& config = plan.config();
   const Layout& layout = plan.layout();
   const RankPlace place = place_of(layout, rank);
@@ -46,15 +47,17 @@ Traffic sent_by_rank(const ShardPlan& plan, int64_t rank, StepRowCount row_count
   const auto dp = static_cast<double>(layout.dp);
 
   Traffic sent;
+  const bool ends = last && step == RowsInStep::kManyForLast;
   sent.sums = (tp - 1) / tp *
-              values_in_sums(config, static_cast<double>(layers.size()), first, row_count) *
+              values_in_sums(config, static_cast<double>(layers.size()), first, ends, step) *
               kSentActivationBytes;
   // Copies of a token's row that leave its data index, of which each rank sends its share: the
   // tokens are divided over the tp / slices() groups of ranks that have the same experts' parts.
   const int64_t visits = config.num_experts_per_tok + (layout.shared > 0 ? 1 : 0);
   const double share = static_cast<double>(layout.slices()) / tp;
+  const Range whole = {layers.begin, layers.end - (ends ? 1 : 0)};
   const double rows =
-      static_cast<double>(moe_layers(config, layers) * visits) * (dp - 1) / dp * share;
+      static_cast<double>(moe_layers(config, whole) * visits) * (dp - 1) / dp * share;
   sent.dispatch = rows * hidden * kDispatchedBytes;
   sent.combine = rows * hidden * kSentActivationBytes;
   if (!last) sent.pipeline = hidden * kSentActivationBytes;
@@ -65,7 +68,7 @@ Traffic sent_by_rank(const ShardPlan& plan, int64_t rank, StepRowCount row_count
   return sent;
 }
 
-Traffic sent_for_token(const ShardPlan& plan, StepRowCount rows) {
+Traffic sent_for_token(const ShardPlan& plan, RowsInStep rows) {
   const Layout& layout = plan.layout();
   Traffic sum;
   for (int64_t stage = 0; stage < layout.pp; ++stage) {

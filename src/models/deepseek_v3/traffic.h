@@ -7,7 +7,8 @@
 //                of that: each rank goes on with its part of the rows (step.h, own_rows()), and
 //                what comes of them is gathered, (tp - 1) / tp of its values a rank: q_a and kv_a
 //                (H instead where queries have no q_a), the normed row that goes to the MLP, and
-//                behind the last layer H.
+//                behind the last layer H. Rows whose output nobody wants end in the last layer,
+//                where q_a, kv_a and H are gathered (kept_rows.h).
 //   dispatch     a token's row to each of its experts that is not among the ranks of its own data
 //                index, which have it: (dp - 1) / dp of them where routing is even. H values.
 //   combine      their results, back. H values.
@@ -39,12 +40,13 @@ struct Traffic {
 constexpr int64_t kSentActivationBytes = 2;
 constexpr int64_t kDispatchedBytes = 1;
 
-// Of a step with few rows, such as one a sequence, or with many.
-enum class StepRowCount { kFew, kMany };
+// Of a step with few rows, such as one a sequence, with logits for each; or with many, of which
+// only the last one's output is wanted, or all, for the MTP layer.
+enum class RowsInStep { kFew, kManyForLast, kManyForAll };
 
 // What one rank sends for each token of its data index; also what it receives.
-Traffic sent_by_rank(const ShardPlan& plan, int64_t rank, StepRowCount rows = StepRowCount::kFew);
+Traffic sent_by_rank(const ShardPlan& plan, int64_t rank, RowsInStep rows = RowsInStep::kFew);
 // What all ranks send for one token.
-Traffic sent_for_token(const ShardPlan& plan, StepRowCount rows = StepRowCount::kFew);
+Traffic sent_for_token(const ShardPlan& plan, RowsInStep rows = RowsInStep::kFew);
 
 }  // namespace fathom::models::deepseek_v3

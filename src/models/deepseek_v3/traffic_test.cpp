@@ -53,12 +53,20 @@ TEST(Traffic, StagesSendARowEach) {
 // A layer of a long step scatters two sums and gathers the MLP's input and q_a with kv_a; the
 // embedding is scattered, and the end of each stage gathered.
 TEST(Traffic, LongStepsGatherNarrowerRows) {
-  const auto sent = [](const char* layout) {
-    return sent_for_token(plan(layout), StepRowCount::kMany).sums;
+  const auto sent = [](const char* layout, RowsInStep rows) {
+    return sent_for_token(plan(layout), rows).sums;
   };
   const double layer = 3 * kHidden + 1536 + 512 + 64;
-  EXPECT_DOUBLE_EQ(sent("tp=8"), 7 * (61 * layer + 2 * kHidden) * 2);
-  EXPECT_DOUBLE_EQ(sent("pp=2,tp=8"), 7 * (61 * layer + 3 * kHidden) * 2);
+  EXPECT_DOUBLE_EQ(sent("tp=8", RowsInStep::kManyForAll), 7 * (61 * layer + 2 * kHidden) * 2);
+  EXPECT_DOUBLE_EQ(sent("pp=2,tp=8", RowsInStep::kManyForAll), 7 * (61 * layer + 3 * kHidden) * 2);
+  // The last layer's sums and its MLP's input are of rows whose output is wanted.
+  EXPECT_DOUBLE_EQ(sent("tp=8", RowsInStep::kManyForAll) - sent("tp=8", RowsInStep::kManyForLast),
+                   7 * 3 * kHidden * 2);
+}
+
+TEST(Traffic, PromptRowsEndBeforeTheExpertsOfTheLastLayer) {
+  const auto sent = [](RowsInStep rows) { return sent_for_token(plan("dp=32"), rows).dispatch; };
+  EXPECT_DOUBLE_EQ(sent(RowsInStep::kManyForLast) / sent(RowsInStep::kManyForAll), 57.0 / 58);
 }
 
 // Half of the experts are in the token's own tensor group, whose ranks have it.
