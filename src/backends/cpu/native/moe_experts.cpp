@@ -115,8 +115,8 @@ class Experts {
     });
   }
   void down_packed() {
-    const QuantisedRows hidden = quantise(pool_, hidden_, layout_.inner, pairs(),
-                                          args_.down[0], at<std::byte>(layout_.quantised_hidden));
+    const QuantisedRows hidden = quantise(pool_, hidden_, layout_.inner, pairs(), args_.down[0],
+                                          at<std::byte>(layout_.quantised_hidden));
     share_work(pool_, ceil_div(args_.x.shape[1], kStripOutputs),
                pairs() * kStripOutputs * layout_.inner,
                [&](int64_t strip, int thread) { down_strip(hidden, strip, thread); });
