@@ -16,7 +16,7 @@ import tempfile
 import time
 import unittest
 
-from mpi_job import MpiJob
+from mpi_job import RANK_LOST, MpiJob, check_code, names_killed_at_start
 from waiting import wait_for
 
 BINARY = os.environ["COMM_MPI_TEST"]
@@ -25,10 +25,6 @@ TIMES = int(os.environ.get("COMM_FAULTS_TIMES", "20"))
 JOBS_AT_ONCE = 3
 LOST_AFTER_MS = 2000  # shorter than the product's 5 s, to test more often
 NAMED_WITHIN_S = 10
-RANK_LOST = 75  # kExitRankLost
-# What an mpirun with PMIx 4.2 says before it hangs or crashes (src/comm/launcher_guard.h).
-MPIRUN_FAILS = "PMIX ERROR: UNREACHABLE"
-KILLED = 128 + signal.SIGKILL  # mpirun's code if it saw the signal before a rank's 75
 
 
 class Job:
@@ -98,21 +94,10 @@ def take_down(number, kind, moment):
         place = rf"host {re.escape(socket.gethostname())}, pid {pid}|host not known yet"
         named = rf"lost rank {victim} \(({place})\): .*; its last known operation: "
         if moment != "step" and kind == signal.SIGKILL:
-            # The others may not have begun to look: then mpirun's word is all there is.
-            named = (
-                rf"{named}|not seen: rank (\d, )?{victim}|process rank {victim} with PID"
-                rf"|rank {victim} \(pid {pid}\) is stopped or has ended"
-            )
-            if moment == "start":
-                named = f"{named}|{MPIRUN_FAILS}"
+            named = f"{named}|{names_killed_at_start(victim, pid)}"
         job.wait_for_text(named)
         code = job.end()
-        mpirun_failed = kind == signal.SIGKILL and MPIRUN_FAILS in job.output()
-        expected = {RANK_LOST} if kind == signal.SIGSTOP else {RANK_LOST, KILLED}
-        if moment == "start" and kind == signal.SIGKILL:
-            expected.add(-signal.SIGKILL)  # it hung, and the launcher guard killed it
-        if code not in expected and not (mpirun_failed and code != 0):
-            raise AssertionError(f"expected exit code {expected}, got {code}:\n{job.output()}")
+        check_code(kind, moment != "step", code, job.output())
 
 
 class Faults(unittest.TestCase):

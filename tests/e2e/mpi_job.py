@@ -1,10 +1,36 @@
 """Processes that mpirun starts: how to start them, and how to find them from outside."""
 
 import os
+import signal
 import uuid
 
 MPIRUN = os.environ.get("MPIRUN", "mpirun")
 JOB_VARIABLE = "FATHOM_TEST_JOB"
+RANK_LOST = 75  # kExitRankLost
+KILLED = 128 + signal.SIGKILL  # mpirun's code if it saw the signal before a rank's 75
+
+# Where a rank is killed while mpirun greets it, an mpirun with PMIx 4.2 says this and crashes, or
+# hangs until the launcher guard kills it (src/comm/launcher_guard.h).
+MPIRUN_FAILS = "PMIX ERROR: UNREACHABLE"
+
+
+def names_killed_at_start(rank, pid):
+    """A pattern: the others may not have begun to look, then mpirun's word is all there is."""
+    return (
+        rf"not seen: rank (\d, )?{rank}|process rank {rank} with PID"
+        rf"|rank {rank} \(pid {pid}\) is stopped or has ended|{MPIRUN_FAILS}"
+    )
+
+
+def check_code(kind, at_start, code, output):
+    """Raises AssertionError if a job that lost a rank to a signal ended with another code."""
+    expected = {RANK_LOST} if kind == signal.SIGSTOP else {RANK_LOST, KILLED}
+    if at_start and kind == signal.SIGKILL:
+        if MPIRUN_FAILS in output and code != 0:
+            return
+        expected.add(-signal.SIGKILL)  # mpirun hung, and was killed before it said why
+    if code not in expected:
+        raise AssertionError(f"expected exit code {expected}, got {code}:\n{output}")
 
 
 class MpiJob:

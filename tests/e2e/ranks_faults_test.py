@@ -19,7 +19,7 @@ import time
 import unittest
 
 import server as fathom
-from mpi_job import MpiJob
+from mpi_job import RANK_LOST, MpiJob, check_code, names_killed_at_start
 from waiting import wait_for
 
 TINY = os.path.join(fathom.REPOSITORY, "models", "tiny")
@@ -31,8 +31,6 @@ JOBS_AT_ONCE = 6
 START_S = 0.6  # what starting takes, and a little more
 LOST = "a rank of it is lost, so it starts again; try again soon"  # what clients hear
 NAMED_WITHIN_S = 10
-RANK_LOST = 75  # kExitRankLost
-KILLED = 128 + signal.SIGKILL  # mpirun's code if it saw the signal before a rank's 75
 
 
 class Client(threading.Thread):
@@ -84,17 +82,13 @@ def take_down(number, kind, moment):
         if moment == "start":
             named = named.replace(place, f"({place}|host not known yet)")
             if kind == signal.SIGKILL:
-                # The others may not have begun to look: then mpirun's word is all there is.
-                named = rf"{named}|not seen: rank {victim}|process rank {victim} with PID"
+                named = f"{named}|{names_killed_at_start(victim, pid)}"
         wait_for(named, lambda: re.search(named, server.stderr()), NAMED_WITHIN_S, server.stderr)
         took = time.monotonic() - killed_at
         wait_for("mpirun to end", lambda: server.process.poll() is not None, NAMED_WITHIN_S,
                  server.stderr)  # fmt: skip
         wait_for("no rank left", lambda: not server.job.processes(), 2, server.stderr)
-        expected = {RANK_LOST} if kind == signal.SIGSTOP else {RANK_LOST, KILLED}
-        if server.process.returncode not in expected:
-            raise AssertionError(f"expected exit code {expected}, got {server.process.returncode}:\n"
-                                 f"{server.stderr()}")  # fmt: skip
+        check_code(kind, moment == "start", server.process.returncode, server.stderr())
         for client in clients:
             client.join(NAMED_WITHIN_S)
             if client.is_alive():
