@@ -44,7 +44,7 @@ class ShrinkingParts {
 // at once as take longer than to pass them on, half a microsecond or so.
 template <typename Body>
 static inline void share_work(ThreadPool& pool, int64_t count, int64_t products, const Body& body) {
-  constexpr int64_t kProductsToShare = 12288;
+  constexpr int64_t kProductsToShare = 24576;
   const ShrinkingParts parts(count, ceil_div(kProductsToShare, max_of(1, products)),
                              pool.threads());
   parallel_for(pool, parts.parts(), [&](int64_t part, int thread) {
