@@ -13,6 +13,7 @@ KeptRows::KeptRows(const RunLimits& limits) {
 }
 
 bool KeptRows::choose(const StepBatch& batch) {
+  keep_all();
   if (batch.logit_rows.size() == batch.tokens.size()) return false;
   rows_.assign(batch.logit_rows.begin(), batch.logit_rows.end());
   all_ = !cut(batch.given, given_) || !cut(batch.generated, generated_);
@@ -29,17 +30,18 @@ bool KeptRows::cut(std::span<const fathom_sequence> sequences,
                    std::vector<fathom_sequence>& pieces) const {
   pieces.clear();
   for (const fathom_sequence& whole : sequences) {
-    auto row = std::ranges::lower_bound(rows_, whole.query_begin);
-    while (row != rows_.end() && *row < whole.query_begin + whole.query_count) {
+    const int64_t end = whole.query_begin + whole.query_count;
+    const auto first = std::ranges::lower_bound(rows_, whole.query_begin);
+    for (auto row = first; row != rows_.end() && *row < end; ++row) {
+      if (row != first && *row == row[-1] + 1) {
+        ++pieces.back().query_count;
+        continue;
+      }
       if (pieces.size() == pieces.capacity()) return false;
       fathom_sequence piece = whole;
       piece.query_begin = row - rows_.begin();
+      piece.query_count = 1;
       piece.context = whole.context + *row - whole.query_begin;
-      const int64_t end = whole.query_begin + whole.query_count;
-      const int32_t first = *row;
-      for (piece.query_count = 0; row != rows_.end() && *row < end; ++row, ++piece.query_count) {
-        if (*row != first + piece.query_count) break;
-      }
       pieces.push_back(piece);
     }
   }
