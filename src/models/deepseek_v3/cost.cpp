@@ -41,6 +41,10 @@ struct Sum {
   }
 };
 
+MlpWeights one_expert(const MoeWeights& moe) {
+  return {.w1 = moe.w1.front(), .w2 = moe.w2.front(), .w3 = moe.w3.front()};
+}
+
 // What a block multiplies a row with, but for what makes keys and values.
 double flops_behind_latents(const BlockWeights& block, int64_t experts_per_token) {
   Sum sum;
@@ -52,14 +56,14 @@ double flops_behind_latents(const BlockWeights& block, int64_t experts_per_token
   sum.add(block.moe->gate);
   if (block.moe->shared) sum.add(*block.moe->shared);
   Sum expert;
-  expert.add(
-      {.w1 = block.moe->w1.front(), .w2 = block.moe->w2.front(), .w3 = block.moe->w3.front()});
+  expert.add(one_expert(*block.moe));
   return sum.flops + expert.flops * static_cast<double>(experts_per_token);
 }
 
 }  // namespace
 
-CostModel::CostModel(const Config& config, const Weights& weights, fathom_dtype kv_dtype)
+CostModel::CostModel(const Config& config, const Weights& weights, fathom_dtype kv_dtype,
+                     bool drafts)
     : experts_(config.n_routed_experts), experts_per_token_(config.num_experts_per_tok) {
   Sum shared;
   Sum expert;
@@ -69,9 +73,7 @@ CostModel::CostModel(const Config& config, const Weights& weights, fathom_dtype 
     if (!block.moe) continue;
     shared.add(block.moe->gate);
     if (block.moe->shared) shared.add(*block.moe->shared);
-    expert.add(block.moe->w1.front());
-    expert.add(block.moe->w2.front());
-    expert.add(block.moe->w3.front());
+    expert.add(one_expert(*block.moe));
   }
   const auto layers = static_cast<double>(weights.blocks.size());
   shared_bytes_ = shared.bytes + bytes_of(weights.head);
@@ -83,7 +85,7 @@ CostModel::CostModel(const Config& config, const Weights& weights, fathom_dtype 
   context_flops_ = layers * 2.0 * config.num_attention_heads *
                    static_cast<double>(config.q_head_dim() + config.v_head_dim);
   main_dtype_ = static_cast<fathom_dtype>(weights.blocks.back().attn.wo.dtype);
-  if (!weights.mtp) {
+  if (!drafts) {
     last_flops_ = flops_behind_latents(weights.blocks.back(), config.num_experts_per_tok);
     last_context_flops_ = context_flops_ / layers;
   }

@@ -11,8 +11,8 @@ namespace fathom::models::deepseek_v3 {
 
 class CostModel {
  public:
-  // Of the main model; the MTP layer is not part of it.
-  CostModel(const Config& config, const Weights& weights, fathom_dtype kv_dtype);
+  // Of the main model; the MTP layer is not part of it. If it drafts, it goes on from every row.
+  CostModel(const Config& config, const Weights& weights, fathom_dtype kv_dtype, bool drafts);
 
   // Bytes that one step must read to give each of `sequences` its next token, `context` tokens
   // into it: every weight outside the routed experts, each distinct expert once, and the latents.
@@ -21,8 +21,8 @@ class CostModel {
 
   // Floating-point operations (a multiply and an add are two) that reading `tokens` prompt tokens
   // of one sequence takes behind `context` others: weights, and expanded attention over what each
-  // token sees. Logits are for the last token only; without an MTP layer, which goes on from every
-  // token, so is what the last block does but for its latents.
+  // token sees. Logits are for the last token only; without drafts so is what the last block does
+  // but for its latents.
   double prefill_flops(int64_t tokens, int64_t context) const;
 
   // What most of the weights that a step reads are stored in.

@@ -74,7 +74,7 @@ Weights weights_of(const Config& config, fathom_dtype dtype) {
 class Cost : public ::testing::Test {
  protected:
   CostModel cost(fathom_dtype dtype) const {
-    return CostModel(config_, weights_of(config_, dtype), FATHOM_BF16);
+    return CostModel(config_, weights_of(config_, dtype), FATHOM_BF16, false);
   }
 
   const Config config_ = v3();
@@ -107,10 +107,9 @@ TEST_F(Cost, PrefillIsTwoOperationsAParameterAndAttention) {
 }
 
 TEST_F(Cost, PromptTokensNeedOnlyTheLatentsOfTheLastBlock) {
-  Weights weights = weights_of(config_, FATHOM_F8_E4M3);
-  const CostModel plain(config_, weights, FATHOM_BF16);
-  weights.mtp.emplace();  // needs the last block's output of every token
-  const CostModel drafting(config_, weights, FATHOM_BF16);
+  const Weights weights = weights_of(config_, FATHOM_F8_E4M3);
+  const CostModel plain(config_, weights, FATHOM_BF16, false);
+  const CostModel drafting(config_, weights, FATHOM_BF16, true);
   // q 48.8M and out 117.4M weights of attention, nine experts of 44.04M, the router's 1.8M; scores
   // of 128 heads of 192 + 128 for 500 tokens on average.
   const double spared = 999 * 2 * (166.2e6 + 398.2e6) + 499500.0 * 2 * 128 * 320;

@@ -125,7 +125,7 @@ Result<std::span<const float>> Model::forward_rows(const StepBatch& batch, int64
     step.layer = static_cast<int64_t>(layer);
     const bool last = share_.is_last() && layer + 1 == weights_.blocks.size();
     // The MTP layer goes on from every row.
-    if (last && !(can_draft() && limits_.may_draft)) kept = keep_some(batch);
+    if (last && !can_draft() && kept_.choose(batch)) kept = &kept_;
     FATHOM_TRY(block(step, weights_.blocks[layer], caches_[layer], input, kept));
     input = StreamInput::kResidualPlusX;
   }
@@ -136,11 +136,6 @@ Result<std::span<const float>> Model::forward_rows(const StepBatch& batch, int64
   return head(step, weights_.norm, weights_.head);  // [L, vocab]
 }
 
-const KeptRows* Model::keep_some(const StepBatch& batch) {
-  kept_.keep_all();
-  return kept_.choose(batch) ? &kept_ : nullptr;
-}
-
 Status Model::final_norm(Step& step, const float* weight) {
   auto& at = step.at;
   FATHOM_TRY(ops::add_rms_norm(step.ops, own_rows(step, at.x), own_rows(step, at.residual), weight,
@@ -149,7 +144,7 @@ Status Model::final_norm(Step& step, const float* weight) {
 }
 
 Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<const int32_t> rows) {
-  FATHOM_CHECK(can_draft(), "draft: the model has no MTP layer");
+  FATHOM_CHECK(can_draft(), "draft: expected a model that drafts");
   FATHOM_CHECK(rows.size() == batch.tokens.size(), "draft: expected a hidden state for each token");
   const MtpWeights& mtp = *weights_.mtp;
   const float eps = config_.rms_norm_eps;
@@ -168,7 +163,7 @@ Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<co
                            device::columns(joined, config_.hidden_size, config_.hidden_size)));
   FATHOM_TRY(ops::linear(step.ops, joined, mtp.eh_proj, own_rows(step, at.residual)));
   step.layer = static_cast<int64_t>(weights_.blocks.size());
-  const KeptRows* kept = keep_some(batch);
+  const KeptRows* kept = kept_.choose(batch) ? &kept_ : nullptr;
   FATHOM_TRY(block(step, mtp.block, caches_.back(), StreamInput::kResidualOnly, kept));
   return head(step, mtp.norm, mtp.head);  // [L, vocab]
 }

@@ -67,10 +67,10 @@ class Model final : public CausalLm {
   }
   // Of this rank.
   size_t weight_bytes() const { return weights_.bytes; }
-  CostModel cost() const { return CostModel(config_, weights_, limits_.kv_dtype); }
+  CostModel cost() const { return {config_, weights_, limits_.kv_dtype, can_draft()}; }
 
   // By the MTP layer; behind its own output, too, where more than one token is drafted.
-  bool can_draft() const override { return weights_.mtp.has_value(); }
+  bool can_draft() const override { return limits_.may_draft && weights_.mtp.has_value(); }
   Result<std::span<const float>> draft(const StepBatch& batch,
                                        std::span<const int32_t> rows) override;
 
@@ -111,8 +111,6 @@ class Model final : public CausalLm {
   Status final_norm(Step& step, const float* weight);
   // Of the stream behind the last block: its norm, and logits of the rows that want some.
   Result<std::span<const float>> head(Step& step, const float* norm, const Weight& weight);
-  // The rows that the last block is to keep; null: all.
-  const KeptRows* keep_some(const StepBatch& batch);
 
   Config config_;
   Share share_;
