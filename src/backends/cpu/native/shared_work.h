@@ -41,7 +41,7 @@ class ShrinkingParts {
 };
 
 // body(i, thread) for each i in [0, count), of `products` multiplications each: threads get as many
-// at once as take longer than to pass them on, half a microsecond or so.
+// at once as take longer than to pass them on, a microsecond or so.
 template <typename Body>
 static inline void share_work(ThreadPool& pool, int64_t count, int64_t products, const Body& body) {
   constexpr int64_t kProductsToShare = 24576;
