@@ -12,13 +12,13 @@ import unittest
 
 import hosts
 from hosts import DEADLINE_S, Hosts, wait_for
+from mpi_job import RANK_LOST
 from server import REPOSITORY, fathom_binary
 
 BINARY = os.environ["COMM_MPI_TEST"]
 SCRIPTS = os.path.join(REPOSITORY, "deploy", "container")
 PODS = 2
 RANKS_PER_POD = 2
-RANK_LOST = 75  # kExitRankLost
 TOKENS = 800
 # A program: one streamed answer; says when it has begun, and with which words it ended.
 STREAM = f"""
