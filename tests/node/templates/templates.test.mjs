@@ -1,7 +1,7 @@
 // Our chat templates against @huggingface/jinja, on conversations generated from a seed
 // (FATHOM_TEST_SEED; fixed unless set).
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { Random } from "../tokenizer/random_text.mjs";
@@ -13,15 +13,12 @@ const seed = Number(process.env.FATHOM_TEST_SEED ?? 20250601);
 const CONVERSATIONS = 400;
 const TOKENS = { bos_token: "<｜begin▁of▁sentence｜>", eos_token: "<｜end▁of▁sentence｜>" };
 
-const shared = process.env.FATHOM_SHARED ?? path.join(repository, "../shared");
-const releasedFolder = path.join(shared, "data/templates");
+const releasedFolder = path.join(repository, "tests/node/templates/released");
 const tinyFolder = path.join(repository, "models/tiny");
 
 const show = (value) => JSON.stringify(value).slice(0, 3000);
 
 function releasedTemplates() {
-  assert.ok(existsSync(releasedFolder), `${releasedFolder}: expected the released chat templates ` +
-    "(deepseek-*.jinja) there; set FATHOM_SHARED to the folder that holds data/templates");
   const names = readdirSync(releasedFolder).filter((name) => name.endsWith(".jinja"));
   for (const expected of ["deepseek-v3", "deepseek-r1-distill", "deepseek-v3.1"]) {
     assert.ok(names.includes(`${expected}.jinja`), `${releasedFolder}: ${expected}.jinja is missing`);
