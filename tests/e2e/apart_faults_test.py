@@ -11,7 +11,6 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 import unittest
 
 import server as fathom
@@ -22,6 +21,7 @@ from waiting import wait_for
 TIMES = int(os.environ.get("FATHOM_FAULTS", "3"))
 # A prompt takes some hundred steps, so that there is time to be in its middle.
 SLOW = ("--prefill-chunk", "4")
+LONG_BLOCKS = 240  # KV blocks of all prompts of LONG
 
 
 class Faults(unittest.TestCase):
@@ -60,7 +60,7 @@ class Faults(unittest.TestCase):
                 with PrefillEngine(*SLOW) as prefill, DecodeEngine(prefill) as decode:
                     prompts = LONG[:4]
                     wait = self.ask_in_background(decode, prompts)
-                    self.in_the_middle(decode, len(prompts), chance.randrange(1, 60))
+                    self.in_the_middle(decode, len(prompts), chance.randrange(1, 50))
                     prefill.process.kill()
                     self.check(decode, prompts, wait())
                     self.assertGreaterEqual(failures(decode, "lost"), 1, decode.stderr())
@@ -107,8 +107,10 @@ class Faults(unittest.TestCase):
                     with PrefillEngine(port=port) as dying:
                         decode.wait_for_line(f"prefill engine {dying.address}: there")
                         prompts = [f"{chance.random()} {text}" for text in LONG]
+                        wanted = fetched(decode) + chance.randrange(LONG_BLOCKS // 2)
                         wait = self.ask_in_background(decode, prompts)
-                        time.sleep(chance.uniform(0, 0.4))
+                        wait_for("blocks to come", lambda w=wanted: fetched(decode) >= w, 60,
+                                 decode.stderr)  # fmt: skip
                         dying.process.kill()
                         answers = wait()
                     for text, answer in zip(prompts, answers):

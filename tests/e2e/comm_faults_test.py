@@ -2,7 +2,7 @@
 """Ranks under mpirun that die, stop, stick or differ are named, and nothing hangs or is left behind.
 
 Each job is comm_mpi_test (src/comm) with three ranks. A random rank is killed or stopped, as soon as
-it exists, while the ranks meet, and while they take steps, 20 times each.
+it exists, while the ranks meet, and while they take steps, 20 times each, at points of its own work.
 """
 
 import concurrent.futures
@@ -17,7 +17,7 @@ import time
 import unittest
 
 from mpi_job import RANK_LOST, MpiJob, check_code, names_killed_at_start
-from waiting import wait_for
+from waiting import wait_for, wait_for_work
 
 BINARY = os.environ["COMM_MPI_TEST"]
 RANKS = 3
@@ -25,6 +25,9 @@ TIMES = int(os.environ.get("COMM_FAULTS_TIMES", "20"))
 JOBS_AT_ONCE = 3
 LOST_AFTER_MS = 2000  # shorter than the product's 5 s, to test more often
 NAMED_WITHIN_S = 10
+# A rank's processor time from its begin until it has greeted mpirun, and until all have met.
+GREETING_S = 0.02
+MEETING_S = 0.045
 
 
 class Job:
@@ -82,14 +85,14 @@ def take_down(number, kind, moment):
     with Job("run") as job:
         pid = job.wait_for_rank(victim)
         if moment == "start":
-            time.sleep(chance.choice([0, chance.uniform(0, 0.02)]))  # while it greets mpirun, too
+            # While it greets mpirun, too.
+            wait_for_work(pid, chance.choice([0, chance.uniform(0, GREETING_S)]), job.output)
         elif moment == "meeting":
             for rank in range(RANKS):
                 job.wait_for_rank(rank)
-            time.sleep(chance.uniform(0.03, 0.3))
+            wait_for_work(pid, chance.uniform(GREETING_S, MEETING_S), job.output)
         elif moment == "step":
-            job.wait_for_step(chance.choice([0, 10, 50]))
-            time.sleep(chance.uniform(0, 0.05))
+            job.wait_for_step(10 * chance.randrange(8))
         os.kill(pid, kind)
         place = rf"host {re.escape(socket.gethostname())}, pid {pid}|host not known yet"
         named = rf"lost rank {victim} \(({place})\): .*; its last known operation: "

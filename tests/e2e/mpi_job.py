@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import uuid
 
 MPIRUN = os.environ.get("MPIRUN", "mpirun")
@@ -40,6 +41,8 @@ class MpiJob:
         self.id = uuid.uuid4().hex
         self.binary = os.path.realpath(binary)
         self.ranks = ranks
+        # mpirun removes the directory of its host where that is empty: another may begin in it.
+        self._directory = tempfile.TemporaryDirectory(prefix="mpi-", ignore_cleanup_errors=True)
 
     def command(self, *mpi):
         """What stands before the program and its arguments."""
@@ -50,6 +53,7 @@ class MpiJob:
             os.environ,
             OMPI_ALLOW_RUN_AS_ROOT="1",
             OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
+            OMPI_MCA_orte_tmpdir_base=self._directory.name,
             **{JOB_VARIABLE: self.id},
         )
 

@@ -6,6 +6,7 @@ FATHOM_FAULTS says how often each kind of loss is tried.
 """
 
 import concurrent.futures
+import http.client
 import os
 import random
 import re
@@ -20,15 +21,18 @@ import unittest
 
 import server as fathom
 from mpi_job import RANK_LOST, MpiJob, check_code, names_killed_at_start
-from waiting import wait_for
+from waiting import processor_s, wait_for, wait_for_work
 
 TINY = os.path.join(fathom.REPOSITORY, "models", "tiny")
 LAYOUT = "pp=2,dp=2"
 RANKS = 4
-FLAGS = ("--weights", "bf16", "--kernels", "reference", "--parallel", LAYOUT)
+# Prompts of many short steps: rank 0 hears of a loss between two of them, and tells its clients.
+FLAGS = ("--weights", "bf16", "--kernels", "reference", "--parallel", LAYOUT, "--prefill-chunk", "4")
 TIMES = int(os.environ.get("FATHOM_FAULTS", "5"))
 JOBS_AT_ONCE = 6
-START_S = 0.6  # what starting takes, and a little more
+START_S = 0.12  # of a rank's processor time: what starting takes, and a little more
+PREFILL_S = 0.2  # the same, of what two long prompts take: some 10 s
+DECODE_EVENTS = 100  # of an answer, which has more than 1,000
 LOST = "a rank of it is lost, so it starts again; try again soon"  # what clients hear
 NAMED_WITHIN_S = 10
 
@@ -40,7 +44,7 @@ class Client(threading.Thread):
         super().__init__(daemon=True)
         self.server, self.prompt = server, prompt
         self.model = fathom.served_model(server)
-        self.begun = threading.Event()
+        self.events = 0
         self.error = None  # the service's own words
         self.cut = None  # or how the connection ended
         self.start()
@@ -50,31 +54,44 @@ class Client(threading.Thread):
                 "ignore_eos": True, "temperature": 0}  # fmt: skip
         try:
             for event in self.server.stream("/v1/completions", body):
-                self.begun.set()
+                self.events += 1
                 if event != "[DONE]" and "error" in event:
                     self.error = event["error"]["message"]
-        except (RuntimeError, OSError) as problem:
-            self.cut = str(problem)
+        except (RuntimeError, OSError, http.client.HTTPException) as problem:
+            self.cut = repr(problem)
+
+
+def wait_for_prefill(server, clients, pid, seconds):
+    """Until the engine has begun every prompt, and the rank has worked so long since then."""
+    def begun():
+        _, text = server.get("/metrics")
+        return f'fathom_num_requests_running{{model_name="{clients[0].model}"}} {len(clients)}\n' in text
+
+    wait_for("the prompts to begin", begun, 60, server.stderr)
+    wait_for_work(pid, processor_s(pid) + seconds, server.stderr)
 
 
 def take_down(number, kind, moment):
-    """One job of which one rank gets the signal at a random time; returns how long it took until it
-    was named, in seconds, and raises AssertionError where something is not as it should be."""
+    """One job of which one rank gets the signal at a random point of its work; returns how long it
+    took until it was named, in seconds, and raises AssertionError where something is not as it
+    should be."""
     chance = random.Random(f"{kind} {moment} {number}")
     victim = chance.randrange(RANKS)
     with fathom.Server(TINY, *FLAGS, ranks=RANKS, ready=moment != "start") as server:
         clients = []
         if moment == "start":
-            wait_for("the rank", lambda: victim in server.job.processes(), 30, server.stderr)
-            time.sleep(chance.uniform(0, START_S))
+            pid = wait_for("the rank", lambda: server.job.processes().get(victim), 30, server.stderr)
+            wait_for_work(pid, chance.uniform(0, START_S), server.stderr)
         else:
+            pid = server.job.processes()[victim]
             prompt = "one two three " * (2 if moment == "decode" else 200)
             clients = [Client(server, prompt) for _ in range(2)]
-            if moment == "decode":
+            if moment == "prefill":
+                wait_for_prefill(server, clients, pid, chance.uniform(0, PREFILL_S))
+            else:
+                events = chance.randint(1, DECODE_EVENTS)
                 for client in clients:
-                    wait_for("an answer", client.begun.is_set, 60, server.stderr)
-            time.sleep(chance.uniform(0, 0.3))
-        pid = server.job.processes()[victim]
+                    wait_for("an answer", lambda c=client: c.events >= events, 60, server.stderr)
         os.kill(pid, kind)
         killed_at = time.monotonic()
         place = rf"host {re.escape(socket.gethostname())}, pid {pid}"
@@ -93,6 +110,8 @@ def take_down(number, kind, moment):
             client.join(NAMED_WITHIN_S)
             if client.is_alive():
                 raise AssertionError("a client that waits for ever")
+            if moment == "prefill" and client.events > 1:  # one is the error
+                raise AssertionError("the kill came after the prompt")
             if victim != 0 and LOST not in f"{client.error} {client.cut}":  # 0 talks to clients
                 raise AssertionError(f"expected {LOST!r}, got {client.error} {client.cut}")
         return took

@@ -1,5 +1,6 @@
-"""Waiting for what other processes bring about."""
+"""Waiting for what other processes bring about, and for how far they have come."""
 
+import os
 import time
 
 LONGEST_LOOK_S = 0.5
@@ -18,3 +19,21 @@ def wait_for(what, condition, seconds, show=lambda: ""):
             raise AssertionError(f"expected {what} within {seconds} s; got:\n{show()}")
         time.sleep(0.005)
     return value
+
+
+def processor_s(pid):
+    """The processor time of a process's living threads, in seconds."""
+    total_ns = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{thread}/schedstat", encoding="ascii") as file:
+                total_ns += int(file.read().split()[0])
+        except FileNotFoundError:
+            continue  # it has ended meanwhile
+    return total_ns / 1e9
+
+
+def wait_for_work(pid, seconds, show=lambda: ""):
+    """Until a process has worked this long, in processor time: a moment of its own work, however
+    fast or busy the machine is."""
+    wait_for(f"{seconds:.3f} s of work of process {pid}", lambda: processor_s(pid) >= seconds, 60, show)
