@@ -52,6 +52,10 @@ Result<KeyHash> parse_line(std::string_view line, size_t number) {
     return invalid_argument(
         fmt::format("line {}: expected sha256: and 64 hexadecimal digits, got others", number));
   }
+  if (word.find('#') != word.npos) {
+    return invalid_argument(fmt::format(
+        "line {}: expected a space between a key and its comment, got '#' within the key", number));
+  }
   if (is_sound_key(word)) return hash_key(word);
   return invalid_argument(
       fmt::format("line {}: expected a key of {} to {} printable characters, got {} bytes", number,

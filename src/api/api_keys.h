@@ -20,7 +20,8 @@ KeyHash hash_key(std::string_view key);
 
 // One key a line: as it is (16 printable characters or more), or "sha256:" and its hash in 64
 // hexadecimal digits. What follows it after a space names it; empty lines and those that begin with
-// '#' say nothing. Errors name the line, never the key.
+// '#' say nothing. A '#' within a key is refused: it is a comment that lacks its space. Errors name
+// the line, never the key.
 Result<std::vector<KeyHash>> parse_keys(std::string_view text);
 
 // A file of keys. Only hashes are kept. Thread-safe.

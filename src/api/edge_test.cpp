@@ -48,7 +48,8 @@ std::string header(const std::vector<net::Header>& headers, const char* name) {
 }
 
 TEST(ApiKeys, ReadsPlainAndHashedLines) {
-  const auto keys = parse_keys(std::string("# ours\n\n") + kKey + " alice\r\n" + kHashedLine);
+  const auto keys =
+      parse_keys(std::string("# ours\n\n") + kKey + " alice # hers\r\n" + kHashedLine);
   ASSERT_TRUE(keys.ok()) << keys.error().message;
   ASSERT_EQ(keys->size(), 2u);
   EXPECT_EQ((*keys)[0], hash_key(kKey));
@@ -70,7 +71,9 @@ TEST(ApiKeys, SaysWhichLineIsWrongAndNotTheKey) {
         {std::string(kKey) + "\nshort\n", "line 2: expected a key of 16"},
         {"sha256:12ab\n", "line 1: expected sha256: and 64"},
         {"sha256:" + std::string(64, 'g'), "line 1: expected sha256:"},
-        {"sk-with-a-control-\x01-character", "line 1: expected a key"}}) {
+        {"sk-with-a-control-\x01-character", "line 1: expected a key"},
+        {std::string(kKey) + "#alice", "line 1: expected a space between a key and its comment"},
+        {std::string(kHashedLine) + "#alice", "line 1: expected sha256:"}}) {
     const auto keys = parse_keys(text);
     ASSERT_FALSE(keys.ok()) << text;
     EXPECT_NE(keys.error().message.find(part), std::string::npos) << keys.error().message;
