@@ -2,6 +2,7 @@
 
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "api/ids.h"
 
@@ -119,6 +120,10 @@ class WholeChat : public Answer {
 
   void delta(int index, const OutputDelta& delta) override {
     Choice& choice = choices_[static_cast<size_t>(index)];
+    if (delta.content_was_thought) {
+      choice.reasoning += std::exchange(choice.content, {});
+      for (TokenRecord& token : choice.tokens) token.reasoning = true;
+    }
     choice.content += delta.content;
     choice.reasoning += delta.reasoning;
     choice.tokens.insert(choice.tokens.end(), delta.tokens.begin(), delta.tokens.end());

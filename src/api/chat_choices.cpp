@@ -54,14 +54,23 @@ Result<std::optional<engine::Thought>> thought_of(const HandlerContext& context,
   return std::optional(engine::Thought{*end, request.thinking_budget});
 }
 
-OutputOptions output_options(const ChatRequest& request, bool in_thought) {
+bool has_tool_named_function(const ChatRequest& request) {
+  const auto& names = request.tool_names;
+  return std::find(names.begin(), names.end(), "function") != names.end();
+}
+
+OutputOptions output_options(const ChatRequest& request, const Prompt& prompt) {
   OutputOptions output;
   output.stop = request.stop;
   output.min_tokens = request.min_tokens;
   output.skip_special_tokens = request.skip_special_tokens;
   output.split_reasoning = true;
-  output.starts_in_thought = in_thought;
+  output.starts_in_thought = prompt.in_thought;
+  output.behind_thought = prompt.behind_thought;
+  output.whole = !request.stream;
+  output.structured = request.structure.has_value();
   output.parse_tools = may_call(request);
+  output.tool_named_function = has_tool_named_function(request);
   output.parallel_tool_calls = request.parallel_tool_calls;
   return output;
 }
@@ -94,7 +103,7 @@ std::vector<ChoiceSpec> make_choices(const ChatRequest& request, const Prompt& p
     if (request.logprobs) choice.request.sampling.logprobs = request.top_logprobs;
     choice.request.grammar = rules.grammar;
     choice.request.thought = rules.thought;
-    choice.output = output_options(request, prompt.in_thought);
+    choice.output = output_options(request, prompt);
     choice.output.grammar = rules.grammar;
     choice.counts_prompt = i == 0;
     choices.push_back(std::move(choice));

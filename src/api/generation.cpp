@@ -138,7 +138,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
   void finish(size_t index, AnswerEnd end) {
     Choice& choice = choices_[index];
-    if (end == AnswerEnd::kStop && choice.parser.has_tool_calls()) end = AnswerEnd::kToolCalls;
+    const OutputParser& parser = choice.parser;
+    if (end == AnswerEnd::kStop && parser.has_tool_calls() && !parser.last_call_cut()) {
+      end = AnswerEnd::kToolCalls;
+    }
     answer_->finish(static_cast<int>(index), {end, choice.parser.stop_string()});
     count_end(choice, to_string(end));
     if (--unfinished_ > 0) return;

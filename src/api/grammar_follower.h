@@ -1,4 +1,4 @@
-// Follows a generated text through its grammar, to tell where the text could end.
+// Follows the content of an answer through its grammar, to tell where the answer could end.
 #pragma once
 
 #include <optional>
@@ -11,10 +11,9 @@ namespace fathom::api {
 
 class GrammarFollower {
  public:
-  // Behind the thought, where the text begins within one.
   GrammarFollower(std::shared_ptr<const grammar::CompiledGrammar> grammar,
-                  const MarkerTable& markers, bool in_thought)
-      : markers_(markers), matcher_(std::move(grammar)), in_thought_(in_thought) {}
+                  const MarkerTable& markers)
+      : markers_(markers), matcher_(std::move(grammar)) {}
 
   void take(const Piece& piece);
   // Whether the text could end behind these pieces.
@@ -23,7 +22,6 @@ class GrammarFollower {
  private:
   const MarkerTable& markers_;
   grammar::Matcher matcher_;
-  bool in_thought_;
 };
 
 }  // namespace fathom::api

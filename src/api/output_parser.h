@@ -1,5 +1,6 @@
 // From one answer's tokens to what its reader sees:
-//   token -> Detokenizer -> StopMatcher -> MarkerScanner -> ReasoningParser -> ToolParser
+//   token -> Detokenizer -> MarkerScanner -> ReasoningParser -> ToolParser -> StopMatcher
+// Stop strings are looked for in the content alone, not in thoughts or calls.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +26,14 @@ struct OutputOptions {
   // For text completions all of these are off: the text is given as it is.
   bool split_reasoning = false;
   bool starts_in_thought = false;  // the prompt ended within <think>
+  bool behind_thought = false;     // the prompt ended with </think>
+  // Nobody reads the answer before its end: what seemed to be content may still be a thought.
+  bool whole = false;
+  bool structured = false;  // the content is text of a given form: no line break is left out
   bool parse_tools = false;
-  bool parallel_tool_calls = true;  // off: the answer ends with its first call
-  // What the answer is generated within: stop strings only count where it may end.
+  bool tool_named_function = false;  // ToolParser
+  bool parallel_tool_calls = true;   // off: the answer ends with its first call
+  // What the answer is generated within: stop strings only count where its content may end.
   std::shared_ptr<const grammar::CompiledGrammar> grammar = {};
 };
 
@@ -40,12 +46,16 @@ struct TokenRecord {
 
 // What became known with one event.
 struct OutputDelta {
+  // All content of earlier deltas was a thought, which comes before `reasoning`; never in streams.
+  bool content_was_thought = false;
   std::string content;
   std::string reasoning;
   std::vector<ToolCallDelta> tool_calls;
   std::vector<TokenRecord> tokens;
 
-  bool has_text() const { return !content.empty() || !reasoning.empty() || !tool_calls.empty(); }
+  bool has_text() const {
+    return content_was_thought || !content.empty() || !reasoning.empty() || !tool_calls.empty();
+  }
 };
 
 class OutputParser {
@@ -66,16 +76,20 @@ class OutputParser {
   int64_t completion_tokens() const { return completion_tokens_; }
   int64_t reasoning_tokens() const { return reasoning_tokens_; }
   bool has_tool_calls() const { return tools_.call_count() > 0; }
+  // After the end: whether the last call was cut within its arguments.
+  bool last_call_cut() const { return tools_.last_call_cut(); }
 
  private:
   struct PendingToken {
     TokenRecord record;
-    size_t begin;  // bytes of generated text before it
+    size_t begin;  // bytes of content before it
   };
-  bool count_token(Marker marker);
-  bool feed_stop(Piece piece, std::vector<Piece>& out);
-  void deliver(std::vector<Piece> pieces, OutputDelta& delta);
-  void deliver_part(const Piece& piece, OutputDelta& delta);
+  void feed(Piece piece, OutputDelta& delta);
+  void deliver(const Piece& piece, OutputDelta& delta);
+  void read_answer(const Piece& piece, OutputDelta& delta);
+  void add_content(const Piece& piece, OutputDelta& delta);
+  void flush_content(OutputDelta& delta);
+  void take_back_content(OutputDelta& delta);
   void end_text(OutputDelta& delta);
   void release_tokens(OutputDelta& delta);
 
@@ -83,18 +97,18 @@ class OutputParser {
   const MarkerTable& markers_;
   OutputOptions options_;
   tokenizer::Detokenizer detokenizer_;
-  StopMatcher stop_;
   MarkerScanner scanner_;
   ReasoningParser reasoning_;
   ToolParser tools_;
+  StopMatcher stop_;
 
   std::deque<PendingToken> pending_;
-  size_t fed_bytes_ = 0;
+  size_t content_bytes_ = 0;  // that the stop matcher was given
   int64_t fed_characters_ = 0;
   int64_t completion_tokens_ = 0;
   int64_t reasoning_tokens_ = 0;
-  bool thinking_;             // as the tokens tell, whatever text is held back
-  bool blank_so_far_ = true;  // nothing but white space yet: <think> may open a thought
+  bool content_taken_back_ = false;
+  bool stopped_ = false;
 };
 
 }  // namespace fathom::api

@@ -149,5 +149,98 @@ TEST(OutputParser, BlankAnswersKeepTheirBlanks) {
   EXPECT_EQ(run(options, tokens_of(" \nx")).all.content, " \n");
 }
 
+TEST(OutputParser, StopStringsCountInTheContentAlone) {
+  OutputOptions options = chat_options(true);
+  options.stop = {"+", "\n\n", "</think>"};
+  const Outcome result = run(options, join({tokens_of("1+2</think>\n\n"),
+                                            {kThinkEndId},
+                                            tokens_of("\n\nIt is 3"),
+                                            tokens_of(" = 1+2")}));
+  EXPECT_TRUE(result.stopped);
+  EXPECT_EQ(result.all.reasoning, "1+2</think>\n\n");
+  EXPECT_EQ(result.all.content, "It is 3 = 1");
+  // All tokens but those of "+" and what follows it.
+  EXPECT_EQ(result.all.tokens.size(), 13u + 1 + 2 + 11);
+}
+
+TEST(OutputParser, StopStringsDoNotCutCalls) {
+  for (const bool markers : {true, false}) {
+    OutputOptions options = chat_options(false);
+    options.stop = {"}", "\"a\"", "f"};
+    const std::vector<int32_t> call =
+        markers ? join({tokens_of("hm"),
+                        {kCallsBeginId, kCallBeginId},
+                        tokens_of("f"),
+                        {kCallSepId},
+                        tokens_of("{\"a\": {}}"),
+                        {kCallEndId, kCallsEndId}})
+                : tokens_of(
+                      "hm<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{\"a\": {}}"
+                      "<｜tool▁call▁end｜><｜tool▁calls▁end｜>");
+    const Outcome result = run(options, join({call, tokens_of(" So}x")}), markers);
+    EXPECT_TRUE(result.stopped);
+    EXPECT_EQ(result.all.content, "hm So");
+    std::string arguments;
+    for (const ToolCallDelta& delta : result.all.tool_calls) arguments += delta.arguments;
+    EXPECT_EQ(arguments, "{\"a\": {}}");
+  }
+}
+
+TEST(OutputParser, ContentBeforeACallIsNotHeldBackBehindIt) {
+  OutputOptions options = chat_options(false);
+  options.stop = {"abc"};
+  const tokenizer::Tokenizer tokenizer = test_tokenizer();
+  const MarkerTable table(tokenizer);
+  OutputParser parser(tokenizer, table, options);
+  OutputDelta before;
+  for (const int32_t token : join({tokens_of("xab"), {kCallsBeginId, kCallBeginId, 'f'}})) {
+    parser.push(token, {}, before);
+  }
+  EXPECT_EQ(before.content, "x");
+  OutputDelta begun;
+  parser.push(kCallSepId, {}, begun);
+  EXPECT_EQ(begun.content, "ab");
+  EXPECT_EQ(begun.tool_calls.size(), 1u);
+}
+
+TEST(OutputParser, ReadsCallsWithinAThoughtThatNeverEnds) {
+  const std::vector<int32_t> said = join({tokens_of("ab"),
+                                          {kCallsBeginId, kCallBeginId, 'f', kCallSepId},
+                                          tokens_of("{}"),
+                                          {kCallEndId, kCallsEndId}});
+  const Outcome result = run(chat_options(true), said);
+  EXPECT_EQ(result.all.reasoning, "ab");
+  EXPECT_EQ(result.all.content, "");
+  ASSERT_FALSE(result.all.tool_calls.empty());
+  EXPECT_EQ(result.all.tool_calls[0].name, "f");
+  EXPECT_EQ(result.reasoning_tokens, 2);
+  OutputOptions without = chat_options(true);
+  without.parse_tools = false;
+  EXPECT_EQ(run(without, said).all.content, "");
+  EXPECT_EQ(run(without, said).reasoning_tokens, 10);
+}
+
+TEST(OutputParser, AWholeAnswerIsSplitWhereAThoughtEndsThatWasNotOpened) {
+  const std::vector<int32_t> said = join({tokens_of("Use"), {kThinkEndId}, tokens_of("\n\nHello")});
+  OutputOptions options = chat_options(false);
+  options.whole = true;
+  options.stop = {"Using"};
+  const Outcome whole = run(options, said);
+  EXPECT_EQ(whole.all.reasoning, "Use");
+  EXPECT_EQ(whole.all.content, "Hello");
+  EXPECT_EQ(whole.reasoning_tokens, 4);
+  EXPECT_TRUE(whole.all.tokens[3].reasoning);
+  EXPECT_FALSE(whole.all.tokens[4].reasoning);
+  const Outcome by_text = run(options, tokens_of("Use</think>\n\nHello"), false);
+  EXPECT_EQ(by_text.all.reasoning, "Use");
+  EXPECT_EQ(by_text.all.content, "Hello");
+  // A stream has given it as content; so has a prompt that closed the thought itself.
+  options.whole = false;
+  EXPECT_EQ(run(options, said).all.content, "Use</think>\n\nHello");
+  options.whole = true;
+  options.behind_thought = true;
+  EXPECT_EQ(run(options, said).all.content, "Use</think>\n\nHello");
+}
+
 }  // namespace
 }  // namespace fathom::api

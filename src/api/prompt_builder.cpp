@@ -82,6 +82,11 @@ bool ends_in_thought(const std::vector<tokenizer::RenderedPiece>& pieces) {
   return begin != trusted.npos && (end == trusted.npos || end < begin);
 }
 
+bool ends_behind_thought(const std::vector<tokenizer::RenderedPiece>& pieces) {
+  return !pieces.empty() && pieces.back().trusted &&
+         pieces.back().text.ends_with(marker_text(Marker::kThinkEnd));
+}
+
 bool has_text(const std::optional<std::string>& text) {
   return text && !text->empty();
 }
@@ -181,7 +186,8 @@ Result<Prompt> PromptBuilder::render(const std::vector<ChatMessage>& said, const
   if (beginning != nullptr) append_beginning(*beginning, *rendered);
   std::vector<tokenizer::Tokenizer::Piece> pieces;
   for (const auto& piece : *rendered) pieces.push_back({piece.text, piece.trusted});
-  return Prompt{tokenizer_.encode_pieces(pieces), ends_in_thought(*rendered)};
+  return Prompt{tokenizer_.encode_pieces(pieces), ends_in_thought(*rendered),
+                ends_behind_thought(*rendered)};
 }
 
 Result<std::vector<tokenizer::TokenId>> PromptBuilder::middle(const std::string& prefix,

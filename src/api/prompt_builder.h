@@ -26,7 +26,8 @@ struct ChatInput {
 
 struct Prompt {
   std::vector<tokenizer::TokenId> tokens;
-  bool in_thought = false;  // ends within <think>
+  bool in_thought = false;      // ends within <think>
+  bool behind_thought = false;  // ends with </think>
 };
 
 class PromptBuilder {

@@ -18,12 +18,32 @@ void ReasoningParser::feed(Piece piece, std::vector<Part>& out) {
     flush(out);
     state_ = State::kAnswer;
   }
-  if (state_ == State::kThought && piece.marker == Marker::kThinkEnd) {
-    state_ = State::kAnswer;
-    drop_line_breaks_ = true;
-    return;
+  if (piece.marker == Marker::kThinkEnd && state_ == State::kThought) return begin_answer();
+  if (piece.marker == Marker::kThinkEnd && options_.closes_unopened && !closed_) {
+    closed_unopened_ = true;
+    return begin_answer();
   }
-  emit(std::move(piece), out);
+  if (!take_call(piece, out)) emit(std::move(piece), out);
+}
+
+void ReasoningParser::begin_answer() {
+  state_ = State::kAnswer;
+  call_end_.reset();
+  closed_ = true;
+  drop_line_breaks_ = !options_.keep_line_breaks;
+}
+
+// Whether the piece belongs to a call within the thought.
+bool ReasoningParser::take_call(Piece& piece, std::vector<Part>& out) {
+  if (!options_.calls_in_thought || state_ != State::kThought) return false;
+  if (!call_end_) {
+    if (piece.marker == Marker::kCallsBegin) call_end_ = Marker::kCallsEnd;
+    if (piece.marker == Marker::kCallBegin) call_end_ = Marker::kCallEnd;
+    if (!call_end_) return false;
+  }
+  if (piece.marker == *call_end_) call_end_.reset();
+  out.push_back({false, std::move(piece)});
+  return true;
 }
 
 void ReasoningParser::emit(Piece piece, std::vector<Part>& out) {

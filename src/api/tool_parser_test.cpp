@@ -27,7 +27,7 @@ Parsed parse(const std::vector<Piece>& pieces, bool parallel = true) {
   Parsed result;
   std::vector<ToolCallDelta> deltas;
   for (const Piece& piece : pieces) parser.feed(piece, result.content, deltas);
-  parser.flush(result.content);
+  parser.flush(result.content, deltas);
   for (const ToolCallDelta& delta : deltas) {
     EXPECT_EQ(delta.id.has_value(), delta.name.has_value());
     if (delta.name) {
@@ -118,7 +118,7 @@ TEST(ToolParser, StreamsFencedArgumentsWithoutTheFence) {
   EXPECT_EQ(parser.ended_calls(), 0);
   parser.feed(kCallDone, content, deltas);
   parser.feed(kListEnd, content, deltas);
-  parser.flush(content);
+  parser.flush(content, deltas);
   EXPECT_EQ(parser.ended_calls(), 1);
   EXPECT_TRUE(deltas.empty());
   EXPECT_EQ(content, "");
@@ -177,6 +177,87 @@ TEST(ToolParser, WithoutParallelCallsOnlyTheFirstCounts) {
                   false)
                 .calls,
             (std::vector<Call>{{"f", "{}"}}));
+}
+
+TEST(ToolParser, TextBehindAMarkThatIsNoCallIsKept) {
+  EXPECT_EQ(parse({kList, {" the"}, {" answer"}}).content, " the answer");
+  EXPECT_EQ(parse({{"Hello"}, kList, {"\n"}, {" we"}, kListEnd, {" count"}}).content,
+            "Hello\n we count");
+  const Parsed behind = parse({kList, kCall, {"f"}, kSep, {"{}"}, kCallDone, {" Done."}, kListEnd});
+  EXPECT_EQ(behind.content, " Done.");
+  EXPECT_EQ(behind.calls, (std::vector<Call>{{"f", "{}"}}));
+  EXPECT_EQ(parse({kList, {"\n"}, kListEnd}).content, "");
+}
+
+TEST(ToolParser, WithoutArgumentsTheyAreAnEmptyObject) {
+  const std::vector<Call> call = {{"now", "{}"}};
+  EXPECT_EQ(parse({kList, kCall, {"now"}, kSep, kCallDone, kListEnd}).calls, call);
+  EXPECT_EQ(parse({kList, kCall, {"now"}, kSep, {" \n"}, kCallDone, kListEnd}).calls, call);
+  EXPECT_EQ(parse({kList, kCall, {"now"}, kSep, kListEnd}).calls, call);
+  EXPECT_EQ(parse({kList, kCall, {"now"}, kSep}).calls, call);
+  for (const char* text : {"now", "now\n", "now\n```json", "now\n```json\n```",
+                           "now\n```json\n\n```", "now\n```\n```\n"}) {
+    const Parsed fenced = parse({kList, kCall, {"function"}, kSep, {text}, kCallDone, kListEnd});
+    EXPECT_EQ(fenced.calls, call) << text;
+    EXPECT_EQ(fenced.content, "") << text;
+  }
+  const Parsed two =
+      parse({kList, kCall, {"now"}, kSep, kCallDone, kCall, {"f"}, kSep, {"{\"a\":1}"}, kCallDone});
+  EXPECT_EQ(two.calls, (std::vector<Call>{{"now", "{}"}, {"f", "{\"a\":1}"}}));
+  EXPECT_EQ(parse({kCall, {"now"}, kSep, kCallDone, kCall, {"f"}, kSep, kCallDone}, false).calls,
+            call);
+}
+
+TEST(ToolParser, AFenceMayHoldItsArgumentsOnOneLine) {
+  const auto fenced = [](const char* text) {
+    return parse({kList, kCall, {"function"}, kSep, {text}, kCallDone, kListEnd}).calls;
+  };
+  EXPECT_EQ(fenced("f\n```json {\"a\": 1}```"), (std::vector<Call>{{"f", "{\"a\": 1}"}}));
+  EXPECT_EQ(fenced("f\n```{\"a\": 1}\n```"), (std::vector<Call>{{"f", "{\"a\": 1}"}}));
+}
+
+TEST(ToolParser, AToolMayBeNamedFunction) {
+  const auto parsed = [](const std::vector<Piece>& arguments, bool named_function) {
+    ToolParser parser(true, named_function);
+    std::string content;
+    std::vector<ToolCallDelta> deltas;
+    std::vector<Piece> pieces = {kList, kCall, {"function"}, kSep};
+    pieces.insert(pieces.end(), arguments.begin(), arguments.end());
+    for (const Piece& piece : pieces) parser.feed(piece, content, deltas);
+    parser.feed(kCallDone, content, deltas);
+    parser.feed(kListEnd, content, deltas);
+    parser.flush(content, deltas);
+    Call call;
+    for (const ToolCallDelta& delta : deltas) {
+      call.name += delta.name.value_or("");
+      call.arguments += delta.arguments;
+    }
+    return std::pair(call, content);
+  };
+  const Call call = {"function", "{\"city\": \"Rome\"}"};
+  EXPECT_EQ(parsed({{" {"}, {"\"city\": "}, {"\"Rome\"}"}}, true), std::pair(call, std::string()));
+  EXPECT_EQ(parsed({}, true), std::pair(Call{"function", "{}"}, std::string()));
+  // V3's form, of that tool and of others.
+  EXPECT_EQ(parsed({{"function\n```json\n{\"city\": \"Rome\"}\n```"}}, true).first, call);
+  EXPECT_EQ(parsed({{"f\n```json\n{}\n```"}}, true).first, (Call{"f", "{}"}));
+  // Where no tool has that name it is no call.
+  EXPECT_EQ(parsed({{"{\"a\": 1}"}}, false), std::pair(Call{}, std::string("{\"a\": 1}")));
+}
+
+TEST(ToolParser, SaysWhetherTheLastCallWasCut) {
+  const auto cut = [](const std::vector<Piece>& arguments) {
+    ToolParser parser(true);
+    std::string content;
+    std::vector<ToolCallDelta> deltas;
+    for (const Piece& piece : {kList, kCall, Piece{"f"}, kSep}) parser.feed(piece, content, deltas);
+    for (const Piece& piece : arguments) parser.feed(piece, content, deltas);
+    parser.flush(content, deltas);
+    return parser.last_call_cut();
+  };
+  EXPECT_TRUE(cut({{"{\"a\": "}}));
+  EXPECT_FALSE(cut({{"{\"a\": 1}"}}));
+  EXPECT_FALSE(cut({{"{\"a\": "}, kCallDone}));
+  EXPECT_FALSE(cut({}));
 }
 
 TEST(ToolParser, SurvivesAnyOrderOfPieces) {

@@ -28,7 +28,8 @@ class Listener {
     take();
   }
   Heard end() {
-    parser_.flush(heard_.content);
+    parser_.flush(heard_.content, calls_);
+    take();
     return heard_;
   }
 

@@ -14,9 +14,19 @@ Json input_json(const std::string& arguments) {
 }  // namespace
 
 void ContentBlocks::add(const OutputDelta& delta) {
+  if (delta.content_was_thought) take_back_text();
   if (!delta.reasoning.empty()) add_text("thinking", delta.reasoning);
   if (!delta.content.empty()) add_text("text", delta.content);
   for (const ToolCallDelta& call : delta.tool_calls) add_call(call);
+}
+
+// The text so far is a thought. Not in streams, where no delta says so.
+void ContentBlocks::take_back_text() {
+  if (blocks_.empty()) return;
+  const std::string thought = blocks_.back()["text"];
+  blocks_.clear();
+  open_ = false;
+  add_text("thinking", thought);
 }
 
 void ContentBlocks::end() {

@@ -24,6 +24,7 @@ class ContentBlocks {
   const Json& blocks() const { return blocks_; }
 
  private:
+  void take_back_text();
   void add_text(const char* type, const std::string& text);
   void add_call(const ToolCallDelta& call);
   void open(Json block);

@@ -7,12 +7,22 @@
 namespace fathom::api::responses {
 
 void OutputItems::add(const OutputDelta& delta) {
+  if (delta.content_was_thought) take_back_message();
   if (!delta.reasoning.empty()) add_text(Kind::kReasoning, delta.reasoning, Json::array());
   Json logprobs = take_logprobs(delta);
   if (!delta.content.empty() || !logprobs.empty()) {
     add_text(Kind::kMessage, delta.content, std::move(logprobs));
   }
   for (const ToolCallDelta& call : delta.tool_calls) add_call(call);
+}
+
+// The message so far is a thought. Not in streams, where no delta says so.
+void OutputItems::take_back_message() {
+  if (items_.empty()) return;
+  const std::string thought = item()["content"][0]["text"];
+  items_.clear();
+  kind_ = Kind::kNone;
+  add_text(Kind::kReasoning, thought, Json::array());
 }
 
 void OutputItems::end(bool incomplete) {

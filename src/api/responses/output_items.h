@@ -25,6 +25,7 @@ class OutputItems {
 
  private:
   enum class Kind { kNone, kReasoning, kMessage, kCall };
+  void take_back_message();
   void add_text(Kind kind, const std::string& text, Json logprobs);
   void add_call(const ToolCallDelta& call);
   void open(Kind kind, Json item);
