@@ -9,6 +9,7 @@
 #include "cli/load_model.h"
 #include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/choose_layout.h"
+#include "models/deepseek_v3/tensor_list.h"
 
 namespace fathom::cli {
 
@@ -17,20 +18,20 @@ namespace dsv3 = models::deepseek_v3;
 
 namespace {
 
-Result<dsv3::ShardPlan> make_plan(const dsv3::Config& config, const StackOptions& stack,
+Result<dsv3::ShardPlan> make_plan(PlannedModel model, const StackOptions& stack,
                                   const std::string& parallel, const DryRunOptions& options,
                                   const models::RunLimits& limits, const dsv3::RankMemory& memory) {
-  FATHOM_ASSIGN(auto tensors, tensors_of(stack.model, config));
   if (parallel == "auto") {
     if (options.ranks == 0 || options.device_memory == 0) {
       return invalid_argument("--parallel auto: expected --ranks and --device-memory with it",
                               "--parallel");
     }
-    return dsv3::choose_layout(config, tensors, stack.weights, options.ranks, limits, memory);
+    return dsv3::choose_layout(model.config, model.tensors, stack.weights, options.ranks, limits,
+                               memory);
   }
   FATHOM_ASSIGN(const auto layout, dsv3::Layout::parse(parallel.empty() ? "pp=1" : parallel));
   if (options.ranks > 0) FATHOM_TRY(dsv3::check_ranks(layout, options.ranks));
-  return dsv3::ShardPlan::make(config, layout, std::move(tensors), stack.weights);
+  return dsv3::ShardPlan::make(model.config, layout, std::move(model.tensors), stack.weights);
 }
 
 // 1 with a line on stderr where some rank's memory does not do.
@@ -45,28 +46,28 @@ int judge(const LayoutReport& report) {
 
 }  // namespace
 
-Result<dsv3::Config> load_config(const fs::path& model) {
+Result<PlannedModel> planned_model(const fs::path& model) {
   std::error_code ignored;
-  return dsv3::Config::load(fs::is_directory(model, ignored) ? model / "config.json" : model);
-}
-
-Result<std::vector<dsv3::PlannedTensor>> tensors_of(const fs::path& model,
-                                                    const dsv3::Config& config) {
-  std::error_code ignored;
+  const bool is_directory = fs::is_directory(model, ignored);
+  PlannedModel made;
+  FATHOM_ASSIGN(made.config, dsv3::Config::load(is_directory ? model / "config.json" : model));
   for (const auto& entry : fs::directory_iterator(model, ignored)) {
     if (entry.path().extension() != ".safetensors") continue;
-    FATHOM_ASSIGN(const auto source, dsv3::CheckpointSource::open(model, config));
-    return dsv3::planned_tensors(config, *source);
+    FATHOM_ASSIGN(const auto source, dsv3::CheckpointSource::open(model, made.config));
+    dsv3::drop_absent_mtp(*source, made.config);
+    FATHOM_ASSIGN(made.tensors, dsv3::planned_tensors(made.config, *source));
+    return made;
   }
-  return dsv3::planned_tensors(config);
+  FATHOM_ASSIGN(made.tensors, dsv3::planned_tensors(made.config));
+  return made;
 }
 
 Result<LayoutReport> plan_layout(const StackOptions& stack, const std::string& parallel,
                                  const DryRunOptions& options) {
-  FATHOM_ASSIGN(const dsv3::Config config, load_config(stack.model));
-  FATHOM_ASSIGN(const models::RunLimits limits, step_limits(stack, config));
+  FATHOM_ASSIGN(auto model, planned_model(stack.model));
+  FATHOM_ASSIGN(const models::RunLimits limits, step_limits(stack, model.config));
   const dsv3::RankMemory memory = {.memory = options.device_memory};
-  FATHOM_ASSIGN(auto plan, make_plan(config, stack, parallel, options, limits, memory));
+  FATHOM_ASSIGN(auto plan, make_plan(std::move(model), stack, parallel, options, limits, memory));
   if (options.rank >= plan.layout().ranks()) {
     return invalid_argument(fmt::format("--rank: expected a rank below {}, got {}",
                                         plan.layout().ranks(), options.rank),

@@ -18,12 +18,13 @@ struct DryRunOptions {
   bool json = false;
 };
 
-// config.json of a model's directory, or `model` where it is the file itself.
-Result<models::deepseek_v3::Config> load_config(const std::filesystem::path& model);
-// The tensors of a model: as its files' headers say where its directory has some, else as
-// config.json does.
-Result<std::vector<models::deepseek_v3::PlannedTensor>> tensors_of(
-    const std::filesystem::path& model, const models::deepseek_v3::Config& config);
+struct PlannedModel {
+  models::deepseek_v3::Config config;
+  std::vector<models::deepseek_v3::PlannedTensor> tensors;
+};
+// A model's directory, or its config.json: the tensors are as the files' headers say where there
+// are some, else as config.json does.
+Result<PlannedModel> planned_model(const std::filesystem::path& model);
 
 // Plans `parallel` ("": one rank; "auto": whatever suits ranks and memory) for stack.model.
 Result<LayoutReport> plan_layout(const StackOptions& stack, const std::string& parallel,

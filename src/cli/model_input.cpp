@@ -4,12 +4,14 @@
 #include <sstream>
 
 #include "base/json_file.h"
+#include "base/log.h"
 #include "cli/gguf_tokenizer.h"
 #include "cli/synthetic_tokenizer.h"
 #include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/gguf_config.h"
 #include "models/deepseek_v3/gguf_source.h"
 #include "models/deepseek_v3/synthetic.h"
+#include "models/deepseek_v3/tensor_list.h"
 
 namespace fathom::cli {
 
@@ -22,6 +24,10 @@ Result<ModelInput> open_directory(const fs::path& directory) {
   FATHOM_ASSIGN(input.config_json, read_json_file(directory / "config.json"));
   FATHOM_ASSIGN(input.config, dsv3::Config::load(directory / "config.json"));
   FATHOM_ASSIGN(input.source, dsv3::CheckpointSource::open(directory, input.config));
+  if (dsv3::drop_absent_mtp(*input.source, input.config)) {
+    input.config_json["num_nextn_predict_layers"] = 0;
+    log_info("{}: the MTP layer of config.json is not stored: nothing is drafted", input.name);
+  }
   for (const char* name : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
                            "generation_config.json"}) {
     std::ifstream file(directory / name, std::ios::binary);

@@ -81,9 +81,8 @@ Status check_parallel(const StackOptions& options, const comm::Launch& launch) {
   if (options.parallel.empty() || options.parallel == "auto") return {};
   FATHOM_ASSIGN(const auto layout, dsv3::Layout::parse(options.parallel));
   if (options.synthetic.empty()) {
-    FATHOM_ASSIGN(const auto config, load_config(options.model));
-    FATHOM_ASSIGN(const auto tensors, tensors_of(options.model, config));
-    FATHOM_TRY(dsv3::check_cuts(config, layout, tensors, options.weights));
+    FATHOM_ASSIGN(const auto model, planned_model(options.model));
+    FATHOM_TRY(dsv3::check_cuts(model.config, layout, model.tensors, options.weights));
   }
   auto fits = dsv3::check_ranks(layout, launch.size);
   if (fits || launch.size > 1) return fits;

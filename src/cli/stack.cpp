@@ -5,17 +5,16 @@
 
 #include <algorithm>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
 
 #include "backends/cpu/cpu_backend.h"
 #include "backends/sim/sim_backend.h"
-#include "base/json_file.h"
 #include "base/log.h"
 #include "base/plug_in.h"
 #include "cli/load_model.h"
 #include "cli/model_input.h"
+#include "cli/model_texts.h"
 #include "cli/rank_job.h"
 #include "cli/synthetic_tokenizer.h"
 #include "models/deepseek_v3/parallel_model.h"
@@ -27,30 +26,6 @@ namespace fs = std::filesystem;
 namespace dsv3 = models::deepseek_v3;
 
 namespace {
-
-// What stops generation: the tokens config.json and generation_config.json name.
-Status add_generation_eos(const fs::path& model, dsv3::Config& config) {
-  const fs::path path = model / "generation_config.json";
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return {};
-  FATHOM_ASSIGN(const nlohmann::json json, read_json_file(path));
-  if (!json.is_object() || !json.contains("eos_token_id")) return {};
-  const auto& eos = json["eos_token_id"];
-  for (const auto& id : eos.is_array() ? eos : nlohmann::json::array({eos})) {
-    const bool valid =
-        id.is_number_unsigned() && id.get<uint64_t>() < static_cast<uint64_t>(config.vocab_size);
-    if (!valid) {
-      return Error{ErrorCode::kDataCorrupt,
-                   fmt::format("{}: eos_token_id: expected token ids below {}, got {}",
-                               path.string(), config.vocab_size, eos.dump())};
-    }
-    const auto token = id.get<int32_t>();
-    if (std::ranges::find(config.eos_token_ids, token) == config.eos_token_ids.end()) {
-      config.eos_token_ids.push_back(token);
-    }
-  }
-  return {};
-}
 
 Result<std::optional<tokenizer::ChatTemplate>> load_template(const StackOptions& options) {
   auto source = tokenizer::ChatTemplate::load_source(options.model);
@@ -83,21 +58,6 @@ Result<std::optional<tokenizer::ChatTemplate>> load_template(const StackOptions&
     return parsed.error().with_context(file.string());
   }
   return std::optional(std::move(*parsed));
-}
-
-// Whether tokenizer_config.json wants text prompts to begin with the bos token.
-Result<bool> read_add_bos_token(const fs::path& model) {
-  const fs::path path = model / "tokenizer_config.json";
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return false;
-  FATHOM_ASSIGN(const nlohmann::json json, read_json_file(path));
-  if (!json.is_object() || !json.contains("add_bos_token")) return false;
-  if (!json["add_bos_token"].is_boolean()) {
-    return Error{ErrorCode::kDataCorrupt,
-                 fmt::format("{}: add_bos_token: expected true or false, got {}", path.string(),
-                             json["add_bos_token"].dump())};
-  }
-  return json["add_bos_token"].get<bool>();
 }
 
 Result<std::unique_ptr<device::Device>> open_device(const device::Registry& registry,
@@ -146,12 +106,12 @@ struct Texts {
   bool add_bos_token = false;
 };
 
-Result<Texts> load_texts(const StackOptions& options) {
+Result<Texts> load_texts(const StackOptions& options, const ModelInput& input) {
   FATHOM_ASSIGN(auto tokenizer,
                 tokenizer::Tokenizer::load(options.model / "tokenizer.json",
                                            options.model / "tokenizer_config.json"));
   FATHOM_ASSIGN(auto chat_template, load_template(options));
-  FATHOM_ASSIGN(const bool add_bos_token, read_add_bos_token(options.model));
+  FATHOM_ASSIGN(const bool add_bos_token, adds_bos_token(input.texts));
   return Texts{std::move(tokenizer), std::move(chat_template), add_bos_token};
 }
 
@@ -212,15 +172,15 @@ Result<Stack> build_stack(const StackOptions& given) {
   auto registry = find_chips();
   FATHOM_ASSIGN(ModelInput input, open_input(options));
   dsv3::Config& config = input.config;
-  if (options.synthetic.empty()) FATHOM_TRY(add_generation_eos(options.model, config));
   FATHOM_ASSIGN(Texts texts,
-                options.synthetic.empty() ? load_texts(options) : synthetic_texts(input));
+                options.synthetic.empty() ? load_texts(options, input) : synthetic_texts(input));
   if (texts.tokenizer.vocab_size() > config.vocab_size) {
     return Error{ErrorCode::kDataCorrupt,
                  fmt::format("{}: expected at most the model's {} tokens, got {}",
                              (options.model / "tokenizer.json").string(), config.vocab_size,
                              texts.tokenizer.vocab_size())};
   }
+  FATHOM_TRY(add_end_tokens(input.texts, texts.tokenizer, config));
   FATHOM_ASSIGN(auto device, open_device(*registry, options, launch));
   const auto identity = launch.size > 1 ? identity_of(options, input, *device) : comm::Identity{};
   FATHOM_ASSIGN(auto world, comm::World::join(identity, {}));

@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/json_file.h"
+#include "models/deepseek_v3/config_fields.h"
+#include "models/deepseek_v3/config_rope.h"
 #include "models/deepseek_v3/rope.h"
 
 namespace fathom::models::deepseek_v3 {
@@ -17,87 +18,7 @@ namespace {
 
 // Larger than any model yet, small enough that products of three sizes fit 64 bits.
 constexpr int64_t kMaxSize = int64_t{1} << 20;
-
-Error unsupported(const std::string& field, const std::string& expected, const json& got) {
-  std::string shown = got.dump(-1, ' ', false, json::error_handler_t::replace);
-  if (shown.size() > 80) shown = shown.substr(0, 77) + "...";
-  return {ErrorCode::kUnsupported, fmt::format("{}: expected {}, got {}", field, expected, shown),
-          field};
-}
-
-bool is_integer_in(const json& value, int64_t low, int64_t high) {
-  if (!value.is_number_integer()) return false;
-  const bool huge = value.is_number_unsigned() &&
-                    value.get<uint64_t>() > uint64_t{std::numeric_limits<int64_t>::max()};
-  return !huge && value.get<int64_t>() >= low && value.get<int64_t>() <= high;
-}
-
-// Reads fields of one JSON object; the first wrong one is kept as the error.
-class FieldReader {
- public:
-  FieldReader(const json& object, std::string prefix)
-      : object_(object), prefix_(std::move(prefix)) {}
-
-  const json* get(const char* name) const {
-    const auto found = object_.find(name);
-    return found == object_.end() || found->is_null() ? nullptr : &*found;
-  }
-  bool has(const char* name) const { return get(name) != nullptr; }
-
-  template <typename Int>
-  void integer(const char* name, int64_t low, int64_t high, Int& out, bool required = false) {
-    const json* value = get(name);
-    const auto expected = fmt::format("a whole number from {} to {}", low, high);
-    if (value == nullptr) return missing(name, expected, required);
-    if (!is_integer_in(*value, low, high)) return fail(name, expected, *value);
-    out = static_cast<Int>(value->get<int64_t>());
-  }
-
-  template <typename Float>
-  void number(const char* name, double low, double high, Float& out, bool required = false) {
-    const json* value = get(name);
-    if (value == nullptr) {
-      return missing(name, fmt::format("a number from {} to {}", low, high), required);
-    }
-    const double number = value->is_number() ? value->get<double>() : std::nan("");
-    if (!(number >= low && number <= high)) {
-      return fail(name, fmt::format("a number from {} to {}", low, high), *value);
-    }
-    out = static_cast<Float>(number);
-  }
-
-  void boolean(const char* name, bool& out) {
-    const json* value = get(name);
-    if (value == nullptr) return;
-    if (!value->is_boolean()) return fail(name, "true or false", *value);
-    out = value->get<bool>();
-  }
-
-  // The text of a field, or `fallback`; a value that is no text fails.
-  std::string text(const char* name, std::string fallback) {
-    const json* value = get(name);
-    if (value == nullptr) return fallback;
-    if (!value->is_string()) {
-      fail(name, "text", *value);
-      return fallback;
-    }
-    return value->get<std::string>();
-  }
-
-  void fail(const char* name, const std::string& expected, const json& got) {
-    if (!error_) error_ = unsupported(prefix_ + name, expected, got);
-  }
-  Status status() const { return error_ ? Status(*error_) : Status(); }
-
- private:
-  void missing(const char* name, const std::string& expected, bool required) {
-    if (required) fail(name, expected, json(nullptr));
-  }
-
-  const json& object_;
-  std::string prefix_;
-  std::optional<Error> error_;
-};
+constexpr int64_t kDefaultQueryRank = 1536;  // where q_lora_rank is absent, with V2's class as V3's
 
 Status read_sizes(FieldReader& in, Config& config) {
   in.integer("vocab_size", 1, kMaxSize * 4, config.vocab_size, true);
@@ -108,11 +29,15 @@ Status read_sizes(FieldReader& in, Config& config) {
   in.integer("max_position_embeddings", 1, int64_t{1} << 24, config.max_position_embeddings, true);
   in.number("rms_norm_eps", 0, 1, config.rms_norm_eps);
   in.boolean("tie_word_embeddings", config.tie_word_embeddings);
-  const auto activation = in.text("hidden_act", "silu");
-  if (activation != "silu") in.fail("hidden_act", "\"silu\"", activation);
-  bool attention_bias = false;
-  in.boolean("attention_bias", attention_bias);
-  if (attention_bias) in.fail("attention_bias", "false", true);
+  in.only("hidden_act", "silu");
+  for (const char* unknown :
+       {"add_cross_attention", "attention_bias", "attn_bias", "is_encoder_decoder", "mlp_bias",
+        "tie_encoder_decoder", "use_sliding_window"}) {
+    in.only(unknown, false);
+  }
+  in.only("pruned_heads", json::object());
+  // Decoders are what these models are, said or not.
+  in.ignore({"is_decoder"});
   return in.status();
 }
 
@@ -124,6 +49,7 @@ Status read_attention(FieldReader& in, Config& config) {
     in.fail("num_key_value_heads", "num_attention_heads (latent attention shares no heads)",
             kv_heads);
   }
+  if (!in.is_null("q_lora_rank")) config.q_lora_rank = kDefaultQueryRank;
   in.integer("q_lora_rank", 1, kMaxSize, config.q_lora_rank);
   in.integer("kv_lora_rank", 1, 1 << 16, config.kv_lora_rank, true);
   in.integer("qk_nope_head_dim", 1, 1 << 14, config.qk_nope_head_dim, true);
@@ -133,44 +59,28 @@ Status read_attention(FieldReader& in, Config& config) {
   if (config.qk_rope_head_dim % 2 != 0) {
     in.fail("qk_rope_head_dim", "an even number", config.qk_rope_head_dim);
   }
+  in.only("qk_head_dim", config.q_head_dim());
+  // transformers means the part that turns, others the whole.
+  int64_t head_dim = config.qk_rope_head_dim;
+  in.integer("head_dim", 1, kMaxSize, head_dim);
+  if (head_dim != config.qk_rope_head_dim && head_dim != config.q_head_dim()) {
+    in.fail("head_dim", "qk_rope_head_dim, or that and qk_nope_head_dim", head_dim);
+  }
   return in.status();
 }
 
-Status read_rope(FieldReader& in, Config& config) {
-  in.number("rope_theta", 2, 1e12, config.rope_theta);
-  const json* scaling = in.get("rope_scaling");
-  if (scaling == nullptr) return in.status();
-  if (!scaling->is_object()) {
-    in.fail("rope_scaling", "an object or null", *scaling);
-    return in.status();
-  }
-  FieldReader fields(*scaling, "rope_scaling.");
-  const auto type = fields.text("type", fields.text("rope_type", ""));
-  FATHOM_TRY(fields.status());
-  if (type == "default") return {};
-  if (type != "yarn") fields.fail("type", "\"yarn\"", type);
-  YarnScaling yarn;
-  fields.number("factor", 1, 1e6, yarn.factor, true);
-  fields.integer("original_max_position_embeddings", 1, int64_t{1} << 24,
-                 yarn.original_max_positions, true);
-  fields.number("beta_fast", 1e-3, 1e6, yarn.beta_fast);
-  fields.number("beta_slow", 1e-3, 1e6, yarn.beta_slow);
-  fields.number("mscale", 0, 100, yarn.mscale);
-  fields.number("mscale_all_dim", 0, 100, yarn.mscale_all_dim);
-  config.yarn = yarn;
-  return fields.status();
-}
-
 // Which gate: V3 says sigmoid and noaux_tc; V2 says softmax and greedy or group_limited_greedy.
-Status read_gate(FieldReader& in, Config& config) {
-  const auto method = in.text("topk_method", "greedy");
-  const auto scoring = in.text("scoring_func", "softmax");
+// Where nothing is said, the classes' own defaults count, and V2's has a misspelled one.
+Status read_gate(FieldReader& in, bool v3, Config& config) {
+  const auto method = in.text("topk_method", v3 ? "noaux_tc" : "greedy");
+  const auto scoring = in.text("scoring_func", v3 ? "sigmoid" : "softmax");
   FATHOM_TRY(in.status());
+  const bool greedy = method == "greedy" || method == "gready";
   if (method == "noaux_tc") {
     config.gate_kind = FATHOM_GATE_NOAUX_TC;
     if (scoring != "sigmoid") in.fail("scoring_func", "\"sigmoid\" with noaux_tc", scoring);
-  } else if (method == "greedy" || method == "group_limited_greedy") {
-    config.gate_kind = method == "greedy" ? FATHOM_GATE_SOFTMAX : FATHOM_GATE_SOFTMAX_GROUPS;
+  } else if (greedy || method == "group_limited_greedy") {
+    config.gate_kind = greedy ? FATHOM_GATE_SOFTMAX : FATHOM_GATE_SOFTMAX_GROUPS;
     if (scoring != "softmax") in.fail("scoring_func", "\"softmax\" with " + method, scoring);
   } else {
     in.fail("topk_method", "\"noaux_tc\", \"greedy\" or \"group_limited_greedy\"", method);
@@ -201,10 +111,29 @@ Status check_groups(FieldReader& in, const Config& config) {
   return in.status();
 }
 
-Status read_experts(FieldReader& in, Config& config) {
+// What absent fields mean with V3's class. Null is no default there: it means none.
+void set_v3_defaults(const FieldReader& in, Config& config) {
+  if (!in.is_null("n_routed_experts")) config.n_routed_experts = 256;
+  if (!in.is_null("n_shared_experts")) config.n_shared_experts = 1;
+  if (!in.is_null("n_group")) config.n_group = 8;
+  if (!in.is_null("topk_group")) config.topk_group = 4;
+  config.first_k_dense_replace = 3;
+  config.norm_topk_prob = true;
+  config.routed_scaling_factor = 2.5f;
+}
+
+Status read_experts(FieldReader& in, bool v3, Config& config) {
+  if (v3) set_v3_defaults(in, config);
   in.integer("n_routed_experts", 0, 1 << 14, config.n_routed_experts);
+  in.only("num_local_experts", config.n_routed_experts);  // transformers' other name for it
   FATHOM_TRY(in.status());
-  if (config.n_routed_experts == 0) return {};
+  if (config.n_routed_experts == 0) {
+    in.ignore({"first_k_dense_replace", "moe_intermediate_size", "moe_layer_freq", "n_group",
+               "n_shared_experts", "norm_topk_prob", "num_experts_per_tok", "routed_scaling_factor",
+               "scoring_func", "topk_group", "topk_method"});
+    config.n_shared_experts = 0;
+    return {};
+  }
   in.integer("moe_intermediate_size", 1, kMaxSize, config.moe_intermediate_size, true);
   in.integer("n_shared_experts", 0, 1024, config.n_shared_experts);
   in.integer("first_k_dense_replace", 0, 4096, config.first_k_dense_replace);
@@ -216,7 +145,7 @@ Status read_experts(FieldReader& in, Config& config) {
   in.boolean("norm_topk_prob", config.norm_topk_prob);
   in.number("routed_scaling_factor", 0, 1e6, config.routed_scaling_factor);
   FATHOM_TRY(in.status());
-  FATHOM_TRY(read_gate(in, config));
+  FATHOM_TRY(read_gate(in, v3, config));
   return check_groups(in, config);
 }
 
@@ -231,6 +160,7 @@ Status read_fathom_weights(FieldReader& fields, Config& config) {
   const int32_t expected = weights == "int8" ? kInt8Group : kInt4Group;
   int32_t group_size = 0;
   fields.integer("group_size", expected, expected, group_size, true);
+  fields.refuse_others([](std::string_view) { return false; });
   return fields.status();
 }
 
@@ -248,6 +178,10 @@ Status read_quantization(FieldReader& in, Config& config) {
   const auto format = fields.text("fmt", "e4m3");
   if (method != "fp8") fields.fail("quant_method", "\"fp8\" or \"fathom\"", method);
   if (format != "e4m3") fields.fail("fmt", "\"e4m3\"", format);
+  fields.only("activation_scheme", "dynamic");
+  // How scales were rounded, what is stored otherwise (each tensor's own type says that), and
+  // how transformers loads: nothing that changes what is stored.
+  fields.ignore({"dequantize", "ignored_layers", "modules_to_not_convert", "scale_fmt"});
   const json* block = fields.get("weight_block_size");
   const auto is_size = [](const json& v) { return is_integer_in(v, 1, 4096); };
   if (block == nullptr || !block->is_array() || block->size() != 2 || !is_size((*block)[0]) ||
@@ -259,6 +193,7 @@ Status read_quantization(FieldReader& in, Config& config) {
   config.stored_weights = WeightFormat::kFp8;
   config.fp8_block_n = (*block)[0].get<int32_t>();
   config.fp8_block_k = (*block)[1].get<int32_t>();
+  fields.refuse_others([](std::string_view) { return false; });
   return fields.status();
 }
 
@@ -279,20 +214,23 @@ Status read_eos(FieldReader& in, Config& config) {
 }  // namespace
 
 Result<Config> Config::parse(const json& object) {
-  if (!object.is_object()) return unsupported("config", "a JSON object", object);
+  if (!object.is_object()) return unsupported_field("config", "a JSON object", object);
   Config config;
   FieldReader in(object, "");
   const auto type = in.text("model_type", "");
   FATHOM_TRY(in.status());
-  if (type != "deepseek_v3" && type != "deepseek_v2") {
-    return unsupported("model_type", "\"deepseek_v3\" or \"deepseek_v2\"", type);
+  const bool v3 = type == "deepseek_v3";
+  if (!v3 && type != "deepseek_v2") {
+    return unsupported_field("model_type", "\"deepseek_v3\" or \"deepseek_v2\"", type);
   }
   FATHOM_TRY(read_sizes(in, config));
   FATHOM_TRY(read_attention(in, config));
   FATHOM_TRY(read_rope(in, config));
-  FATHOM_TRY(read_experts(in, config));
+  FATHOM_TRY(read_experts(in, v3, config));
   FATHOM_TRY(read_quantization(in, config));
   FATHOM_TRY(read_eos(in, config));
+  in.refuse_others(is_harmless_field);
+  FATHOM_TRY(in.status());
   return config;
 }
 

@@ -1,4 +1,6 @@
-// config.json of DeepSeek-V3, R1, and V2-style models, checked field by field.
+// config.json of DeepSeek-V3, R1, and V2-style models, checked field by field: what is absent means
+// what DeepSeek's classes mean by it, and a field that is not known is refused by name, unless it
+// is plainly metadata (is_harmless_field()), since it may change what the model computes.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +24,8 @@ struct YarnScaling {
   double beta_slow = 1;
   double mscale = 1;
   double mscale_all_dim = 0;
+
+  bool operator==(const YarnScaling&) const = default;
 };
 
 // Names follow the fields of config.json; see the DeepSeek-V3 paper, section 4.2, for their values.

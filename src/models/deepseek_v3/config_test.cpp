@@ -93,6 +93,177 @@ TEST(Config, NamesTheFieldItDoesNotSupport) {
   }
 }
 
+json with(const json& base, const json& changes) {
+  json config = base;
+  config.merge_patch(changes);  // null deletes
+  return config;
+}
+
+// What transformers 5 writes in place of rope_theta and rope_scaling.
+json rope_parameters() {
+  json rope = released()["rope_scaling"];
+  rope.erase("type");
+  rope["rope_type"] = "yarn";
+  rope["rope_theta"] = 10000.0;
+  return rope;
+}
+
+TEST(Config, ReadsRopeParameters) {
+  json config = with(released(), {{"rope_scaling", nullptr}, {"rope_theta", nullptr}});
+  config["rope_parameters"] = rope_parameters();
+  const auto expected = Config::parse(released());
+  auto parsed = Config::parse(config);
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_EQ(parsed->yarn, expected->yarn);
+  EXPECT_EQ(parsed->rope_theta, expected->rope_theta);
+  EXPECT_EQ(rope_frequencies(*parsed), rope_frequencies(*expected));
+  EXPECT_EQ(parsed->softmax_scale(), expected->softmax_scale());
+
+  config["rope_parameters"] = {{"rope_theta", 5e5}, {"rope_type", "default"}};
+  parsed = Config::parse(config);
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_FALSE(parsed->yarn);
+  EXPECT_EQ(parsed->rope_theta, 5e5);
+
+  // Both forms, when they say the same; a factor that follows from the others.
+  config = released();
+  config["rope_parameters"] = rope_parameters();
+  config["rope_parameters"].update({{"attention_factor", 1.0}, {"partial_rotary_factor", 1}});
+  EXPECT_TRUE(Config::parse(config).ok());
+}
+
+TEST(Config, RefusesRopeItDoesNotKnow) {
+  const std::pair<json, const char*> cases[] = {
+      {{{"rope_type", "llama3"}}, "rope_parameters.rope_type"},
+      {{{"rope_theta", 20000}}, "rope_theta"},
+      {{{"factor", 20}}, "rope_parameters"},
+      {{{"attention_factor", 2.5}}, "rope_parameters.attention_factor"},
+      {{{"truncate", false}}, "rope_parameters.truncate"},
+      {{{"partial_rotary_factor", 0.5}}, "rope_parameters.partial_rotary_factor"},
+      {{{"type", "linear"}}, "rope_parameters.rope_type"},
+      {{{"rope_type", nullptr}}, "rope_parameters.rope_type"},
+      {{{"low_freq_factor", 4}}, "rope_parameters.low_freq_factor"},
+      {{{"full_attention", {{"rope_theta", 1e4}}}}, "rope_parameters.full_attention"},
+  };
+  for (const auto& [change, where] : cases) {
+    json config = released();
+    config["rope_parameters"] = with(rope_parameters(), change);
+    const auto parsed = Config::parse(config);
+    ASSERT_FALSE(parsed.ok()) << change;
+    EXPECT_EQ(parsed.error().where, where) << parsed.error().message;
+  }
+}
+
+TEST(Config, AbsentGateFieldsMeanWhatV3sClassMeans) {
+  const auto expected = Config::parse(released());
+  json config = released();
+  for (const char* name : {"topk_method", "scoring_func", "norm_topk_prob", "n_group", "topk_group",
+                           "routed_scaling_factor", "first_k_dense_replace", "moe_layer_freq",
+                           "n_shared_experts", "n_routed_experts", "q_lora_rank", "rope_theta"}) {
+    config.erase(name);
+  }
+  const auto parsed = Config::parse(config);
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_EQ(parsed->gate_kind, FATHOM_GATE_NOAUX_TC);
+  EXPECT_TRUE(parsed->norm_topk_prob);
+  EXPECT_EQ(parsed->n_group, expected->n_group);
+  EXPECT_EQ(parsed->topk_group, expected->topk_group);
+  EXPECT_EQ(parsed->routed_scaling_factor, expected->routed_scaling_factor);
+  EXPECT_EQ(parsed->first_k_dense_replace, expected->first_k_dense_replace);
+  EXPECT_EQ(parsed->n_shared_experts, expected->n_shared_experts);
+  EXPECT_EQ(parsed->n_routed_experts, expected->n_routed_experts);
+  EXPECT_EQ(parsed->q_lora_rank, expected->q_lora_rank);
+  // Null is none where the classes take it so.
+  json dense = released();
+  dense.update({{"n_routed_experts", nullptr}, {"q_lora_rank", nullptr}});
+  EXPECT_EQ(Config::parse(dense)->n_routed_experts, 0);
+  EXPECT_EQ(Config::parse(dense)->q_lora_rank, 0);
+  // V2's class has other defaults.
+  json v2 = with(released(), {{"model_type", "deepseek_v2"},
+                              {"topk_method", nullptr},
+                              {"scoring_func", nullptr},
+                              {"norm_topk_prob", nullptr},
+                              {"n_group", nullptr},
+                              {"topk_group", nullptr},
+                              {"routed_scaling_factor", nullptr}});
+  EXPECT_EQ(Config::parse(v2)->gate_kind, FATHOM_GATE_SOFTMAX);
+  EXPECT_FALSE(Config::parse(v2)->norm_topk_prob);
+  EXPECT_EQ(Config::parse(v2)->routed_scaling_factor, 1);
+}
+
+TEST(Config, RefusesFieldsThatMayChangeTheModel) {
+  const std::pair<const char*, json> cases[] = {
+      {"index_topk", 2048},
+      {"index_n_heads", 64},
+      {"sliding_window", 4096},
+      {"rope_interleave", false},
+      {"mlp_bias", true},
+      {"attn_logit_softcapping", 50.0},
+      {"use_qk_norm", true},
+      {"partial_rotary_factor", 0.5},
+      {"is_encoder_decoder", true},
+      {"pruned_heads", {{"0", {1}}}},
+      {"head_dim", 32},
+      {"qk_head_dim", 128},
+      {"num_local_experts", 128},
+      {"compression_config", {{"format", "int"}}},
+      {"vision_config", json::object()},
+  };
+  for (const auto& [name, value] : cases) {
+    json config = released();
+    config[name] = value;
+    const auto parsed = Config::parse(config);
+    ASSERT_FALSE(parsed.ok()) << name;
+    EXPECT_EQ(parsed.error().where, name) << parsed.error().message;
+    EXPECT_EQ(parsed.error().code, ErrorCode::kUnsupported);
+    config[name] = nullptr;
+    EXPECT_TRUE(Config::parse(config).ok()) << name;
+  }
+  const std::pair<const char*, json> of_quantization[] = {
+      {"activation_scheme", "static"}, {"kv_cache_scheme", {{"num_bits", 8}}}, {"bits", 4}};
+  for (const auto& [name, value] : of_quantization) {
+    json config = released();
+    config["quantization_config"][name] = value;
+    const auto parsed = Config::parse(config);
+    ASSERT_FALSE(parsed.ok()) << name;
+    EXPECT_EQ(parsed.error().where, std::string("quantization_config.") + name);
+  }
+}
+
+// Fields of the releases, of transformers' PretrainedConfig and of tools that train.
+TEST(Config, PassesWhatChangesNothing) {
+  json config = released();
+  config.update({{"_name_or_path", "x"},
+                 {"_attn_implementation_autoset", true},
+                 {"add_cross_attention", false},
+                 {"attention_dropout", 0.0},
+                 {"auto_map", {{"AutoConfig", "configuration_deepseek.DeepseekV3Config"}}},
+                 {"aux_loss_alpha", 0.001},
+                 {"bad_words_ids", nullptr},
+                 {"chunk_size_feed_forward", 0},
+                 {"dtype", "bfloat16"},
+                 {"ep_size", 1},
+                 {"head_dim", 64},
+                 {"id2label", {{"0", "LABEL_0"}}},
+                 {"initializer_range", 0.02},
+                 {"is_decoder", false},
+                 {"num_local_experts", 256},
+                 {"pad_token_id", 2},
+                 {"pretraining_tp", 1},
+                 {"pruned_heads", json::object()},
+                 {"qk_head_dim", 192},
+                 {"rope_interleave", true},
+                 {"seq_aux", true},
+                 {"temperature", 1.0},
+                 {"transformers_version", "5.0.0"},
+                 {"unsloth_fixed", true},
+                 {"use_cache", true}});
+  config["quantization_config"].update(
+      {{"scale_fmt", "ue8m0"}, {"modules_to_not_convert", {"lm_head"}}, {"dequantize", false}});
+  const auto parsed = Config::parse(config);
+  EXPECT_TRUE(parsed.ok()) << parsed.error().message;
+}
+
 TEST(Config, ReadsFathomsOwnFormats) {
   const auto parsed = [](json quantization) {
     json config = released();

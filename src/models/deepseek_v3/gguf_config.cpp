@@ -164,9 +164,8 @@ void read_attention(KeyReader& keys, json& config) {
   const int64_t rope = keys.count("rope.dimension_count");
   config["num_attention_heads"] = heads;
   config["num_key_value_heads"] = heads;
-  if (keys.has("attention.q_lora_rank")) {
-    config["q_lora_rank"] = keys.count("attention.q_lora_rank");
-  }
+  config["q_lora_rank"] =
+      keys.has("attention.q_lora_rank") ? json(keys.count("attention.q_lora_rank")) : json();
   config["kv_lora_rank"] = keys.count("attention.kv_lora_rank");
   config["qk_rope_head_dim"] = rope;
   config["qk_nope_head_dim"] = key - rope;

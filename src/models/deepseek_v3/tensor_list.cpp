@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace fathom::models::deepseek_v3 {
 namespace {
 
@@ -164,6 +166,17 @@ std::vector<TensorSpec> list_tensors(const Config& config, const TensorSource& s
 
 std::vector<TensorSpec> list_tensors(const Config& config) {
   return list_all(config, nullptr);
+}
+
+bool drop_absent_mtp(const TensorSource& source, Config& config) {
+  if (config.num_nextn_predict_layers == 0) return false;
+  const std::string mtp = fmt::format("model.layers.{}.", config.num_hidden_layers);
+  const auto stored = [&](const TensorSpec& tensor) {
+    return tensor.name.starts_with(mtp) && source.contains(tensor.name);
+  };
+  if (std::ranges::any_of(list_tensors(config), stored)) return false;
+  config.num_nextn_predict_layers = 0;
+  return true;
 }
 
 }  // namespace fathom::models::deepseek_v3

@@ -38,4 +38,8 @@ std::vector<TensorSpec> list_tensors(const Config& config, const TensorSource& s
 // The same where nothing is left out, as in the release.
 std::vector<TensorSpec> list_tensors(const Config& config);
 
+// Where `config` names an MTP layer of which `source` stores no tensor, as conversions by Hugging
+// Face's classes leave it, says in `config` that there is none. True if it did.
+bool drop_absent_mtp(const TensorSource& source, Config& config);
+
 }  // namespace fathom::models::deepseek_v3

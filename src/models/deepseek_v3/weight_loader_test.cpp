@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "models/deepseek_v3/checkpoint_source.h"
+#include "models/deepseek_v3/tensor_list.h"
 #include "models/deepseek_v3/weights.h"
 #include "models/fake_chip_for_tests.h"
 #include "models/quantize.h"
@@ -127,6 +128,26 @@ TEST_F(WeightLoaderTest, ProgressEndsAtTheTotal) {
   }});
   EXPECT_EQ(done, total);
   EXPECT_GT(total, 4u << 20);
+}
+
+// tiny stores layers 0 to 3 and its MTP layer as the fourth; where config.json counts other layers,
+// the MTP layer is none that is stored, or only in part.
+TEST_F(WeightLoaderTest, AnMtpLayerThatIsNotStoredIsNone) {
+  EXPECT_FALSE(drop_absent_mtp(*source_, config_));
+  EXPECT_EQ(config_.num_nextn_predict_layers, 1);
+  Config longer = config_;
+  longer.num_hidden_layers = 5;
+  EXPECT_TRUE(drop_absent_mtp(*source_, longer));
+  EXPECT_EQ(longer.num_nextn_predict_layers, 0);
+  EXPECT_FALSE(drop_absent_mtp(*source_, longer));
+  Config partly = config_;
+  partly.num_hidden_layers = 3;
+  EXPECT_FALSE(drop_absent_mtp(*source_, partly));
+  FakeChip chip;
+  const auto device = chip.open();
+  const auto weights = Weights::load(source_, partly, *device, {});
+  ASSERT_FALSE(weights.ok());
+  EXPECT_NE(weights.error().message.find("model.layers.3."), std::string::npos);
 }
 
 }  // namespace
