@@ -22,20 +22,20 @@ Json traffic_json(const dsv3::Traffic& sent) {
 
 Json layout_json(const LayoutReport& report) {
   const auto& layout = report.plan.layout();
-  Json json = {{"model", report.model},
-               {"layout", layout.text()},
-               {"pp", layout.pp},
-               {"dp", layout.dp},
-               {"tp", layout.tp},
-               {"ep", layout.ep},
-               {"redundant", layout.redundant},
-               {"shared", layout.shared},
-               {"ranks", layout.ranks()},
-               {"weights", to_string(report.weights)},
-               {"kv_dtype", device::dtype_name(report.memory.kv_dtype)},
-               {"step_tokens", report.step_tokens}};
-  if (report.memory.memory > 0) json["device_memory"] = report.memory.memory;
-  return json;
+  Json document = {{"model", report.model},
+                   {"layout", layout.text()},
+                   {"pp", layout.pp},
+                   {"dp", layout.dp},
+                   {"tp", layout.tp},
+                   {"ep", layout.ep},
+                   {"redundant", layout.redundant},
+                   {"shared", layout.shared},
+                   {"ranks", layout.ranks()},
+                   {"weights", to_string(report.weights)},
+                   {"kv_dtype", device::dtype_name(report.memory.kv_dtype)},
+                   {"step_tokens", report.step_tokens}};
+  if (report.memory.memory > 0) document["device_memory"] = report.memory.memory;
+  return document;
 }
 
 dsv3::RowsInStep prompt_rows(const LayoutReport& report) {
@@ -46,60 +46,61 @@ Json group_json(const LayoutReport& report, const RankGroup& group) {
   const auto& print = group.footprint;
   Json ranks = Json::array();
   for (const auto& range : group.ranks) ranks.push_back(first_and_last(range));
-  Json json = {{"ranks", std::move(ranks)},
-               {"count", group.count},
-               {"stage", group.stage},
-               {"layers", first_and_last(report.plan.stages()[static_cast<size_t>(group.stage)])},
-               {"experts", group.routed},
-               {"shared_expert", group.shared},
-               {"tensors", print.tensors},
-               {"file_bytes", print.file_bytes},
-               {"weight_bytes", print.weight_bytes},
-               {"workspace_bytes", print.workspace_bytes},
-               {"kv_token_bytes", print.kv_token_bytes}};
+  Json document = {
+      {"ranks", std::move(ranks)},
+      {"count", group.count},
+      {"stage", group.stage},
+      {"layers", first_and_last(report.plan.stages()[static_cast<size_t>(group.stage)])},
+      {"experts", group.routed},
+      {"shared_expert", group.shared},
+      {"tensors", print.tensors},
+      {"file_bytes", print.file_bytes},
+      {"weight_bytes", print.weight_bytes},
+      {"workspace_bytes", print.workspace_bytes},
+      {"kv_token_bytes", print.kv_token_bytes}};
   if (report.memory.memory > 0) {
-    json["kv_tokens"] = print.kv_tokens;
-    json["missing_bytes"] = print.missing_bytes;
+    document["kv_tokens"] = print.kv_tokens;
+    document["missing_bytes"] = print.missing_bytes;
   }
-  json["sent_bytes_a_token"] = traffic_json(group.sent);
-  json["sent_bytes_a_prompt_token"] =
+  document["sent_bytes_a_token"] = traffic_json(group.sent);
+  document["sent_bytes_a_prompt_token"] =
       traffic_json(dsv3::sent_by_rank(report.plan, group.ranks.front().begin, prompt_rows(report)));
-  return json;
+  return document;
 }
 
-std::string dump(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+std::string dump(const Json& document) {
+  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace
 
 std::string to_json(const LayoutReport& report) {
-  Json json = layout_json(report);
-  json["least_memory"] = report.least_memory;
+  Json document = layout_json(report);
+  document["least_memory"] = report.least_memory;
   if (report.memory.memory > 0) {
-    json["kv_tokens"] = dsv3::kv_tokens_of(report.plan.layout(), report.footprints);
+    document["kv_tokens"] = dsv3::kv_tokens_of(report.plan.layout(), report.footprints);
   }
-  json["sent_bytes_a_token"] = traffic_json(dsv3::sent_for_token(report.plan));
-  json["sent_bytes_a_prompt_token"] =
+  document["sent_bytes_a_token"] = traffic_json(dsv3::sent_for_token(report.plan));
+  document["sent_bytes_a_prompt_token"] =
       traffic_json(dsv3::sent_for_token(report.plan, prompt_rows(report)));
-  json["rank_groups"] = Json::array();
+  document["rank_groups"] = Json::array();
   for (const auto& group : group_ranks(report)) {
-    json["rank_groups"].push_back(group_json(report, group));
+    document["rank_groups"].push_back(group_json(report, group));
   }
-  return dump(json);
+  return dump(document);
 }
 
 std::string rank_json(const LayoutReport& report, int64_t rank) {
   const auto place = dsv3::place_of(report.plan.layout(), rank);
-  Json json = layout_json(report);
-  json["rank"] = rank;
-  json["stage"] = place.stage;
-  json["data"] = place.data;
-  json["tensor"] = place.tensor;
-  json["expert"] = place.expert;
-  json["slice"] = place.slice;
-  json["experts"] = report.plan.experts()[static_cast<size_t>(place.expert)];
-  json["tensors"] = Json::array();
+  Json document = layout_json(report);
+  document["rank"] = rank;
+  document["stage"] = place.stage;
+  document["data"] = place.data;
+  document["tensor"] = place.tensor;
+  document["expert"] = place.expert;
+  document["slice"] = place.slice;
+  document["experts"] = report.plan.experts()[static_cast<size_t>(place.expert)];
+  document["tensors"] = Json::array();
   for (const auto& part : report.plan.parts_of(rank)) {
     Json tensor = {{"name", part.tensor->spec.name}, {"rows", first_and_last(part.rows)}};
     if (!part.tensor->spec.is_vector()) tensor["columns"] = first_and_last(part.columns);
@@ -107,9 +108,9 @@ std::string rank_json(const LayoutReport& report, int64_t rank) {
     tensor["file_bytes"] = part.file_bytes;
     tensor["loaded"] = device::dtype_name(static_cast<fathom_dtype>(part.loaded.dtype));
     tensor["loaded_bytes"] = part.loaded_bytes;
-    json["tensors"].push_back(std::move(tensor));
+    document["tensors"].push_back(std::move(tensor));
   }
-  return dump(json);
+  return dump(document);
 }
 
 }  // namespace fathom::cli

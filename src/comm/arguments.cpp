@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
+
 #include "comm/ordered_sum.h"
 #include "device/tensor.h"
 
@@ -48,6 +50,10 @@ Status check_peer(const Tag& tag, int peer, int self, int size) {
   if (peer != self) return {};
   return invalid_argument(
       fmt::format("{}: expected another rank, got {}, this one", tag.name, self));
+}
+
+void copy_bytes(const void* from, void* to, size_t bytes) {
+  if (bytes > 0 && from != to) std::memmove(to, from, bytes);
 }
 
 }  // namespace fathom::comm

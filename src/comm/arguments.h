@@ -18,4 +18,7 @@ Status check_rank(const Tag& tag, const char* what, int rank, int size);
 // A rank other than this one.
 Status check_peer(const Tag& tag, int peer, int self, int size);
 
+// Of a rank's own part: nothing where both are the same place.
+void copy_bytes(const void* from, void* to, size_t bytes);
+
 }  // namespace fathom::comm

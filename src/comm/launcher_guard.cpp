@@ -29,12 +29,12 @@ constexpr const char* kScript = R"(
 )";
 
 bool launches_ranks(pid_t pid) {
-  constexpr std::array<std::string_view, 6> kLaunchers = {"mpirun", "mpiexec", "orterun",
-                                                          "orted",  "prterun", "prted"};
+  constexpr std::array<std::string_view, 6> kLauncherNames = {"mpirun", "mpiexec", "orterun",
+                                                              "orted",  "prterun", "prted"};
   std::ifstream file(fmt::format("/proc/{}/comm", pid));
   std::string name;
   std::getline(file, name);
-  return std::ranges::find(kLaunchers, name) != kLaunchers.end();
+  return std::ranges::find(kLauncherNames, name) != kLauncherNames.end();
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "comm/peer_group.h"
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -49,10 +48,6 @@ Progress describe(const Tag& tag, Operation operation) {
 // Numbers of 0 ... count - 1 that rank `part` of `parts` adds up.
 int64_t part_size(int64_t count, int part, int parts) {
   return count / parts + (part < count % parts ? 1 : 0);
-}
-
-void copy(const void* from, void* to, size_t bytes) {
-  if (bytes > 0 && from != to) std::memmove(to, from, bytes);
 }
 
 }  // namespace
@@ -199,7 +194,7 @@ Status PeerGroup::gather(const std::byte* data, std::byte* all, std::span<const 
   for (int rank = 0; rank < size(); ++rank) {
     const size_t size = bytes[static_cast<size_t>(rank)];
     if (rank == rank_) {
-      copy(data, part, size);
+      copy_bytes(data, part, size);
     } else {
       exchange_.receive(member(rank), part, size);
     }
@@ -234,7 +229,7 @@ Status PeerGroup::all_to_all(const Tag& tag, const void* data, std::span<const s
     const auto at = static_cast<size_t>(rank);
     // Empty parts are messages too: they show that the rank joined, and with the right size.
     if (rank == rank_) {
-      copy(to, from, data_bytes[at]);
+      copy_bytes(to, from, data_bytes[at]);
     } else {
       exchange_.receive(member(rank), from, out_bytes[at], true);
       exchange_.send(member(rank), to, data_bytes[at], true);

@@ -1,18 +1,9 @@
 #include "comm/solo_group.h"
 
-#include <cstring>
-
 #include "comm/arguments.h"
 #include "device/tensor.h"
 
 namespace fathom::comm {
-namespace {
-
-void copy(const void* from, void* to, size_t bytes) {
-  if (bytes > 0 && from != to) std::memmove(to, from, bytes);
-}
-
-}  // namespace
 
 Result<std::unique_ptr<Group>> SoloGroup::split(const Tag&, int, int) {
   return std::unique_ptr<Group>(std::make_unique<SoloGroup>());
@@ -26,14 +17,14 @@ Status SoloGroup::reduce_scatter(const Tag& tag, fathom_dtype dtype, const void*
                                  std::span<const int64_t> counts) {
   FATHOM_TRY(check_counts(tag, counts, 1));
   FATHOM_TRY(check_sum(tag, dtype, counts[0]));
-  copy(data, out, static_cast<size_t>(counts[0]) * device::dtype_size(dtype));
+  copy_bytes(data, out, static_cast<size_t>(counts[0]) * device::dtype_size(dtype));
   return {};
 }
 
 Status SoloGroup::all_gather(const Tag& tag, const void* data, void* all,
                              std::span<const size_t> bytes) {
   FATHOM_TRY(check_sizes(tag, bytes, 1));
-  copy(data, all, bytes[0]);
+  copy_bytes(data, all, bytes[0]);
   return {};
 }
 
@@ -42,7 +33,7 @@ Status SoloGroup::all_to_all(const Tag& tag, const void* data, std::span<const s
   FATHOM_TRY(check_sizes(tag, data_bytes, 1));
   FATHOM_TRY(check_sizes(tag, out_bytes, 1));
   FATHOM_TRY(check_equal(tag, "bytes to itself", data_bytes[0], out_bytes[0]));
-  copy(data, out, data_bytes[0]);
+  copy_bytes(data, out, data_bytes[0]);
   return {};
 }
 

@@ -86,6 +86,10 @@ size_t scale_bytes(const Weight& weight) {
   return static_cast<size_t>(scale_rows(weight) * scale_columns(weight)) * sizeof(float);
 }
 
+size_t weight_bytes(const Weight& weight) {
+  return data_bytes(weight) + scale_bytes(weight);
+}
+
 bool same_format(const Weight& a, const Weight& b) {
   return a.dtype == b.dtype && a.block_n == b.block_n && a.block_k == b.block_k;
 }

@@ -50,6 +50,7 @@ Weight choose_format(WeightFormat format, WeightUse use, const Weight& stored);
 // Its bytes, and those of its scales.
 size_t data_bytes(const Weight& weight);
 size_t scale_bytes(const Weight& weight);
+size_t weight_bytes(const Weight& weight);  // both
 // Scales in a row of the scale matrix; 0 for formats without.
 int64_t scale_columns(const Weight& weight);
 int64_t scale_rows(const Weight& weight);

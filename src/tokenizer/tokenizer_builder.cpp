@@ -17,7 +17,7 @@ Error file_error(ErrorCode code, const std::string& field, const std::string& ex
   return {code, "tokenizer.json: " + field + ": expected " + expected + ", got " + got, field};
 }
 
-std::string quoted(std::string_view text) {
+std::string quote(std::string_view text) {
   if (text.size() <= kMaxQuoted) return '"' + std::string(text) + '"';
   return "a string of " + std::to_string(text.size()) + " bytes";
 }
@@ -60,7 +60,7 @@ class Builder {
 
   static Error not_unique(const std::string& token, TokenId id) {
     return file_error(ErrorCode::kDataCorrupt, "model.vocab", "every token and every id once",
-                      quoted(token) + " as " + std::to_string(id));
+                      quote(token) + " as " + std::to_string(id));
   }
 
   Status index_added_tokens() {
@@ -72,7 +72,7 @@ class Builder {
       if (tables_.is_added[token.id] ||
           !tables_.added_ids.emplace(token.content, token.id).second) {
         return file_error(ErrorCode::kDataCorrupt, field, "an id and content of its own",
-                          quoted(token.content) + " as " + std::to_string(token.id));
+                          quote(token.content) + " as " + std::to_string(token.id));
       }
       if (is_written_[token.id] && written_.bytes(token.id) != token.content) {
         return file_error(ErrorCode::kDataCorrupt, field + ".id",
@@ -101,7 +101,7 @@ class Builder {
 
   static Error added_from_text(const std::string& field, std::string_view token) {
     return file_error(ErrorCode::kUnsupported, field, "no added token that plain text could become",
-                      quoted(token));
+                      quote(token));
   }
 
   Status make_rules() {
@@ -115,7 +115,7 @@ class Builder {
         ids[part] = written_.find(parts[part]);
         if (ids[part] == kNoToken) {
           return file_error(ErrorCode::kDataCorrupt, merge_field(i), "tokens of model.vocab",
-                            quoted(parts[part]));
+                            quote(parts[part]));
         }
       }
       if (tables_.is_added[ids[2]]) return added_from_text(merge_field(i), parts[2]);
@@ -162,7 +162,7 @@ class Builder {
     if (const TokenId id = written_.find(*content); id != kNoToken) return std::optional(id);
     return Error{ErrorCode::kDataCorrupt,
                  std::string("tokenizer_config.json: ") + name +
-                     ": expected a token of tokenizer.json, got " + quoted(*content),
+                     ": expected a token of tokenizer.json, got " + quote(*content),
                  name};
   }
 

@@ -5,7 +5,7 @@
 namespace fathom::models::deepseek_v3 {
 namespace {
 
-double bytes_of(const Weight& w) {
+double read_bytes(const Weight& w) {
   const auto dtype = static_cast<fathom_dtype>(w.dtype);
   const double elements =
       static_cast<double>(w.n) * static_cast<double>(device::weight_row_bytes(dtype, w.k));
@@ -26,7 +26,7 @@ struct Sum {
 
   void add(const Weight& w) {
     if (w.n == 0) return;  // without q_lora, say
-    bytes += bytes_of(w);
+    bytes += read_bytes(w);
     flops += flops_of(w);
   }
   void add(const MlpWeights& mlp) {
@@ -76,7 +76,7 @@ CostModel::CostModel(const Config& config, const Weights& weights, fathom_dtype 
     expert.add(one_expert(*block.moe));
   }
   const auto layers = static_cast<double>(weights.blocks.size());
-  shared_bytes_ = shared.bytes + bytes_of(weights.head);
+  shared_bytes_ = shared.bytes + read_bytes(weights.head);
   expert_bytes_ = expert.bytes;
   latent_bytes_ = layers * static_cast<double>(config.latent_dim()) *
                   static_cast<double>(device::dtype_size(kv_dtype));

@@ -8,10 +8,6 @@
 namespace fathom::models::deepseek_v3 {
 namespace {
 
-size_t bytes_of(const Weight& weight) {
-  return data_bytes(weight) + scale_bytes(weight);
-}
-
 // Blocks of `block` that a range touches.
 int64_t blocks_in(const Range& range, int32_t block) {
   return (range.end + block - 1) / block - range.begin / block;
@@ -113,7 +109,7 @@ TensorPart ShardPlan::part(size_t index, const RankPlace& place) const {
                           : loaded_part(tensor, format_, part.rows.size(), part.columns.size());
   part.file_bytes = is_vector ? stored_bytes(tensor.stored, {0, 1}, part.rows)
                               : stored_bytes(tensor.stored, part.rows, part.columns);
-  part.loaded_bytes = bytes_of(part.loaded);
+  part.loaded_bytes = weight_bytes(part.loaded);
   return part;
 }
 

@@ -33,10 +33,6 @@ bool is_aligned(const Weight& weight) {
   return reinterpret_cast<uintptr_t>(weight.data) % alignment == 0;
 }
 
-size_t bytes_of(const Weight& weight) {
-  return data_bytes(weight) + scale_bytes(weight);
-}
-
 // One tensor's way onto the device.
 struct Plan {
   TensorSpec spec;
@@ -92,7 +88,7 @@ Result<Plan> Loader::plan(const TensorSpec& spec) {
   }
   plan.in_place = plan.keeps_bytes && plan.pack_bytes == 0 && device_.host_memory() &&
                   !device_.ignores_weights();
-  total_bytes_ += bytes_of(plan.stored);
+  total_bytes_ += weight_bytes(plan.stored);
   return plan;
 }
 
@@ -183,7 +179,7 @@ Status Loader::load_one(Plan& plan) {
     FATHOM_TRY(plan.pack_bytes > 0 ? load_packed(plan) : load_rows(plan));
     source_.release(plan.spec.name);
   }
-  done_bytes_ += bytes_of(plan.stored);
+  done_bytes_ += weight_bytes(plan.stored);
   return {};
 }
 
@@ -210,7 +206,7 @@ Result<LoadedTensors> Loader::load(const std::vector<TensorSpec>& tensors) {
       loaded.vectors.emplace(one.spec.name, static_cast<const float*>(one.memory));
     } else {
       loaded.matrices.emplace(one.spec.name, one.loaded);
-      if (one.in_place) loaded.bytes += bytes_of(one.stored);
+      if (one.in_place) loaded.bytes += weight_bytes(one.stored);
     }
   }
   return loaded;
