@@ -1,9 +1,11 @@
 """Processes that mpirun starts: how to start them, and how to find them from outside."""
 
 import os
+import shutil
 import signal
 import tempfile
 import uuid
+import weakref
 
 MPIRUN = os.environ.get("MPIRUN", "mpirun")
 JOB_VARIABLE = "FATHOM_TEST_JOB"
@@ -42,7 +44,8 @@ class MpiJob:
         self.binary = os.path.realpath(binary)
         self.ranks = ranks
         # mpirun removes the directory of its host where that is empty: another may begin in it.
-        self._directory = tempfile.TemporaryDirectory(prefix="mpi-", ignore_cleanup_errors=True)
+        self._directory = tempfile.mkdtemp(prefix="mpi-")
+        weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
 
     def command(self, *mpi):
         """What stands before the program and its arguments."""
@@ -53,7 +56,7 @@ class MpiJob:
             os.environ,
             OMPI_ALLOW_RUN_AS_ROOT="1",
             OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1",
-            OMPI_MCA_orte_tmpdir_base=self._directory.name,
+            OMPI_MCA_orte_tmpdir_base=self._directory,
             **{JOB_VARIABLE: self.id},
         )
 

@@ -32,8 +32,8 @@ export class Server {
   }
 
   // Runs `body` with a server of its own, which must end well when told to.
-  static async use(body) {
-    const server = await Server.start();
+  static async use(body, ...flags) {
+    const server = await Server.start(...flags);
     try {
       await body(server);
       const code = await server.terminate();
