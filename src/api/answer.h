@@ -35,13 +35,16 @@ struct ChoiceEnd {
   std::optional<std::string> stop_string = {};  // the one that ended it
 };
 
-// Calls come one at a time: begin() once every request is admitted, then delta() and finish() of
-// the choices in any mixture, then end(). fail() takes the place of whatever would have come next.
+// Calls come one at a time: begin() once every request is admitted, then prompt_read(), delta() and
+// finish() of the choices in any mixture, then end(). fail() takes the place of whatever would have
+// come next.
 class Answer {
  public:
   virtual ~Answer() = default;
 
   virtual void begin() = 0;
+  // Once for each choice, before all else of it: how many tokens of its prompt the cache held.
+  virtual void prompt_read(int /*choice*/, int64_t /*cached_tokens*/) {}
   // Of prompt tokens 1, 2, ... in order; before the choice's first delta.
   virtual void prompt_logprobs(int choice, const std::vector<engine::TokenLogprob>& tokens) = 0;
   virtual void delta(int choice, const OutputDelta& delta) = 0;

@@ -10,6 +10,12 @@ namespace {
 
 constexpr int kRetryAfterDrainingSeconds = 5;
 
+// Clients of Anthropic's API shorten a conversation where a message says that it is too long.
+std::string anthropic_message(const ApiError& error) {
+  const bool too_long = error.code == "context_length_exceeded";
+  return too_long ? "prompt is too long: " + error.message : error.message;
+}
+
 Json nullable(const std::optional<std::string>& text) {
   return text ? Json(*text) : Json(nullptr);
 }
@@ -86,7 +92,8 @@ std::string error_body(const ApiError& error, ErrorShape shape) {
   if (shape == ErrorShape::kAnthropic) {
     return dump_json(
         {{"type", "error"},
-         {"error", {{"type", anthropic_type(error.status)}, {"message", error.message}}}});
+         {"error",
+          {{"type", anthropic_type(error.status)}, {"message", anthropic_message(error)}}}});
   }
   return dump_json({{"error",
                      {{"message", error.message},

@@ -333,5 +333,73 @@ TEST(Chat, NamesOfTheModel) {
   EXPECT_EQ(error["param"], "model");
 }
 
+TEST(Chat, ARefusalInTheHistoryIsWhatTheAssistantSaid) {
+  Harness harness;
+  const auto prompt = [&harness](const Json& assistant) {
+    harness.chat({{"messages", Json::array({{{"role", "user"}, {"content", "a"}},
+                                            assistant,
+                                            {{"role", "user"}, {"content", "b"}}})}});
+    return prompt_text(harness, harness.engine.requests.size() - 1);
+  };
+  const Json part = {{"type", "refusal"}, {"refusal", "I cannot."}};
+  EXPECT_THAT(prompt({{"role", "assistant"}, {"content", Json::array({part})}}),
+              HasSubstr("[assistant:I cannot.]"));
+  EXPECT_THAT(prompt({{"role", "assistant"}, {"content", nullptr}, {"refusal", "I cannot."}}),
+              HasSubstr("[assistant:I cannot.]"));
+  // Only an assistant refuses.
+  const auto refused = harness.chat(
+      {{"messages", Json::array({{{"role", "user"}, {"content", Json::array({part})}}})}});
+  EXPECT_EQ(expect_error(*refused, 400)["param"], "messages[0].content[0].type");
+}
+
+TEST(Chat, ImagesInToolResultsBecomeANote) {
+  Harness harness;
+  harness.chat({{"messages", Json::parse(R"([{"role": "user", "content": "look"},
+      {"role": "assistant", "content": null, "tool_calls": [
+        {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+      {"role": "tool", "tool_call_id": "c", "content": [
+        {"type": "image_url", "image_url": {"url": "data:,"}}]}])")}});
+  ASSERT_EQ(harness.engine.requests.size(), 1u);
+  EXPECT_THAT(prompt_text(harness, 0),
+              HasSubstr("[tool:[image left out: this model reads text only]]"));
+}
+
+TEST(Chat, AThoughtThatNobodyOpenedIsSplitOffWholeAnswers) {
+  ApiOptions options = Harness::default_options();
+  Harness harness(options);
+  const Json messages = Json::array(
+      {{{"role", "user"}, {"content", "hi"}}, {{"role", "assistant"}, {"content", "Well, "}}});
+  // The prompt ends with what the answer goes on from, not with a thought.
+  const auto writer =
+      harness.chat({{"messages", messages}, {"continue_final_message", true}, {"logprobs", true}});
+  harness.engine.text(0, "so");
+  harness.engine.token(0, kThinkEndId);
+  harness.engine.text(0, "\nyes");
+  harness.engine.finish(0);
+  const Json choice = writer->json()["choices"][0];
+  EXPECT_EQ(choice["message"]["reasoning_content"], "so");
+  EXPECT_EQ(choice["message"]["content"], "yes");
+  EXPECT_EQ(choice["logprobs"]["reasoning_content"].size(), 3u);
+  EXPECT_EQ(choice["logprobs"]["content"].size(), 4u);
+  EXPECT_EQ(writer->json()["usage"]["completion_tokens_details"]["reasoning_tokens"], 3);
+}
+
+TEST(Chat, ACallThatIsCutIsNoEndByCalls) {
+  Harness harness;
+  const Json tools = Json::array({{{"type", "function"}, {"function", {{"name", "f"}}}}});
+  const auto end = [&](const std::string& arguments) {
+    const size_t index = harness.engine.requests.size();
+    const auto writer = harness.chat({{"tools", tools}, {"stop_token_ids", {5}}});
+    for (const int32_t token : {kCallsBeginId, kCallBeginId, int32_t{'f'}, kCallSepId}) {
+      harness.engine.token(index, token);
+    }
+    harness.engine.text(index, arguments);
+    harness.engine.finish(index);
+    return writer->json()["choices"][0]["finish_reason"];
+  };
+  EXPECT_EQ(end("{\"a\": "), "stop");
+  EXPECT_EQ(end("{\"a\": 1}"), "tool_calls");
+}
+
 }  // namespace
 }  // namespace fathom::api

@@ -42,7 +42,8 @@ Result<Prompts> make_prompts(const HandlerContext& context, const CompletionRequ
       FATHOM_ASSIGN(auto tokens, context.prompts.middle(*text, *request.suffix));
       prompts.push_back(std::move(tokens));
     } else if (text != nullptr) {
-      prompts.push_back(context.prompts.text(*text, request.add_special_tokens));
+      prompts.push_back(
+          context.prompts.text(*text, {request.add_special_tokens, request.special_tokens}));
     } else {
       prompts.push_back(std::get<std::vector<int32_t>>(request.prompts[i]));
       FATHOM_TRY(check_token_ids(prompts.back(), path, context.limits().vocab_size));

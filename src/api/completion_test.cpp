@@ -176,5 +176,29 @@ TEST(Completion, APromptThatFillsTheContextCanStillBeScored) {
   EXPECT_EQ(harness.engine.requests.size(), 1u);
 }
 
+TEST(Completion, SpecialTokensOnlyWhereTheRequestSaysSo) {
+  Harness harness;
+  const auto prompt = [&harness](const Json& extra) {
+    Json body = {{"prompt", "<｜bos｜>a</think>"}};
+    body.update(extra);
+    harness.post("/v1/completions", body);
+    return harness.engine.requests.back().request.prompt;
+  };
+  const auto plain = prompt(Json::object());
+  EXPECT_EQ(plain.front(), kBosId);
+  EXPECT_EQ(std::count(plain.begin(), plain.end(), kThinkEndId), 0);
+  EXPECT_EQ(std::count(plain.begin(), plain.end(), kBosId), 1);
+  // The prompt's own first token is not doubled.
+  EXPECT_EQ(prompt({{"special_tokens", true}}), (std::vector<int32_t>{kBosId, 'a', kThinkEndId}));
+  EXPECT_EQ(prompt({{"special_tokens", true}, {"prompt", "a</think>"}}),
+            (std::vector<int32_t>{kBosId, 'a', kThinkEndId}));
+  const auto counted =
+      harness.post("/tokenize", {{"prompt", "<｜bos｜>a"}, {"special_tokens", true}});
+  EXPECT_EQ(counted->json()["tokens"], Json::array({kBosId, 'a'}));
+  const auto refused =
+      harness.post("/v1/completions", {{"prompt", "a"}, {"suffix", "b"}, {"special_tokens", true}});
+  EXPECT_EQ(expect_error(*refused, 400)["param"], "special_tokens");
+}
+
 }  // namespace
 }  // namespace fathom::api

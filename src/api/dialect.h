@@ -4,7 +4,9 @@
 
 #include <initializer_list>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "api/schema_field.h"
 
@@ -44,10 +46,24 @@ Field<Request> ignored_string(const char* name, const char* help) {
 using PathNames = std::initializer_list<std::pair<const char*, const char*>>;
 Error in_dialect(Error error, const PathNames& names);
 
+// An error of a chat request's `tools`, each of which stands at its path in `tool_paths`.
+Error at_tool(Error error, const std::vector<std::string>& tool_paths);
+
+// Why a tool of a type that is not served is missing in the prompt.
+std::string tool_left_out(const std::string& path, const std::string& type);
+
 // A member that must be there.
 Result<std::string> required_string(const Json& object, const char* name, const std::string& path);
 
-// Text, or parts with a `text` whose type is among `types`, joined by line breaks.
+// What stands in a tool's result for a part that is no text: "[image left out: ...]".
+std::string left_out_note(const std::string& type);
+
+// What a tool gave: text, or parts joined by line breaks. A part of type "text" or "input_text" has
+// its text under "text"; others, images for example, are read as a note that they are left out.
+Result<std::string> read_tool_output(const Json& value, const std::string& path);
+
+// Text, or parts with a `text` whose type is among `types`, joined by line breaks. The text of the
+// type "refusal" is under that name.
 Result<std::string> read_text_parts(const Json& value, const std::string& path,
                                     std::initializer_list<const char*> types);
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <mutex>
+#include <utility>
 
 namespace fathom::api {
 
@@ -51,6 +52,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     bool counts_prompt = true;
     int64_t prompt_tokens = 0;
     bool done = false;
+    bool prompt_read = false;
     int64_t cached_tokens = 0;
     std::optional<double> queue_seconds = {};
     std::optional<Clock::time_point> first_token = {};
@@ -93,6 +95,11 @@ class Generation : public std::enable_shared_from_this<Generation> {
     choice.cached_tokens = event.usage.cached_tokens;
     if (event.queue_seconds) choice.queue_seconds = event.queue_seconds;
     const int number = static_cast<int>(index);
+    const bool failed = event.finish == engine::FinishReason::kError ||
+                        event.finish == engine::FinishReason::kCancelled;
+    if (!failed && !std::exchange(choice.prompt_read, true)) {
+      answer_->prompt_read(number, choice.cached_tokens);
+    }
     if (!event.prompt_logprobs.empty()) answer_->prompt_logprobs(number, event.prompt_logprobs);
     if (event.token) {
       note_token(choice);

@@ -54,7 +54,7 @@ constexpr const char* kSchemas = R"json({
       "created_at": {"type": "integer"}, "status": {"enum": ["completed", "incomplete"]},
       "model": {"type": "string"},
       "output": {"type": "array", "items": {"type": "object", "required": ["id", "type"],
-        "properties": {"type": {"enum": ["reasoning", "message", "function_call"]}}}},
+        "properties": {"type": {"enum": ["reasoning", "message", "function_call", "custom_tool_call"]}}}},
       "usage": {"type": "object"}}},
   "DeletedResponse": {"type": "object", "required": ["id", "object", "deleted"], "properties": {
     "id": {"type": "string"}, "object": {"const": "response"}, "deleted": {"const": true}}},

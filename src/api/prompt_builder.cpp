@@ -215,10 +215,12 @@ Result<std::vector<tokenizer::TokenId>> PromptBuilder::middle(const std::string&
 }
 
 std::vector<tokenizer::TokenId> PromptBuilder::text(const std::string& text,
-                                                    bool add_special_tokens) const {
-  std::vector<tokenizer::TokenId> tokens = tokenizer_.encode(text);
+                                                    TextOptions options) const {
+  std::vector<tokenizer::TokenId> tokens =
+      options.special_tokens ? tokenizer_.encode_with_added_tokens(text) : tokenizer_.encode(text);
   const auto bos = tokenizer_.bos();
-  if (add_special_tokens && add_bos_ && bos) tokens.insert(tokens.begin(), *bos);
+  const bool wanted = options.add_first_token && add_bos_ && bos;
+  if (wanted && (tokens.empty() || tokens.front() != *bos)) tokens.insert(tokens.begin(), *bos);
   return tokens;
 }
 

@@ -24,6 +24,11 @@ struct ChatInput {
   bool continue_final_message = false;
 };
 
+struct TextOptions {
+  bool add_first_token = true;  // the model's, if it has one and the text does not begin with it
+  bool special_tokens = false;  // text that spells one is that token
+};
+
 struct Prompt {
   std::vector<tokenizer::TokenId> tokens;
   bool in_thought = false;      // ends within <think>
@@ -42,7 +47,7 @@ class PromptBuilder {
   // Filling in the middle between two texts. Error: kUnsupported if the model knows no such task.
   Result<std::vector<tokenizer::TokenId>> middle(const std::string& prefix,
                                                  const std::string& suffix) const;
-  std::vector<tokenizer::TokenId> text(const std::string& text, bool add_special_tokens) const;
+  std::vector<tokenizer::TokenId> text(const std::string& text, TextOptions options) const;
 
  private:
   Json message_json(const ChatMessage& message) const;

@@ -1,5 +1,6 @@
 #include "api/reply.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "api/metrics.h"
@@ -9,7 +10,10 @@ namespace fathom::api {
 
 namespace {
 constexpr const char* kJsonType = "application/json";
-}
+// Clients refuse answers with too large heads.
+constexpr size_t kMaxWarnings = 16;
+constexpr size_t kMaxWarningBytes = 300;
+}  // namespace
 
 Reply::Reply(std::shared_ptr<net::ResponseWriter> writer, std::string request_id, std::string route,
              Metrics& metrics, ErrorShape errors)
@@ -18,6 +22,14 @@ Reply::Reply(std::shared_ptr<net::ResponseWriter> writer, std::string request_id
       route_(std::move(route)),
       metrics_(metrics),
       errors_(errors) {}
+
+void Reply::add_warning(const std::string& text) {
+  if (warnings_.size() == kMaxWarnings) return;
+  std::string line = shorten(text, kMaxWarningBytes);
+  std::replace_if(
+      line.begin(), line.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  warnings_.push_back(std::move(line));
+}
 
 std::vector<net::Header> Reply::headers(const std::string& content_type) const {
   std::vector<net::Header> all = {{"Content-Type", content_type}, {"X-Request-Id", request_id_}};
@@ -29,6 +41,7 @@ std::vector<net::Header> Reply::headers(const std::string& content_type) const {
     all.push_back({"X-RateLimit-Reset-Requests",
                    std::to_string(quota_->remaining > 0 ? 0 : kRetryAfterBusySeconds) + "s"});
   }
+  for (const std::string& warning : warnings_) all.push_back({"X-Fathom-Warning", warning});
   return all;
 }
 

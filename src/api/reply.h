@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/api_error.h"
 #include "api/json_text.h"
@@ -32,6 +33,10 @@ class Reply {
 
   // From now on answers say so in x-ratelimit headers.
   void set_quota(Quota quota) { quota_ = quota; }
+
+  // A thing of the request that is not served as asked, told in a header x-fathom-warning of its
+  // own; before the answer begins. What cannot stand in a header becomes '?'.
+  void add_warning(const std::string& text);
 
   void send(int status, std::string content_type, std::string body);
   void send_json(const Json& body, int status = 200);
@@ -59,6 +64,7 @@ class Reply {
   Metrics& metrics_;
   ErrorShape errors_;
   std::optional<Quota> quota_;
+  std::vector<std::string> warnings_;
 };
 
 }  // namespace fathom::api

@@ -16,6 +16,9 @@ std::string_view bare(std::string_view path) {
   return path;
 }
 
+// As DeepSeek's base URL for Anthropic's clients ends.
+constexpr std::string_view kAnthropicPrefix = "/anthropic";
+
 // What stands for the part in braces ("" if the pattern has none); nothing if the path differs.
 std::optional<std::string_view> match_pattern(std::string_view pattern, std::string_view path) {
   const size_t open = pattern.find('{');
@@ -74,9 +77,13 @@ const std::vector<RouteEntry>& route_table() {
 
 std::optional<RouteMatch> match_route(Method method, std::string_view path) {
   if (method == Method::kHead) method = Method::kGet;
+  const bool anthropic =
+      path.starts_with(kAnthropicPrefix) && path.substr(kAnthropicPrefix.size()).starts_with('/');
+  if (anthropic) path.remove_prefix(kAnthropicPrefix.size());
   const std::string_view wanted = bare(path);
   std::optional<RouteMatch> match;
   for (const RouteEntry& entry : route_table()) {
+    if (anthropic && error_shape(entry.route) != ErrorShape::kAnthropic) continue;
     // Methods are only gathered from entries of one pattern.
     if (match && std::string_view(match->pattern) != entry.pattern) continue;
     const auto argument = match_pattern(bare(entry.pattern), wanted);

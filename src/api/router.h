@@ -40,7 +40,7 @@ struct RouteEntry {
 };
 
 // Every route there is. Each with /v1 is also found without it, as DeepSeek's base URL has none,
-// and under /beta.
+// and under /beta; Anthropic's also under /anthropic.
 const std::vector<RouteEntry>& route_table();
 
 // As clients of a route expect errors.

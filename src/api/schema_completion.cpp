@@ -37,6 +37,9 @@ FieldTable<CompletionRequest> make_table() {
       integer_field<R>("best_of", &R::best_of, 0, 128, "n", "Only n itself is supported."),
       bool_field<R>("add_special_tokens", &R::add_special_tokens, "true",
                     "Begin text prompts with the model's first token, if it has one."),
+      bool_field<R>("special_tokens", &R::special_tokens, "false",
+                    "Text that spells a special token in a prompt is that token, as in a prompt "
+                    "that a chat template rendered. Only for text that you trust."),
       string_field<R>("suffix", &R::suffix, "",
                       "Fill in the middle: what follows the answer. Prompts must be text."),
   };
@@ -78,6 +81,10 @@ Result<CompletionRequest> read_completion_request(const Json& body) {
   FATHOM_TRY(check_generation_fields(request, body));
   if (request.suffix && request.echo) {
     return invalid_argument("echo: expected false with a suffix, got true", "echo");
+  }
+  if (request.suffix && request.special_tokens) {
+    return invalid_argument("special_tokens: expected false with a suffix, got true",
+                            "special_tokens");
   }
   if (request.best_of > 1 && request.best_of != request.n) {
     return unsupported("best_of", "expected n (" + std::to_string(request.n) + "), got " +

@@ -20,6 +20,7 @@ struct CompletionRequest : GenerationFields {
   std::optional<int32_t> logprobs;
   int32_t best_of = 0;  // 0: as many as n
   bool add_special_tokens = true;
+  bool special_tokens = false;
   std::optional<std::string> suffix;  // the answer goes between the prompt and this
 };
 

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "api/dialect.h"
 #include "api/schema_chat.h"
 
 namespace fathom::api {
@@ -10,13 +11,23 @@ constexpr size_t kMaxMessages = 100'000;
 constexpr size_t kMaxParts = 100'000;
 constexpr size_t kMaxCalls = 1024;
 
-Status read_text_part(const Json& part, const std::string& path, std::string& text) {
+// An assistant's refusal is what it said; of a tool's result what is no text leaves a note.
+Status read_text_part(const Json& part, const std::string& role, const std::string& path,
+                      std::string& text) {
   if (!part.is_object()) return expected(path, "an object with type and text", part);
   const std::string type_path = key_path(path, "type");
   const Json* type = find_member(part, "type");
   if (type == nullptr)
     return invalid_argument(type_path + ": expected \"text\", got nothing", type_path);
   FATHOM_ASSIGN(const std::string kind, read_string(*type, type_path));
+  if (kind == "refusal" && role == "assistant") {
+    FATHOM_ASSIGN(text, required_string(part, "refusal", path));
+    return {};
+  }
+  if (kind != "text" && role == "tool") {
+    text = left_out_note(kind);
+    return {};
+  }
   if (kind != "text") {
     return unsupported(type_path, "expected \"text\", got " + json_excerpt(*type) +
                                       "; this model reads text only");
@@ -29,28 +40,21 @@ Status read_text_part(const Json& part, const std::string& path, std::string& te
   return {};
 }
 
-Result<std::string> read_content(const Json& value, const std::string& path) {
+Result<std::string> read_content(const Json& value, const std::string& role,
+                                 const std::string& path) {
   if (value.is_string()) return value.get<std::string>();
   if (!value.is_array()) return expected(path, "a string or an array of text parts", value);
   std::string joined;
   bool first = true;
   FATHOM_TRY(read_array(value, path, kMaxParts, [&](const Json& part, const std::string& at) {
     std::string text;
-    Status status = read_text_part(part, at, text);
+    Status status = read_text_part(part, role, at, text);
     if (!first) joined += '\n';
     first = false;
     joined += text;
     return status;
   }));
   return joined;
-}
-
-Result<std::string> read_required_string(const Json& object, const char* name,
-                                         const std::string& path) {
-  const std::string at = key_path(path, name);
-  const Json* value = find_member(object, name);
-  if (value == nullptr) return invalid_argument(at + ": expected a string, got nothing", at);
-  return read_string(*value, at);
 }
 
 Status read_optional_string(const Json& object, const char* name, const std::string& path,
@@ -73,13 +77,13 @@ Result<ToolCall> read_tool_call(const Json& value, const std::string& path) {
     return expected(function_path, "an object with name and arguments",
                     function == nullptr ? Json() : *function);
   }
-  FATHOM_ASSIGN(call.name, read_required_string(*function, "name", function_path));
-  FATHOM_ASSIGN(call.arguments, read_required_string(*function, "arguments", function_path));
+  FATHOM_ASSIGN(call.name, required_string(*function, "name", function_path));
+  FATHOM_ASSIGN(call.arguments, required_string(*function, "arguments", function_path));
   return call;
 }
 
 Result<std::string> read_role(const Json& message, const std::string& path) {
-  FATHOM_ASSIGN(std::string role, read_required_string(message, "role", path));
+  FATHOM_ASSIGN(std::string role, required_string(message, "role", path));
   if (role == "developer") role = "system";
   for (const char* known : {"system", "user", "assistant", "tool"}) {
     if (role == known) return role;
@@ -93,7 +97,10 @@ Result<ChatMessage> read_message(const Json& value, const std::string& path) {
   FATHOM_ASSIGN(message.role, read_role(value, path));
   const std::string content_path = key_path(path, "content");
   if (const Json* content = find_member(value, "content")) {
-    FATHOM_ASSIGN(message.content, read_content(*content, content_path));
+    FATHOM_ASSIGN(message.content, read_content(*content, message.role, content_path));
+  }
+  if (message.role == "assistant" && !message.content) {
+    FATHOM_TRY(read_optional_string(value, "refusal", path, message.content));
   }
   FATHOM_TRY(read_optional_string(value, "name", path, message.name));
   FATHOM_TRY(read_optional_string(value, "reasoning_content", path, message.reasoning_content));

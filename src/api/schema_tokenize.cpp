@@ -29,6 +29,8 @@ FieldTable<TokenizeRequest> make_tokenize_table() {
        }},
       bool_field<R>("add_special_tokens", &R::add_special_tokens, "true",
                     "Begin a prompt with the model's first token, if it has one."),
+      bool_field<R>("special_tokens", &R::special_tokens, "false",
+                    "Text that spells a special token in a prompt is that token."),
       bool_field<R>("add_generation_prompt", &R::add_generation_prompt, "true",
                     "End a conversation where the answer would begin."),
       bool_field<R>("return_token_strs", &R::return_token_strs, "false",

@@ -17,6 +17,7 @@ struct TokenizeRequest {
   std::shared_ptr<const Json> tools;
   std::optional<bool> thinking;
   bool add_special_tokens = true;  // of a prompt; a template brings its own
+  bool special_tokens = false;     // likewise
   bool add_generation_prompt = true;
   bool return_token_strs = false;
 };

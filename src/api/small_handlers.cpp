@@ -38,7 +38,10 @@ Result<Request> read_body(const std::string& body, Result<Request> (*read)(const
 Result<std::vector<tokenizer::TokenId>> tokenize(const HandlerContext& context,
                                                  const ServedModel& model,
                                                  const TokenizeRequest& request) {
-  if (request.prompt) return context.prompts.text(*request.prompt, request.add_special_tokens);
+  if (request.prompt) {
+    return context.prompts.text(*request.prompt,
+                                {request.add_special_tokens, request.special_tokens});
+  }
   FATHOM_ASSIGN(Prompt prompt, context.prompts.chat({request.messages, request.tools.get(),
                                                      request.thinking.value_or(model.thinking),
                                                      request.add_generation_prompt}));

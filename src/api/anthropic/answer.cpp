@@ -39,10 +39,15 @@ class MessageAnswer : public Answer {
 
   void begin() override {
     begun_ = true;
+    if (options_.stream) reply_->begin_events(options_.keep_alive);
+  }
+
+  // The message starts only now, with the same counts of the prompt as at its end.
+  void prompt_read(int, int64_t cached_tokens) override {
     if (!options_.stream) return;
-    reply_->begin_events(options_.keep_alive);
     UsageCounts usage;
     usage.prompt_tokens = options_.prompt_tokens;
+    usage.cached_tokens = cached_tokens;
     send("message_start", {{"message", message(usage)}});
   }
 

@@ -25,19 +25,20 @@ Status check_version(const std::string* version) {
 }
 
 Result<ChatRequest> read_request(const HandlerContext& context, const net::HttpRequest& http,
-                                 bool only_count) {
+                                 bool only_count, Reply& reply) {
   FATHOM_TRY(check_version(http.header("anthropic-version")));
   FATHOM_ASSIGN(const Json json, parse_json(http.body));
-  FATHOM_ASSIGN(const Json chat, anthropic::read_messages_request(json, only_count));
-  auto request = read_chat(context, chat);
-  if (!request) return anthropic::in_anthropic(request.error());
+  FATHOM_ASSIGN(const auto messages, anthropic::read_messages_request(json, only_count));
+  auto request = read_chat(context, messages.chat);
+  if (!request) return anthropic::in_anthropic(request.error(), messages.tool_paths);
+  for (const std::string& text : messages.left_out) reply.add_warning(text);
   return request;
 }
 
 }  // namespace
 
 void handle_messages(HandlerContext& context, const net::HttpRequest& http, const ReplyPtr& reply) {
-  const auto request = read_request(context, http, false);
+  const auto request = read_request(context, http, false, *reply);
   if (!request) return reply->send_error(to_api_error(request.error()));
   const auto make_answer = [&](int64_t prompt_tokens) {
     return anthropic::make_message_answer(
@@ -49,7 +50,7 @@ void handle_messages(HandlerContext& context, const net::HttpRequest& http, cons
 
 void handle_message_count(HandlerContext& context, const net::HttpRequest& http,
                           const ReplyPtr& reply) {
-  const auto request = read_request(context, http, true);
+  const auto request = read_request(context, http, true, *reply);
   if (!request) return reply->send_error(to_api_error(request.error()));
   const auto model = context.find_model(request->model);
   if (!model) return reply->send_error(model_not_found(*request->model));

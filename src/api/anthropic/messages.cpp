@@ -28,7 +28,7 @@ Status read_tool_result(const Json& block, const std::string& path, Json& messag
   FATHOM_ASSIGN(const std::string id, required_string(block, "tool_use_id", path));
   std::string text;
   if (const Json* content = find_member(block, "content")) {
-    FATHOM_ASSIGN(text, read_text_parts(*content, key_path(path, "content"), {"text"}));
+    FATHOM_ASSIGN(text, read_tool_output(*content, key_path(path, "content")));
   }
   messages.push_back({{"role", "tool"}, {"tool_call_id", id}, {"content", text}});
   return {};
@@ -58,10 +58,15 @@ Status read_tool_use(const Json& block, const std::string& path, Json& message) 
   return {};
 }
 
+// What Anthropic's own tools did is told by the text that followed.
+bool is_of_server_tool(const std::string& type) {
+  return type == "server_tool_use" || type == "mcp_tool_use" || type.ends_with("_tool_result");
+}
+
 Status read_assistant_block(const Json& block, const std::string& path, Json& message) {
   FATHOM_ASSIGN(const std::string type, required_string(block, "type", path));
   if (type == "tool_use") return read_tool_use(block, path, message);
-  if (type == "redacted_thinking") return {};
+  if (type == "redacted_thinking" || is_of_server_tool(type)) return {};
   if (type == "thinking") {
     FATHOM_ASSIGN(const std::string thought, required_string(block, "thinking", path));
     append_line(message, "reasoning_content", thought);

@@ -201,5 +201,68 @@ TEST(Messages, AFailureWithinAStreamIsAnEvent) {
   EXPECT_TRUE(writer->ended);
 }
 
+TEST(Messages, StartAndEndAgreeOnCachedTokens) {
+  Harness harness;
+  const auto writer = ask(harness, {{"stream", true}});
+  EXPECT_TRUE(writer->streaming);
+  engine::Event first = harness.engine.event(0);
+  first.usage.cached_tokens = 3;
+  first.token = 'x';
+  harness.engine.send(0, first);
+  engine::Event last = first;
+  last.token.reset();
+  last.finish = engine::FinishReason::kStop;
+  harness.engine.send(0, last);
+  const auto events = writer->events();
+  const Json start = events.front()["message"]["usage"];
+  const Json end = events[events.size() - 2]["usage"];
+  EXPECT_EQ(start["cache_read_input_tokens"], 3);
+  for (const char* name : {"input_tokens", "cache_read_input_tokens"}) {
+    EXPECT_EQ(start[name], end[name]) << name;
+  }
+}
+
+TEST(Messages, AFailureBeforeTheFirstTokenIsAnEventOfItsOwn) {
+  Harness harness;
+  const auto writer = ask(harness, {{"stream", true}});
+  harness.engine.fail(0, "no luck");
+  ASSERT_EQ(writer->events().size(), 1u);
+  EXPECT_EQ(writer->events()[0]["type"], "error");
+}
+
+TEST(Messages, SayThatAPromptIsTooLong) {
+  Harness harness;
+  harness.engine.context = 5;
+  const auto writer = ask(harness);
+  EXPECT_EQ(writer->response.status, 400);
+  EXPECT_EQ(writer->json()["error"]["type"], "invalid_request_error");
+  EXPECT_THAT(writer->json()["error"]["message"], HasSubstr("prompt is too long: "));
+}
+
+TEST(Messages, AreServedWhereDeepSeekServesThem) {
+  Harness harness;
+  const Json body = {{"model", "tiny"},
+                     {"max_tokens", 10},
+                     {"messages", Json::array({{{"role", "user"}, {"content", "hi"}}})}};
+  harness.post("/anthropic/v1/messages", body);
+  EXPECT_EQ(harness.engine.requests.size(), 1u);
+  const auto count = harness.post("/anthropic/v1/messages/count_tokens", body);
+  EXPECT_EQ(count->response.status, 200);
+  EXPECT_EQ(harness.post("/anthropic/v1/chat/completions", body)->response.status, 404);
+  EXPECT_EQ(harness.post("/anthropicv1/messages", body)->response.status, 404);
+}
+
+TEST(Messages, ImagesInToolResultsBecomeANote) {
+  Harness harness;
+  ask(harness, {{"messages", Json::parse(R"([{"role": "user", "content": "look"},
+          {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "shot", "input": {}}]},
+          {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [
+            {"type": "text", "text": "seen"},
+            {"type": "image", "source": {"type": "base64", "data": "AAAA"}}]}]}])")}});
+  ASSERT_EQ(harness.engine.requests.size(), 1u);
+  EXPECT_THAT(prompt_text(harness, 0),
+              HasSubstr("[tool:seen\n[image left out: this model reads text only]]"));
+}
+
 }  // namespace
 }  // namespace fathom::api

@@ -15,15 +15,28 @@ constexpr size_t kMaxTools = 1024;
 constexpr int64_t kMinBudget = 1024;  // Anthropic's own
 constexpr int64_t kMaxBudget = 1'000'000'000;
 
+// Tools that Anthropic runs; a date or a version ends their types.
+bool is_server_tool(const std::string& type) {
+  for (const char* name : {"web_search_", "web_fetch_", "code_execution_", "tool_search_tool_"}) {
+    if (type.starts_with(name)) return true;
+  }
+  return type == "mcp_toolset";
+}
+
 Status read_tools(const Json& value, const std::string& path, R& request) {
   request.chat["tools"] = Json::array();
   return read_array(value, path, kMaxTools, [&](const Json& tool, const std::string& at) -> Status {
     if (!tool.is_object()) return expected(at, "an object with name and input_schema", tool);
     const Json* type = find_member(tool, "type");
+    if (type != nullptr && type->is_string() && is_server_tool(type->get<std::string>())) {
+      request.left_out.push_back(tool_left_out(at, type->get<std::string>()));
+      return {};
+    }
     if (type != nullptr && *type != "custom") {
       return unsupported(key_path(at, "type"), "expected \"custom\", got " + json_excerpt(*type) +
                                                    "; this server has no tools of its own");
     }
+    request.tool_paths.push_back(at);
     Json function = Json::object();
     for (const auto& [name, chat] : {std::pair("name", "name"),
                                      {"description", "description"},
@@ -125,7 +138,9 @@ FieldTable<R> make_table() {
       as_chat_field<R>("temperature"),
       as_chat_field<R>("top_p"),
       as_chat_field<R>("top_k"),
-      {{"tools", "array", "Functions that the model may call: name, description, input_schema."},
+      {{"tools", "array",
+        "Functions that the model may call: name, description, input_schema; tools that Anthropic "
+        "runs are left out."},
        read_tools},
       {{"tool_choice", "object", "type: auto, any, tool (with a name) or none.", "auto"},
        read_tool_choice},
@@ -151,15 +166,16 @@ const FieldTable<MessagesRequest>& messages_field_table() {
   return table;
 }
 
-Error in_anthropic(Error error) {
-  return in_dialect(std::move(error), {{".function.parameters", ".input_schema"},
-                                       {".function", ""},
-                                       {"response_format.json_schema", "output_config.format"},
-                                       {"response_format", "output_config.format"},
-                                       {"stop", "stop_sequences"}});
+Error in_anthropic(Error error, const std::vector<std::string>& tool_paths) {
+  return in_dialect(at_tool(std::move(error), tool_paths),
+                    {{".function.parameters", ".input_schema"},
+                     {".function", ""},
+                     {"response_format.json_schema", "output_config.format"},
+                     {"response_format", "output_config.format"},
+                     {"stop", "stop_sequences"}});
 }
 
-Result<Json> read_messages_request(const Json& body, bool only_count) {
+Result<MessagesRequest> read_messages_request(const Json& body, bool only_count) {
   if (!body.is_object()) return expected("request body", "an object", body);
   MessagesRequest request;
   request.chat = Json::object();
@@ -173,7 +189,7 @@ Result<Json> read_messages_request(const Json& body, bool only_count) {
                             Json{{"role", "system"}, {"content", request.system}});
   }
   request.chat["messages"] = std::move(request.messages);
-  return std::move(request.chat);
+  return request;
 }
 
 }  // namespace fathom::api::anthropic

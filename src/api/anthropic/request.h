@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "api/json_text.h"
 #include "api/schema_field.h"
@@ -11,17 +12,19 @@
 namespace fathom::api::anthropic {
 
 struct MessagesRequest {
-  Json chat;      // the same as a body of /v1/chat/completions
-  Json messages;  // of that body
+  Json chat;  // the same as a body of /v1/chat/completions; whole after reading
+  std::vector<std::string> tool_paths;  // of each of its tools within the request
+  std::vector<std::string> left_out;    // what is not served, for the client to read
+  Json messages;                        // of that body
   std::string system;
 };
 
-// The request as a body of /v1/chat/completions. Counting needs no max_tokens.
-Result<Json> read_messages_request(const Json& body, bool only_count);
+// Counting needs no max_tokens.
+Result<MessagesRequest> read_messages_request(const Json& body, bool only_count);
 
 const FieldTable<MessagesRequest>& messages_field_table();
 
 // The errors of chat fields, with this dialect's names.
-Error in_anthropic(Error error);
+Error in_anthropic(Error error, const std::vector<std::string>& tool_paths);
 
 }  // namespace fathom::api::anthropic

@@ -24,7 +24,7 @@ class ResponseAnswer : public Answer {
       : options_(std::move(options)),
         words_(std::move(words)),
         reply_(std::move(reply)),
-        items_(emitter(), options_.logprobs ? &words_ : nullptr),
+        items_(emitter(), options_.logprobs ? &words_ : nullptr, options_.tools),
         created_(std::time(nullptr)) {}
 
   void begin() override {

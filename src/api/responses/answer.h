@@ -9,6 +9,7 @@
 #include "api/answer.h"
 #include "api/answer_json.h"
 #include "api/reply.h"
+#include "api/responses/tools.h"
 
 namespace fathom::api::responses {
 
@@ -16,6 +17,7 @@ struct ResponseAnswerOptions {
   std::string id;
   std::string model;
   Json echo;  // of the request
+  ClientTools tools;
   bool stream = false;
   bool logprobs = false;
   std::chrono::milliseconds keep_alive{10'000};

@@ -58,7 +58,7 @@ Result<Turn> read_turn(const HandlerContext& context, const std::string& body) {
   }
   turn.request.chat["messages"] = std::move(messages);
   auto chat = read_chat(context, turn.request.chat);
-  if (!chat) return responses::in_responses(chat.error());
+  if (!chat) return responses::in_responses(chat.error(), turn.request.tools.paths);
   turn.chat = std::move(*chat);
   return turn;
 }
@@ -73,11 +73,13 @@ void handle_responses(HandlerContext& context, const std::string& body, const Re
   auto turn = read_turn(context, body);
   if (!turn) return reply->send_error(to_api_error(turn.error()));
 
+  for (const std::string& text : turn->request.tools.left_out) reply->add_warning(text);
   const auto make_answer = [&](int64_t) {
     responses::ResponseAnswerOptions options;
     options.id = secret_id("resp_");
     options.model = context.options.model.id;
     options.echo = std::move(turn->request.echo);
+    options.tools = std::move(turn->request.tools.special);
     options.stream = turn->chat.stream;
     options.logprobs = turn->request.logprobs;
     options.keep_alive = context.options.keep_alive;

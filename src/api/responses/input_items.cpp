@@ -4,12 +4,17 @@
 
 #include "api/dialect.h"
 #include "api/ids.h"
+#include "api/responses/custom_tool.h"
+#include "api/responses/hosted_items.h"
+#include "api/responses/tools.h"
 
 namespace fathom::api::responses {
 
 namespace {
 
 constexpr size_t kMaxItems = 100'000;
+constexpr const char* kFunctionOutput = "function_call_output";
+constexpr const char* kCustomOutput = "custom_tool_call_output";
 
 std::string id_of(const Json& item, const char* prefix) {
   const Json* id = find_member(item, "id");
@@ -31,6 +36,15 @@ Json message_item(const std::string& id, const std::string& role, const std::str
           {"content", Json::array({std::move(part)})}};
 }
 
+// An assistant's refusal is what it said.
+Result<std::string> read_said(const Json& content, const std::string& path,
+                              const std::string& role) {
+  if (role != "assistant") {
+    return read_text_parts(content, path, {"input_text", "output_text", "text"});
+  }
+  return read_text_parts(content, path, {"input_text", "output_text", "text", "refusal"});
+}
+
 Result<Json> read_message(const Json& item, const std::string& path) {
   FATHOM_ASSIGN(const std::string role, required_string(item, "role", path));
   if (role != "user" && role != "assistant" && role != "system" && role != "developer") {
@@ -42,33 +56,55 @@ Result<Json> read_message(const Json& item, const std::string& path) {
     return invalid_argument(
         content_path + ": expected a string or an array of text parts, got nothing", content_path);
   }
-  FATHOM_ASSIGN(const std::string text,
-                read_text_parts(*content, content_path, {"input_text", "output_text", "text"}));
+  FATHOM_ASSIGN(const std::string text, read_said(*content, content_path, role));
   return message_item(id_of(item, "msg_"), role, text);
+}
+
+// `call` with the namespace of the tool, if `item` names one.
+Result<Json> with_group(const Json& item, const std::string& path, Json call) {
+  if (const Json* group = find_member(item, "namespace")) {
+    FATHOM_ASSIGN(call["namespace"], read_string(*group, key_path(path, "namespace")));
+  }
+  return call;
 }
 
 Result<Json> read_call(const Json& item, const std::string& path) {
   FATHOM_ASSIGN(const std::string call_id, required_string(item, "call_id", path));
   FATHOM_ASSIGN(const std::string name, required_string(item, "name", path));
   FATHOM_ASSIGN(const std::string arguments, required_string(item, "arguments", path));
-  return Json{{"id", id_of(item, "fc_")},
-              {"type", "function_call"},
-              {"status", "completed"},
-              {"call_id", call_id},
-              {"name", name},
-              {"arguments", arguments}};
+  return with_group(item, path,
+                    {{"id", id_of(item, "fc_")},
+                     {"type", "function_call"},
+                     {"status", "completed"},
+                     {"call_id", call_id},
+                     {"name", name},
+                     {"arguments", arguments}});
 }
 
-Result<Json> read_call_output(const Json& item, const std::string& path) {
+Result<Json> read_custom_call(const Json& item, const std::string& path) {
+  FATHOM_ASSIGN(const std::string call_id, required_string(item, "call_id", path));
+  FATHOM_ASSIGN(const std::string name, required_string(item, "name", path));
+  FATHOM_ASSIGN(const std::string input, required_string(item, "input", path));
+  return with_group(item, path,
+                    {{"id", id_of(item, "ctc_")},
+                     {"type", "custom_tool_call"},
+                     {"status", "completed"},
+                     {"call_id", call_id},
+                     {"name", name},
+                     {"input", input}});
+}
+
+Result<Json> read_call_output(const Json& item, const std::string& type, const std::string& path) {
   FATHOM_ASSIGN(const std::string call_id, required_string(item, "call_id", path));
   const std::string output_path = key_path(path, "output");
   const Json* output = find_member(item, "output");
   if (output == nullptr) {
     return invalid_argument(output_path + ": expected a string, got nothing", output_path);
   }
-  FATHOM_ASSIGN(const std::string text, read_text_parts(*output, output_path, {"input_text"}));
-  return Json{{"id", id_of(item, "fco_")},
-              {"type", "function_call_output"},
+  FATHOM_ASSIGN(const std::string text, read_tool_output(*output, output_path));
+  const bool custom = type == kCustomOutput;
+  return Json{{"id", id_of(item, custom ? "ctco_" : "fco_")},
+              {"type", type},
               {"status", "completed"},
               {"call_id", call_id},
               {"output", text}};
@@ -93,10 +129,17 @@ Result<Json> read_item(const Json& item, const std::string& path) {
   const Json* type = find_member(item, "type");
   if (type == nullptr || *type == "message") return read_message(item, path);
   if (*type == "function_call") return read_call(item, path);
-  if (*type == "function_call_output") return read_call_output(item, path);
+  if (*type == "custom_tool_call") return read_custom_call(item, path);
+  if (*type == kFunctionOutput || *type == kCustomOutput) {
+    return read_call_output(item, type->get<std::string>(), path);
+  }
   if (*type == "reasoning") return read_reasoning(item, path);
+  if (type->is_string() && is_hosted_item(type->get<std::string>())) {
+    return read_hosted_item(item, path);
+  }
   return unsupported(key_path(path, "type"),
-                     "expected message, function_call, function_call_output or reasoning, got " +
+                     "expected message, function_call, custom_tool_call, an output of these, "
+                     "reasoning or a call of OpenAI's tools, got " +
                          json_excerpt(*type));
 }
 
@@ -110,21 +153,23 @@ std::string text_of(const Json& parts) {
 class Turns {
  public:
   void add(const Json& item) {
-    const Json& type = item["type"];
-    if (type == "function_call_output") {
-      end_turn();
-      messages_.push_back(
+    const std::string type = item["type"];
+    if (type == kFunctionOutput || type == kCustomOutput) {
+      add_result(
           {{"role", "tool"}, {"tool_call_id", item["call_id"]}, {"content", item["output"]}});
     } else if (type == "reasoning") {
       if (turn_.contains("content") || turn_.contains("tool_calls")) end_turn();
       append("reasoning_content", text_of(item["content"]));
     } else if (type == "function_call") {
-      turn_["tool_calls"].push_back(
-          {{"id", item["call_id"]},
-           {"type", "function"},
-           {"function", {{"name", item["name"]}, {"arguments", item["arguments"]}}}});
-    } else {
+      add_call(item, item["arguments"]);
+    } else if (type == "custom_tool_call") {
+      add_call(item, custom_arguments(item["input"]));
+    } else if (type == "message") {
       add_message(item["role"], text_of(item["content"]));
+    } else {
+      const HostedParts parts = hosted_parts(item);
+      if (parts.call) turn_["tool_calls"].push_back(*parts.call);
+      if (parts.result) add_result(*parts.result);
     }
   }
 
@@ -134,6 +179,20 @@ class Turns {
   }
 
  private:
+  void add_result(Json message) {
+    end_turn();
+    messages_.push_back(std::move(message));
+  }
+
+  void add_call(const Json& item, const std::string& arguments) {
+    const Json* group = find_member(item, "namespace");
+    const std::string name =
+        model_name(group == nullptr ? "" : group->get<std::string>(), item["name"]);
+    turn_["tool_calls"].push_back({{"id", item["call_id"]},
+                                   {"type", "function"},
+                                   {"function", {{"name", name}, {"arguments", arguments}}}});
+  }
+
   void add_message(const Json& role, const std::string& text) {
     if (role != "assistant") {
       end_turn();

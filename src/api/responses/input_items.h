@@ -6,8 +6,9 @@
 
 namespace fathom::api::responses {
 
-// Checks `input` (text, or items: messages, function calls, their outputs, reasoning) and returns
-// it as items with ids, as /input_items lists them.
+// Checks `input` (text, or items: messages, calls of functions and custom tools, their outputs,
+// reasoning, what OpenAI's own tools did) and returns it as items with ids, as /input_items lists
+// them.
 Result<Json> read_input(const Json& value, const std::string& path);
 
 // Items of read_input() and of a response's output as chat messages. What an assistant thought,

@@ -1,6 +1,7 @@
 #include "api/responses/output_items.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "api/ids.h"
 
@@ -9,11 +10,14 @@ namespace fathom::api::responses {
 void OutputItems::add(const OutputDelta& delta) {
   if (delta.content_was_thought) take_back_message();
   if (!delta.reasoning.empty()) add_text(Kind::kReasoning, delta.reasoning, Json::array());
-  Json logprobs = take_logprobs(delta);
-  if (!delta.content.empty() || !logprobs.empty()) {
-    add_text(Kind::kMessage, delta.content, std::move(logprobs));
+  keep_logprobs(delta);
+  // A token may bring no text, of half a character for example: it belongs to what comes next.
+  const bool more = kind_ == Kind::kMessage && delta.tool_calls.empty() && !logprobs_.empty();
+  if (!delta.content.empty() || more) {
+    add_text(Kind::kMessage, delta.content, std::exchange(logprobs_, Json::array()));
   }
   for (const ToolCallDelta& call : delta.tool_calls) add_call(call);
+  if (kind_ == Kind::kCall || kind_ == Kind::kCustomCall) logprobs_ = Json::array();
 }
 
 // The message so far is a thought. Not in streams, where no delta says so.
@@ -27,18 +31,16 @@ void OutputItems::take_back_message() {
 
 void OutputItems::end(bool incomplete) {
   if (kind_ == Kind::kNone || kind_ == Kind::kReasoning) {
-    add_text(Kind::kMessage, "", Json::array());
+    add_text(Kind::kMessage, "", std::exchange(logprobs_, Json::array()));
   }
   close(incomplete ? "incomplete" : "completed");
 }
 
-Json OutputItems::take_logprobs(const OutputDelta& delta) const {
-  Json list = Json::array();
-  if (words_ == nullptr) return list;
+void OutputItems::keep_logprobs(const OutputDelta& delta) {
+  if (words_ == nullptr) return;
   for (const TokenRecord& token : delta.tokens) {
-    if (!token.reasoning) list.push_back(chat_token_json(*words_, token.logprob));
+    if (!token.reasoning) logprobs_.push_back(chat_token_json(*words_, token.logprob));
   }
-  return list;
 }
 
 void OutputItems::add_text(Kind kind, const std::string& text, Json logprobs) {
@@ -76,20 +78,40 @@ void OutputItems::add_text(Kind kind, const std::string& text, Json logprobs) {
 }
 
 void OutputItems::add_call(const ToolCallDelta& call) {
-  if (call.name) {
-    close("completed");
-    open(Kind::kCall, {{"id", random_id("fc_")},
-                       {"type", "function_call"},
-                       {"status", "in_progress"},
-                       {"call_id", call.id.value_or("")},
-                       {"name", *call.name},
-                       {"arguments", ""}});
-  }
-  if (kind_ != Kind::kCall || call.arguments.empty()) return;
-  item()["arguments"].get_ref<std::string&>() += call.arguments;
+  if (call.name) open_call(call);
+  if (call.arguments.empty()) return;
+  if (kind_ == Kind::kCall) add_arguments(call.arguments);
+  if (kind_ == Kind::kCustomCall) add_input(input_.take(call.arguments));
+}
+
+void OutputItems::open_call(const ToolCallDelta& call) {
+  close("completed");
+  const auto known = tools_.find(*call.name);
+  const ClientTool tool = known == tools_.end() ? ClientTool{*call.name} : known->second;
+  Json item = {{"id", random_id(tool.custom ? "ctc_" : "fc_")},
+               {"type", tool.custom ? "custom_tool_call" : "function_call"},
+               {"status", "in_progress"},
+               {"call_id", call.id.value_or("")},
+               {"name", tool.name},
+               {tool.custom ? "input" : "arguments", ""}};
+  if (!tool.group.empty()) item["namespace"] = tool.group;
+  input_ = {};
+  open(tool.custom ? Kind::kCustomCall : Kind::kCall, std::move(item));
+}
+
+void OutputItems::add_arguments(const std::string& arguments) {
+  item()["arguments"].get_ref<std::string&>() += arguments;
   Json event = place();
-  event["delta"] = call.arguments;
+  event["delta"] = arguments;
   emit("response.function_call_arguments.delta", std::move(event));
+}
+
+void OutputItems::add_input(const std::string& text) {
+  if (text.empty()) return;
+  item()["input"].get_ref<std::string&>() += text;
+  Json event = place();
+  event["delta"] = text;
+  emit("response.custom_tool_call_input.delta", std::move(event));
 }
 
 void OutputItems::open(Kind kind, Json item) {
@@ -109,8 +131,9 @@ void OutputItems::open_part(Json part) {
 
 void OutputItems::close(const char* status) {
   if (kind_ == Kind::kNone) return;
+  if (kind_ == Kind::kCustomCall) add_input(input_.finish());
   item()["status"] = status;
-  if (kind_ == Kind::kCall) {
+  if (kind_ == Kind::kCall || kind_ == Kind::kCustomCall) {
     close_call();
   } else {
     close_text();
@@ -132,6 +155,10 @@ void OutputItems::close_text() {
 
 void OutputItems::close_call() {
   Json event = place();
+  if (kind_ == Kind::kCustomCall) {
+    event["input"] = item()["input"];
+    return emit("response.custom_tool_call_input.done", std::move(event));
+  }
   event["name"] = item()["name"];
   event["arguments"] = item()["arguments"];
   emit("response.function_call_arguments.done", std::move(event));

@@ -11,66 +11,18 @@ namespace {
 
 using R = ResponsesRequest;
 
-constexpr size_t kMaxTools = 1024;
 constexpr size_t kMaxIncludes = 64;
 
-// The function of a tool, or its name for tool_choice, apart from the type as a chat has it.
-Json chat_function(const Json& tool) {
-  Json function = Json::object();
-  for (const char* name : {"name", "description", "parameters", "strict"}) {
-    if (const Json* value = find_member(tool, name)) function[name] = *value;
-  }
-  return {{"type", "function"}, {"function", std::move(function)}};
+Status take_tools(const Json& value, const std::string& path, R& request) {
+  FATHOM_ASSIGN(request.tools, read_tools(value, path));
+  request.echo["tools"] = std::move(request.tools.echo);
+  request.chat["tools"] = std::move(request.tools.chat);
+  return {};
 }
 
-Status read_tools(const Json& value, const std::string& path, R& request) {
-  request.echo["tools"] = Json::array();
-  request.chat["tools"] = Json::array();
-  return read_array(value, path, kMaxTools, [&](const Json& tool, const std::string& at) -> Status {
-    if (!tool.is_object()) return expected(at, "an object with type and name", tool);
-    FATHOM_ASSIGN(const std::string type, required_string(tool, "type", at));
-    if (type != "function") {
-      return unsupported(key_path(at, "type"), "expected \"function\", got \"" + shorten(type, 40) +
-                                                   "\"; this server has no tools of its own");
-    }
-    request.chat["tools"].push_back(chat_function(tool));
-    Json echo = tool;
-    for (const char* name : {"parameters", "strict"}) {
-      if (!echo.contains(name)) echo[name] = nullptr;
-    }
-    request.echo["tools"].push_back(std::move(echo));
-    return {};
-  });
-}
-
-Status read_tool_choice(const Json& value, const std::string& path, R& request) {
+Status take_tool_choice(const Json& value, const std::string& path, R& request) {
   request.echo["tool_choice"] = value;
-  request.chat["tool_choice"] = value;
-  if (!value.is_object()) return {};
-  FATHOM_ASSIGN(const std::string type, required_string(value, "type", path));
-  if (type == "function") {
-    request.chat["tool_choice"] = chat_function(value);
-    return {};
-  }
-  if (type != "allowed_tools") {
-    return unsupported(key_path(path, "type"),
-                       "expected function or allowed_tools, got \"" + shorten(type, 40) + "\"");
-  }
-  const Json* mode = find_member(value, "mode");
-  const Json* tools = find_member(value, "tools");
-  Json allowed = {{"mode", mode == nullptr ? Json() : *mode}, {"tools", Json::array()}};
-  if (tools != nullptr) {
-    FATHOM_TRY(read_array(*tools, key_path(path, "tools"), kMaxTools,
-                          [&](const Json& tool, const std::string& at) -> Status {
-                            FATHOM_ASSIGN(const std::string kind,
-                                          required_string(tool, "type", at));
-                            Json chat = chat_function(tool);
-                            chat["type"] = kind;
-                            allowed["tools"].push_back(std::move(chat));
-                            return {};
-                          }));
-  }
-  request.chat["tool_choice"] = {{"type", "allowed_tools"}, {"allowed_tools", std::move(allowed)}};
+  FATHOM_ASSIGN(request.chat["tool_choice"], read_tool_choice(value, path));
   return {};
 }
 
@@ -158,7 +110,7 @@ Field<R> echoed_string(const char* name, const char* help) {
 FieldTable<R> own_fields() {
   return {
       {{"input", "string or array",
-        "Text, or items: message, function_call, function_call_output, reasoning."},
+        "Text, or items: message, function_call, custom_tool_call, their outputs, reasoning."},
        [](const Json& value, const std::string& path, R& request) -> Status {
          FATHOM_ASSIGN(request.input, read_input(value, path));
          return {};
@@ -168,10 +120,15 @@ FieldTable<R> own_fields() {
       string_field<R>("previous_response_id", &R::previous_response_id, "",
                       "A stored response whose conversation this one goes on with."),
       bool_field<R>("store", &R::store, "true", "Keep the response for a later one, or for GET."),
-      {{"tools", "array", "Functions that the model may call."}, read_tools},
+      {{"tools", "array",
+        "Functions and custom tools that the model may call, and namespaces of them; others are "
+        "left out."},
+       take_tools},
       {{"tool_choice", "string or object",
-        "As for chat; a function is {type, name}, allowed tools {type, mode, tools}.", "auto"},
-       read_tool_choice},
+        "As for chat; a function or custom tool is {type, name}, allowed tools {type, mode, "
+        "tools}.",
+        "auto"},
+       take_tool_choice},
       {{"text", "object", "format: what response_format is for chat."}, read_text},
       {{"reasoning", "object", "effort: how much to think; none: not at all."}, read_reasoning},
       {{"include", "array", "message.output_text.logprobs adds log-probabilities."}, read_include},
@@ -226,13 +183,14 @@ const FieldTable<ResponsesRequest>& responses_field_table() {
   return table;
 }
 
-Error in_responses(Error error) {
-  return in_dialect(std::move(error), {{"max_completion_tokens", "max_output_tokens"},
-                                       {"response_format.json_schema", "text.format"},
-                                       {"response_format", "text.format"},
-                                       {"reasoning_effort", "reasoning.effort"},
-                                       {"tool_choice.allowed_tools", "tool_choice"},
-                                       {".function", ""}});
+Error in_responses(Error error, const std::vector<std::string>& tool_paths) {
+  return in_dialect(at_tool(std::move(error), tool_paths),
+                    {{"max_completion_tokens", "max_output_tokens"},
+                     {"response_format.json_schema", "text.format"},
+                     {"response_format", "text.format"},
+                     {"reasoning_effort", "reasoning.effort"},
+                     {"tool_choice.allowed_tools", "tool_choice"},
+                     {".function", ""}});
 }
 
 Result<ResponsesRequest> read_responses_request(const Json& body) {

@@ -4,8 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/json_text.h"
+#include "api/responses/tools.h"
 #include "api/schema_field.h"
 
 namespace fathom::api::responses {
@@ -14,6 +16,7 @@ struct ResponsesRequest {
   Json chat;   // the same as a body of /v1/chat/completions, without its messages
   Json echo;   // what the response repeats of the request
   Json input;  // the items of this turn
+  RequestTools tools;
   std::optional<std::string> instructions;
   std::optional<std::string> previous_response_id;
   bool store = true;
@@ -24,7 +27,7 @@ Result<ResponsesRequest> read_responses_request(const Json& body);
 
 const FieldTable<ResponsesRequest>& responses_field_table();
 
-// The errors of chat fields, with this dialect's names.
-Error in_responses(Error error);
+// The errors of chat fields, with this dialect's names; `tool_paths` as RequestTools has them.
+Error in_responses(Error error, const std::vector<std::string>& tool_paths);
 
 }  // namespace fathom::api::responses

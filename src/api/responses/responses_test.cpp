@@ -225,7 +225,7 @@ TEST(Responses, RefusalsNameTheirOwnFields) {
   };
   EXPECT_EQ(param({{"max_output_tokens", -1}}), "max_output_tokens");
   EXPECT_EQ(param({{"text", {{"format", {{"type", "xml"}}}}}}), "text.format.type");
-  EXPECT_EQ(param({{"tools", {{{"type", "web_search"}}}}}), "tools[0].type");
+  EXPECT_EQ(param({{"tools", {{{"name", "f"}}}}}), "tools[0].type");
   EXPECT_EQ(param({{"tools", {{{"type", "function"}, {"name", "a b"}}}}}), "tools[0].name");
   EXPECT_EQ(param({{"input", {{{"role", "user"}, {"content", {{{"type", "input_image"}}}}}}}}),
             "input[0].content[0].type");

@@ -170,3 +170,31 @@ test("errors are the client's own; what may pass is tried again", async () => {
   server.proxy.refuseNext(1, 429);
   await assert.rejects(ask("x"), Anthropic.RateLimitError);
 });
+
+test("a stream starts and ends with the same counts of its prompt", async () => {
+  const content = "Say who you are, please. ".repeat(8);
+  await ask(content, { max_tokens: 2 });
+  const events = await collect(await client.messages.create(
+    request(content, { max_tokens: 2, stream: true })));
+  const start = events[0].message.usage;
+  const end = events.at(-2).usage;
+  assert.ok(start.cache_read_input_tokens > 0);
+  for (const name of ["input_tokens", "cache_read_input_tokens"]) {
+    assert.equal(start[name], end[name]);
+  }
+});
+
+test("is served under DeepSeek's path; says when a prompt is too long", async () => {
+  const there = clientWith({ baseURL: `${server.proxy.url}/anthropic` });
+  const message = await there.messages.create(request("Who are you?"));
+  assert.match(message.content[0].text, /tiny language model/);
+  await assert.rejects(ask("word ".repeat(20_000)),
+                       (error) => error.status === 400 && /prompt is too long/.test(error.message));
+});
+
+test("stop sequences do not cut a thought", async () => {
+  const message = await ask("What is 123 + 456?", { ...THINKING, stop_sequences: ["+", "write"] });
+  assert.match(message.content[0].thinking, /123\+456/);
+  assert.match(message.content[1].text, /579/);
+  assert.equal(message.stop_reason, "end_turn");
+});

@@ -126,8 +126,8 @@ test("a client that goes away frees its work", async () => {
 test("errors are the client's own; what may pass is tried again", async () => {
   await assert.rejects(ask("x", { temperature: 3 }), (error) =>
     error instanceof OpenAI.BadRequestError && error.param === "temperature");
-  await assert.rejects(ask("x", { tools: [{ type: "web_search" }] }), (error) =>
-    error.param === "tools[0].type" && error.code === "unsupported");
+  await assert.rejects(ask("x", { tool_choice: { type: "web_search_preview" } }), (error) =>
+    error.param === "tool_choice.type" && error.code === "unsupported");
   await assert.rejects(ask("x", { model: "gpt-9" }), OpenAI.NotFoundError);
   server.proxy.refuseNext(2, 503, { "retry-after-ms": "1" });
   const patient = server.clientWith({ maxRetries: 2 });
@@ -136,4 +136,24 @@ test("errors are the client's own; what may pass is tried again", async () => {
   assert.equal(response.status, "incomplete");
   server.proxy.refuseNext(1, 429);
   await assert.rejects(ask("x"), OpenAI.RateLimitError);
+});
+
+test("custom tools are called with text, as a stream too, and their results go on", async () => {
+  const tools = [{ type: "custom", name: "note", description: "Write a note.",
+                   format: { type: "grammar", syntax: "regex", definition: "(milk|bread)" } },
+                 { type: "web_search" }];
+  const extra = { tools, tool_choice: { type: "custom", name: "note" } };
+  const { data: response, response: raw } = await responses.create(
+    { model: MODEL, temperature: 0, input: "Write a note.", ...extra }).withResponse();
+  assert.match(raw.headers.get("x-fathom-warning"), /tools\[1\]: web_search is left out/);
+  const call = response.output.at(-1);
+  assert.equal(call.type, "custom_tool_call");
+  assert.match(call.input, /^(milk|bread)$/);
+  const events = await collect(await ask("Write a note.", { ...extra, stream: true }));
+  assert.equal(events.filter(({ type }) => type === "response.custom_tool_call_input.delta")
+    .map(({ delta }) => delta).join(""), call.input);
+  const next = await ask(
+    [{ type: "custom_tool_call_output", call_id: call.call_id, output: "done" }],
+    { previous_response_id: response.id, tools });
+  assert.equal(next.status, "completed");
 });
