@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -35,6 +37,31 @@ int json_nesting(std::string_view text) {
     }
   }
   return deepest;
+}
+
+uint64_t json_key_pairs(std::string_view text) {
+  std::array<uint64_t, kMaxDepth + 1> keys = {};
+  int depth = 0;
+  uint64_t pairs = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const auto level = static_cast<size_t>(std::clamp(depth, 0, kMaxDepth));
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == ':') {
+      pairs += keys[level]++;
+    } else if (c == '{' || c == '[') {
+      ++depth;
+      keys[static_cast<size_t>(std::clamp(depth, 0, kMaxDepth))] = 0;
+    } else if (c == '}' || c == ']') {
+      --depth;
+    }
+  }
+  return pairs;
 }
 
 Result<json> parse_json(std::string_view text, const std::string& where) {

@@ -19,17 +19,19 @@ class AutomatonBuilder {
     lay_out();
     FATHOM_TRY(rank_rules());
     for (const TextClass text_class : kTextClasses) {
-      const auto followers = automaton_.followers(text_class);
-      automaton_.find_sure_runs(text_class, followers);
-      automaton_.find_inner_runs(text_class, followers);
+      const auto followers = automaton_.followers(text_class, budget());
+      automaton_.find_sure_runs(text_class, followers, budget());
+      automaton_.find_inner_runs(text_class, followers, budget());
     }
-    automaton_.find_longest_runs();
+    automaton_.find_longest_runs(budget());
+    if (budget().exhausted()) return at_rule(budget().error(), grammar_.root());
     return std::move(automaton_);
   }
 
  private:
   static constexpr uint32_t kNever = 1U << 30;  // the height of a state that leads nowhere
 
+  WorkBudget& budget() const { return grammar_.budget(); }
   AutomatonState start(RuleId rule) const { return starts_[rule]; }
   bool alive(AutomatonState state) const { return height_[state] <= kMaxOpenRules; }
   std::string name(RuleId rule) const {
@@ -53,9 +55,10 @@ class AutomatonBuilder {
       auto nfa = rule < own ? builder.build(grammar_.rules()[rule].body)
                             : builder.build(HelperRule(helpers_[rule - own]));
       if (!nfa) return at_rule(nfa.error(), rule);
-      auto dfa = determinize(*nfa);
+      auto dfa = determinize(*nfa, budget());
       if (!dfa) return at_rule(dfa.error(), rule);
       starts_[rule] = static_cast<AutomatonState>(states_.size());
+      budget().spend(dfa->states.size() * 4, dfa->states.size() * sizeof(Dfa::State));
       for (Dfa::State& state : dfa->states) {
         for (Nfa::ByteEdge& edge : state.bytes) edge.target += starts_[rule];
         for (Nfa::CallEdge& edge : state.calls) {

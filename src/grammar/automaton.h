@@ -26,7 +26,7 @@ using AutomatonState = uint32_t;
 class Automaton {
  public:
   // Errors: kInvalidArgument if no text matches or a rule begins with itself (`where` is the name
-  // of a rule at fault), kResourceExhausted beyond the limits of limits.h.
+  // of a rule at fault), kResourceExhausted beyond the grammar's budget or the limits of limits.h.
   static Result<Automaton> build(const Grammar& grammar);
 
   AutomatonState start(RuleId rule) const { return rules_[rule].start; }
@@ -98,10 +98,13 @@ class Automaton {
     RuleId rule;
     std::vector<AutomatonState> after;
   };
-  std::vector<Follower> followers(TextClass text_class) const;
-  void find_sure_runs(TextClass text_class, const std::vector<Follower>& followers);
-  void find_inner_runs(TextClass text_class, const std::vector<Follower>& followers);
-  void find_longest_runs();
+  // What these find is of no use once `budget` is exhausted.
+  std::vector<Follower> followers(TextClass text_class, WorkBudget& budget) const;
+  void find_sure_runs(TextClass text_class, const std::vector<Follower>& followers,
+                      WorkBudget& budget);
+  void find_inner_runs(TextClass text_class, const std::vector<Follower>& followers,
+                       WorkBudget& budget);
+  void find_longest_runs(WorkBudget& budget);
   std::vector<AutomatonState> after_character(AutomatonState state, TextClass text_class) const;
 
   std::vector<State> states_;  // and one behind the last

@@ -57,6 +57,33 @@ CharSet::CharSet(std::initializer_list<CharRange> ranges) {
   for (const CharRange& range : ranges) add(range.first, range.last);
 }
 
+CharSet::CharSet(std::vector<CharRange> ranges) {
+  std::sort(ranges.begin(), ranges.end(),
+            [](const CharRange& a, const CharRange& b) { return a.first < b.first; });
+  // Joined first, so that each add() below appends.
+  CharRange open = {1, 0};
+  for (const CharRange& range : ranges) {
+    if (range.first > range.last) continue;
+    if (open.first <= open.last && range.first <= open.last + 1) {
+      open.last = std::max(open.last, range.last);
+      continue;
+    }
+    append(open);
+    open = range;
+  }
+  append(open);
+}
+
+// A range behind all others.
+void CharSet::append(CharRange range) {
+  range.last = std::min(range.last, kLast);
+  const CharRange before = {range.first, std::min<char32_t>(range.last, kFirstSurrogate - 1)};
+  const CharRange behind = {std::max<char32_t>(range.first, kLastSurrogate + 1), range.last};
+  for (const CharRange& part : {before, behind}) {
+    if (part.first <= part.last) ranges_.push_back(part);
+  }
+}
+
 CharSet CharSet::all() {
   return {{0, kLast}};
 }
@@ -87,10 +114,10 @@ CharSet CharSet::complement() const {
   CharSet result;
   char32_t next = 0;
   for (const CharRange& range : ranges_) {
-    if (range.first > next) result.add(next, range.first - 1);
+    if (range.first > next) result.append({next, range.first - 1});
     next = range.last + 1;
   }
-  if (next <= kLast) result.add(next, kLast);
+  if (next <= kLast) result.append({next, kLast});
   return result;
 }
 

@@ -24,6 +24,8 @@ class CharSet {
  public:
   CharSet() = default;
   CharSet(std::initializer_list<CharRange> ranges);
+  // Of any ranges, in any order, in time linear but for sorting them.
+  explicit CharSet(std::vector<CharRange> ranges);
 
   static CharSet all();
 
@@ -39,6 +41,8 @@ class CharSet {
   const std::vector<CharRange>& ranges() const { return ranges_; }
 
  private:
+  void append(CharRange range);
+
   std::vector<CharRange> ranges_;
 };
 

@@ -69,5 +69,16 @@ TEST(CharSet, DecodingRefusesWhatIsNotUtf8) {
   }
 }
 
+TEST(CharSet, OfRangesInAnyOrderIsWhatAddingThemGives) {
+  const std::vector<CharRange> ranges = {{'x', 'z'},       {'a', 'c'},       {'b', 'f'},
+                                         {'g', 'h'},       {'q', 'p'},       {0xD000, 0xD800},
+                                         {0xDFFF, 0xE001}, {0xE002, 0xE003}, {'b', 'b'}};
+  CharSet added;
+  for (const CharRange& range : ranges) added.add(range.first, range.last);
+  EXPECT_EQ(CharSet(ranges).ranges(), added.ranges());
+  EXPECT_EQ(CharSet(ranges).complement().complement().ranges(), added.ranges());
+  EXPECT_TRUE(CharSet(std::vector<CharRange>()).empty());
+}
+
 }  // namespace
 }  // namespace fathom::grammar

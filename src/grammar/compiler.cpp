@@ -1,5 +1,6 @@
 #include "grammar/compiler.h"
 
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "grammar/ebnf.h"
@@ -11,6 +12,7 @@ namespace fathom::grammar {
 namespace {
 
 Result<Expr> choice_of(Grammar& grammar, const std::string& text) {
+  if (!grammar.budget().spend(text.size() / 8, text.size())) return grammar.budget().error();
   const auto list = nlohmann::json::parse(text, nullptr, false);
   if (!list.is_array() || list.empty()) {
     return invalid_argument("choice: expected at least one text", "choice");
@@ -41,16 +43,17 @@ Result<Expr> add_source(Grammar& grammar, const GrammarSource& source) {
   return Error{ErrorCode::kInternal, "grammar: no such kind of source"};
 }
 
-Result<Grammar> grammar_from(const GrammarSource& source) {
-  Grammar grammar;
+Result<Grammar> grammar_from(const GrammarSource& source, std::shared_ptr<WorkBudget> budget) {
+  Grammar grammar(std::move(budget));
   FATHOM_ASSIGN(const Expr expr, add_source(grammar, source));
   grammar.set_root(source.kind == SourceKind::kJsonSchema ? "#" : "text", expr);
   return grammar;
 }
 
-Result<std::shared_ptr<const CompiledGrammar>> Compiler::compile(const GrammarSource& source) {
+Result<std::shared_ptr<const CompiledGrammar>> Compiler::compile(
+    const GrammarSource& source, std::shared_ptr<WorkBudget> budget) {
   const std::string key = std::to_string(static_cast<int>(source.kind)) + ":" + source.text;
-  return compile(key, [&source] { return grammar_from(source); });
+  return compile(key, [&] { return grammar_from(source, std::move(budget)); });
 }
 
 Result<std::shared_ptr<const CompiledGrammar>> Compiler::compile(
@@ -67,25 +70,39 @@ std::shared_ptr<const CompiledGrammar> Compiler::find(const std::string& key) {
   const auto place = places_.find(key);
   if (place == places_.end()) return nullptr;
   entries_.splice(entries_.begin(), entries_, place->second);
+  weigh(entries_.front());
+  weigh_next();
   return place->second->grammar;
 }
 
-// Grammars grow while they are used, so all are weighed anew.
 void Compiler::keep(const std::string& key, std::shared_ptr<const CompiledGrammar> grammar) {
   const std::lock_guard lock(mutex_);
   if (places_.contains(key)) return;  // another thread was faster
   entries_.push_front({key, std::move(grammar)});
   places_[key] = entries_.begin();
-  size_t bytes = 0;
-  for (auto entry = entries_.begin(); entry != entries_.end();) {
-    bytes += entry->key.size() * 2 + entry->grammar->bytes();
-    if (bytes <= cache_bytes_) {
-      ++entry;
-      continue;
-    }
-    places_.erase(entry->key);
-    entry = entries_.erase(entry);
-  }
+  weigh(entries_.front());
+  weigh_next();
+  while (bytes_ > cache_bytes_ && !entries_.empty()) forget_last();
+}
+
+void Compiler::weigh(Entry& entry) {
+  bytes_ -= entry.bytes;
+  entry.bytes = entry.key.size() * 2 + entry.grammar->bytes();
+  bytes_ += entry.bytes;
+}
+
+// Grammars grow while they are used: each look-up weighs one more, in turn.
+void Compiler::weigh_next() {
+  if (next_ == entries_.end()) next_ = entries_.begin();
+  weigh(*next_++);
+}
+
+void Compiler::forget_last() {
+  const auto last = std::prev(entries_.end());
+  if (next_ == last) next_ = entries_.end();
+  bytes_ -= last->bytes;
+  places_.erase(last->key);
+  entries_.erase(last);
 }
 
 size_t Compiler::cached() const {

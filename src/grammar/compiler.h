@@ -29,7 +29,8 @@ struct GrammarSource {
 
 // Errors: kInvalidArgument, kUnsupported or kResourceExhausted; `where` is the place in a schema
 // ("#/properties/age/minimum") or the name of a rule.
-Result<Grammar> grammar_from(const GrammarSource& source);
+Result<Grammar> grammar_from(const GrammarSource& source,
+                             std::shared_ptr<WorkBudget> budget = std::make_shared<WorkBudget>());
 
 // The same as a part of another grammar.
 Result<Expr> add_source(Grammar& grammar, const GrammarSource& source);
@@ -45,8 +46,11 @@ class Compiler {
       : vocabulary_(std::move(vocabulary)), cache_bytes_(cache_bytes) {}
 
   // Errors: as grammar_from() and Automaton::build().
-  Result<std::shared_ptr<const CompiledGrammar>> compile(const GrammarSource& source);
-  // The same for a grammar that `make` gives; `key` says all that it depends on.
+  Result<std::shared_ptr<const CompiledGrammar>> compile(
+      const GrammarSource& source,
+      std::shared_ptr<WorkBudget> budget = std::make_shared<WorkBudget>());
+  // The same for a grammar that `make` gives, with a budget of its own; `key` says all that it
+  // depends on.
   Result<std::shared_ptr<const CompiledGrammar>> compile(
       const std::string& key, const std::function<Result<Grammar>()>& make);
 
@@ -57,15 +61,22 @@ class Compiler {
   struct Entry {
     std::string key;
     std::shared_ptr<const CompiledGrammar> grammar;
+    size_t bytes = 0;  // when it was last weighed
   };
   std::shared_ptr<const CompiledGrammar> find(const std::string& key);
   void keep(const std::string& key, std::shared_ptr<const CompiledGrammar> grammar);
+  // Each with mutex_ held, in constant time.
+  void weigh(Entry& entry);
+  void weigh_next();
+  void forget_last();
 
   std::shared_ptr<const Vocabulary> vocabulary_;
   size_t cache_bytes_;
   mutable std::mutex mutex_;  // guards all below
   std::list<Entry> entries_;  // the last used first
   std::map<std::string, std::list<Entry>::iterator> places_;
+  std::list<Entry>::iterator next_ = entries_.end();  // to be weighed
+  size_t bytes_ = 0;                                  // of all entries, as last weighed
 };
 
 }  // namespace fathom::grammar

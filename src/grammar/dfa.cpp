@@ -41,12 +41,13 @@ void append(std::vector<Nfa::ByteEdge>& edges, ByteRange bytes, uint32_t target)
 
 class SubsetConstruction {
  public:
-  explicit SubsetConstruction(const Nfa& nfa) : nfa_(nfa), seen_(nfa.states.size()) {}
+  SubsetConstruction(const Nfa& nfa, WorkBudget& budget)
+      : nfa_(nfa), budget_(budget), seen_(nfa.states.size()) {}
 
   Result<Dfa> run() {
     find({Nfa::kStart});
     for (uint32_t id = 0; id < dfa_.states.size(); ++id) {
-      if (work_ > kMaxSubsetWork) return too_large("one that takes too long to build");
+      if (budget_.exhausted()) return budget_.error();
       if (dfa_.states.size() > kMaxAutomatonStates) return too_large("a larger one");
       expand(id);
     }
@@ -60,6 +61,8 @@ class SubsetConstruction {
     const auto [place, is_new] =
         ids_.try_emplace(std::move(members), static_cast<uint32_t>(dfa_.states.size()));
     if (is_new) {
+      // A state with some edges, its members and their place in the table.
+      budget_.spend(1, sizeof(Dfa::State) + 128 + place->first.size() * sizeof(uint32_t));
       dfa_.states.emplace_back();
       sets_.push_back(&place->first);
     }
@@ -68,13 +71,14 @@ class SubsetConstruction {
 
   void close(std::vector<uint32_t>& members) {
     ++round_;
+    size_t visited = 0;
     std::vector<uint32_t> pending;
     pending.swap(members);
     for (const uint32_t state : pending) seen_[state] = round_;
     while (!pending.empty()) {
       const uint32_t state = pending.back();
       pending.pop_back();
-      ++work_;
+      ++visited;
       const Nfa::State& from = nfa_.states[state];
       const bool counts = !from.bytes.empty() || !from.calls.empty() || state == Nfa::kFinal;
       if (counts) members.push_back(state);
@@ -85,6 +89,7 @@ class SubsetConstruction {
       }
     }
     std::sort(members.begin(), members.end());
+    budget_.spend(1 + visited / 2);
   }
 
   void expand(uint32_t id) {
@@ -97,7 +102,7 @@ class SubsetConstruction {
       for (const Nfa::CallEdge& call : state.calls) calls[call.rule].push_back(call.target);
       if (member == Nfa::kFinal) dfa_.states[id].accepting = true;
     }
-    work_ += edges.size();
+    budget_.spend(edges.size() / 4 + calls.size());
     for (auto& [rule, targets] : calls) {
       const uint32_t target = find(unique(std::move(targets)));
       dfa_.states[id].calls.push_back({rule, target});
@@ -108,14 +113,21 @@ class SubsetConstruction {
       border[edge.bytes.first] = true;
       border[edge.bytes.last + 1] = true;
     }
-    for (int first = 0; first < 256;) {
+    std::sort(edges.begin(), edges.end(), [](const Nfa::ByteEdge& a, const Nfa::ByteEdge& b) {
+      return a.bytes.first < b.bytes.first;
+    });
+    size_t begun = 0;
+    std::vector<Nfa::ByteEdge> open;
+    for (int first = 0; first < 256 && !budget_.exhausted();) {
       int end = first + 1;
       while (end < 256 && !border[end]) ++end;
-      std::vector<uint32_t> targets;
-      for (const Nfa::ByteEdge& edge : edges) {
-        if (edge.bytes.first <= first && first <= edge.bytes.last) targets.push_back(edge.target);
+      std::erase_if(open, [first](const Nfa::ByteEdge& edge) { return edge.bytes.last < first; });
+      for (; begun < edges.size() && edges[begun].bytes.first <= first; ++begun) {
+        open.push_back(edges[begun]);
       }
-      work_ += edges.size();
+      std::vector<uint32_t> targets;
+      for (const Nfa::ByteEdge& edge : open) targets.push_back(edge.target);
+      budget_.spend(open.size() / 4);
       if (!targets.empty()) {
         const uint32_t target = find(unique(std::move(targets)));
         append(dfa_.states[id].bytes, {static_cast<uint8_t>(first), static_cast<uint8_t>(end - 1)},
@@ -132,20 +144,28 @@ class SubsetConstruction {
   }
 
   const Nfa& nfa_;
+  WorkBudget& budget_;
   Dfa dfa_;
   std::unordered_map<std::vector<uint32_t>, uint32_t, SetHash> ids_;
   std::vector<const std::vector<uint32_t>*> sets_;  // by state of the Dfa
   std::vector<uint32_t> seen_;                      // by state of the Nfa: the last round
   uint32_t round_ = 0;
-  size_t work_ = 0;
 };
 
-// The target at `byte`, if there is one.
-std::optional<uint32_t> step(const Dfa::State& state, int byte) {
-  for (const Nfa::ByteEdge& edge : state.bytes) {
-    if (edge.bytes.first <= byte && byte <= edge.bytes.last) return edge.target;
+// The target at bytes `first` to `last`, if there is one.
+struct Step {
+  std::optional<uint32_t> target;
+  int last;
+};
+Step step(const Dfa::State& state, int first, int most) {
+  const auto edge =
+      std::partition_point(state.bytes.begin(), state.bytes.end(),
+                           [first](const Nfa::ByteEdge& e) { return e.bytes.last < first; });
+  if (edge == state.bytes.end()) return {std::nullopt, most};
+  if (first < edge->bytes.first) {
+    return {std::nullopt, std::min<int>(most, edge->bytes.first - 1)};
   }
-  return std::nullopt;
+  return {edge->target, std::min<int>(most, edge->bytes.last)};
 }
 
 // Keeps the states from which an accepting one is reached; none if the start is not among them.
@@ -186,11 +206,11 @@ Dfa without_dead_ends(const Dfa& dfa) {
 
 }  // namespace
 
-Result<Dfa> determinize(const Nfa& nfa) {
-  return SubsetConstruction(nfa).run();
+Result<Dfa> determinize(const Nfa& nfa, WorkBudget& budget) {
+  return SubsetConstruction(nfa, budget).run();
 }
 
-Result<Dfa> product(const Dfa& a, const Dfa& b, bool difference) {
+Result<Dfa> product(const Dfa& a, const Dfa& b, bool difference, WorkBudget& budget) {
   using Pair =
       std::pair<uint32_t, std::optional<uint32_t>>;  // b may be left behind in a difference
   if (a.states.empty() || (b.states.empty() && !difference)) return Dfa();
@@ -205,20 +225,37 @@ Result<Dfa> product(const Dfa& a, const Dfa& b, bool difference) {
   find({0, b.states.empty() ? std::nullopt : std::optional<uint32_t>(0)});
   for (uint32_t id = 0; id < pairs.size(); ++id) {
     if (pairs.size() > kMaxAutomatonStates) return too_large("a larger one");
+    if (!budget.spend(1, sizeof(Dfa::State) + 128)) return budget.error();
     const auto [in_a, in_b] = pairs[id];
     Dfa::State& state = result.states.emplace_back();
     const bool b_accepts = in_b.has_value() && b.states[*in_b].accepting;
     state.accepting = a.states[in_a].accepting && b_accepts != difference;
     for (const Nfa::ByteEdge& edge : a.states[in_a].bytes) {
-      for (int byte = edge.bytes.first; byte <= edge.bytes.last; ++byte) {
-        const auto target = in_b.has_value() ? step(b.states[*in_b], byte) : std::nullopt;
-        if (!target.has_value() && !difference) continue;
-        const auto one = static_cast<uint8_t>(byte);
-        append(state.bytes, {one, one}, find({edge.target, target}));
+      for (int first = edge.bytes.first; first <= edge.bytes.last;) {
+        const Step in_second = in_b.has_value() ? step(b.states[*in_b], first, edge.bytes.last)
+                                                : Step{std::nullopt, edge.bytes.last};
+        budget.spend(2);
+        if (in_second.target.has_value() || difference) {
+          append(state.bytes, {static_cast<uint8_t>(first), static_cast<uint8_t>(in_second.last)},
+                 find({edge.target, in_second.target}));
+        }
+        first = in_second.last + 1;
       }
     }
   }
   return without_dead_ends(result);
+}
+
+bool matches(const Dfa& dfa, std::string_view text) {
+  if (dfa.states.empty()) return false;
+  uint32_t state = 0;
+  for (const char c : text) {
+    const int byte = static_cast<uint8_t>(c);
+    const auto next = step(dfa.states[state], byte, byte).target;
+    if (!next.has_value()) return false;
+    state = *next;
+  }
+  return dfa.states[state].accepting;
 }
 
 }  // namespace fathom::grammar

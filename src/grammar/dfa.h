@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "base/work_budget.h"
 #include "grammar/nfa.h"
 
 namespace fathom::grammar {
@@ -19,11 +21,14 @@ struct Dfa {
   std::vector<State> states;
 };
 
-// Subset construction. Errors: kResourceExhausted beyond kMaxAutomatonStates or kMaxSubsetWork.
-Result<Dfa> determinize(const Nfa& nfa);
+// Subset construction. Errors: kResourceExhausted beyond kMaxAutomatonStates or `budget`.
+Result<Dfa> determinize(const Nfa& nfa, WorkBudget& budget);
 
 // The texts that `a` matches and `b` matches (or, if `difference`, does not match). Neither may
 // have calls. States that lead nowhere are left out. Errors: as determinize().
-Result<Dfa> product(const Dfa& a, const Dfa& b, bool difference);
+Result<Dfa> product(const Dfa& a, const Dfa& b, bool difference, WorkBudget& budget);
+
+// Whether `dfa`, which has no calls, matches the whole of `text`.
+bool matches(const Dfa& dfa, std::string_view text);
 
 }  // namespace fathom::grammar

@@ -92,6 +92,11 @@ class Parser {
     place(rule_name).defined = true;
     skip_blank(true);
     FATHOM_ASSIGN(const Expr body, alternatives(0));
+    if (grammar_.budget().exhausted()) {
+      Error error = grammar_.budget().error();
+      error.where = rule_name;
+      return error;
+    }
     grammar_.define(place(rule_name).id, body);
     if (!at_end() && peek() != '\n' && peek() != '\r')
       return bad("an end of the line", next_shown());
@@ -121,7 +126,7 @@ class Parser {
 
   Result<Expr> sequence(int depth) {
     std::vector<Expr> parts;
-    while (true) {
+    while (grammar_.budget().spend(1)) {
       skip_blank(depth > 0);
       if (at_end() || peek() == '|' || peek() == ')' || peek() == '\n' || peek() == '\r') break;
       FATHOM_ASSIGN(const Expr part, item(depth));
@@ -193,7 +198,7 @@ class Parser {
 
   Result<Expr> char_class() {
     const bool negated = take("^");
-    CharSet set;
+    std::vector<CharRange> ranges;
     while (!take("]")) {
       if (at_end() || peek() == '\n') return bad("] at the end of a set", next_shown());
       FATHOM_ASSIGN(const char32_t first, character());
@@ -203,8 +208,9 @@ class Parser {
         FATHOM_ASSIGN(last, character());
       }
       if (first > last) return bad("a range from a lesser to a greater character", "another");
-      set.add(first, last);
+      ranges.push_back({first, last});
     }
+    const CharSet set(std::move(ranges));
     return grammar_.chars(negated ? set.complement() : set);
   }
 

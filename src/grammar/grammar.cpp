@@ -9,9 +9,11 @@ namespace fathom::grammar {
 const size_t Grammar::kMaxSize = kMaxExpressions;
 constexpr size_t kMaxSequence = 64;
 
-Grammar::Grammar() : nodes_{{Kind::kNothing}, {Kind::kEmpty}} {}
+Grammar::Grammar(std::shared_ptr<WorkBudget> budget)
+    : budget_(std::move(budget)), nodes_{{Kind::kNothing}, {Kind::kEmpty}} {}
 
 Expr Grammar::add(Node node, std::span<const Expr> children) {
+  budget_->spend(1 + children.size() / 8, sizeof(Node) + children.size() * sizeof(Expr));
   if (!children.empty()) {
     node.data = static_cast<uint32_t>(children_.size());
     node.count = static_cast<uint32_t>(children.size());
@@ -28,12 +30,15 @@ std::span<const Expr> Grammar::children(Expr expr) const {
 
 Expr Grammar::literal(std::string_view bytes) {
   if (bytes.empty()) return empty();
+  budget_->spend(bytes.size() / 64, sizeof(std::string) + bytes.size());
   texts_.emplace_back(bytes);
   return add({.kind = Kind::kLiteral, .data = static_cast<uint32_t>(texts_.size() - 1)});
 }
 
 Expr Grammar::chars(const CharSet& set) {
   if (set.empty()) return nothing();
+  budget_->spend(set.ranges().size() / 16,
+                 sizeof(CharSet) + set.ranges().size() * sizeof(CharRange));
   sets_.push_back(set);
   return add({.kind = Kind::kChars, .data = static_cast<uint32_t>(sets_.size() - 1)});
 }

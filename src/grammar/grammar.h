@@ -4,12 +4,14 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "base/work_budget.h"
 #include "grammar/char_set.h"
 
 namespace fathom::grammar {
@@ -63,7 +65,10 @@ class Grammar {
     Expr body;
   };
 
-  Grammar();
+  // Making expressions, and compiling them, is charged to `budget`; copies share it.
+  explicit Grammar(std::shared_ptr<WorkBudget> budget = std::make_shared<WorkBudget>());
+
+  WorkBudget& budget() const { return *budget_; }
 
   // Expressions. They simplify: a sequence with nothing() is nothing(), and so on.
   Expr nothing() const { return 0; }
@@ -109,6 +114,7 @@ class Grammar {
   static const size_t kMaxSize;
   Expr add(Node node, std::span<const Expr> children = {});
 
+  std::shared_ptr<WorkBudget> budget_;
   std::vector<Node> nodes_;
   std::vector<Expr> children_;
   std::vector<std::string> texts_;

@@ -29,10 +29,12 @@ namespace fathom::grammar {
 
 // The schema's values as a part of `grammar`. Errors name the place in the schema in `where` and in
 // the message ("#/properties/age/minimum"): kInvalidArgument for what is no schema or has no valid
-// value, kUnsupported for what we do not do, kResourceExhausted beyond the limits.
+// value, kUnsupported for what we do not do, kResourceExhausted beyond the limits or the grammar's
+// budget.
 Result<Expr> json_schema_value(Grammar& grammar, std::string_view schema);
 // A grammar of these values.
-Result<Grammar> json_schema_grammar(std::string_view schema);
+Result<Grammar> json_schema_grammar(
+    std::string_view schema, std::shared_ptr<WorkBudget> budget = std::make_shared<WorkBudget>());
 
 // Any JSON object.
 Expr json_object_value(Grammar& grammar);

@@ -1,4 +1,5 @@
-// What a user's schema, regex or grammar text may cost. Beyond it compiling ends in an Error.
+// What a user's schema, regex or grammar text may cost beside a WorkBudget. Beyond it compiling
+// ends in an Error.
 #pragma once
 
 #include <cstddef>
@@ -11,9 +12,6 @@ inline constexpr int kMaxSourceDepth = 64;                  // of nested schemas
 inline constexpr size_t kMaxExpressions = size_t{1} << 19;
 inline constexpr size_t kMaxNfaStates = size_t{1} << 20;
 inline constexpr size_t kMaxAutomatonStates = size_t{1} << 18;
-// Members of all the sets that subset construction visits: bounds its time, also where sets are
-// large and states are few. About 100 ns each.
-inline constexpr size_t kMaxSubsetWork = size_t{1} << 24;
 
 // Rules that may be open at once while matching: a bound on nesting, below what JSON readers in
 // use allow (CPython's ends at 1000 levels).

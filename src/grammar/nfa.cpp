@@ -33,12 +33,16 @@ Result<Nfa> NfaBuilder::build(const HelperRule& helper) {
 }
 
 uint32_t NfaBuilder::add_state() {
+  // With about one edge, which lies in memory of its own.
+  grammar_.budget().spend(1, sizeof(Nfa::State) + 32);
   nfa_.states.emplace_back();
   return static_cast<uint32_t>(nfa_.states.size() - 1);
 }
 
 Status NfaBuilder::connect(Expr expr, uint32_t from, uint32_t to) {
   if (nfa_.states.size() > kMaxNfaStates) return too_large();
+  grammar_.budget().spend(1);
+  FATHOM_TRY(check_budget());
   const Grammar::Node& node = grammar_.node(expr);
   const auto children = grammar_.children(expr);
   switch (node.kind) {
@@ -99,6 +103,7 @@ Status NfaBuilder::connect(Expr expr, uint32_t from, uint32_t to) {
 }
 
 Status NfaBuilder::connect_chars(const CharSet& set, uint32_t from, uint32_t to) {
+  grammar_.budget().spend(set.ranges().size());
   for (const Utf8Sequence& sequence : utf8_sequences(set)) {
     uint32_t at = from;
     for (int i = 0; i < sequence.length; ++i) {
@@ -160,6 +165,7 @@ Status NfaBuilder::connect_chunks(Expr part, uint32_t least, uint32_t most, uint
     low = 0;
     high -= size;
     if (nfa_.states.size() > kMaxNfaStates) return too_large();
+    FATHOM_TRY(check_budget());
   }
   connect_helper({part, low, high}, from, to);
   return {};
@@ -218,13 +224,10 @@ Status NfaBuilder::connect_members(const MemberList& list, uint32_t from, uint32
 
 Status NfaBuilder::connect_product(const Grammar::Node& node, Expr a, Expr b, uint32_t from,
                                    uint32_t to) {
-  NfaBuilder part_builder(grammar_, nullable_, helpers_);
-  part_builder.may_call_ = false;
-  FATHOM_ASSIGN(const Nfa nfa_a, part_builder.build(a));
-  FATHOM_ASSIGN(const Nfa nfa_b, part_builder.build(b));
-  FATHOM_ASSIGN(const Dfa dfa_a, determinize(nfa_a));
-  FATHOM_ASSIGN(const Dfa dfa_b, determinize(nfa_b));
-  FATHOM_ASSIGN(const Dfa result, product(dfa_a, dfa_b, node.kind == Grammar::Kind::kDifference));
+  FATHOM_ASSIGN(const Dfa dfa_a, content_dfa(grammar_, a));
+  FATHOM_ASSIGN(const Dfa dfa_b, content_dfa(grammar_, b));
+  const bool difference = node.kind == Grammar::Kind::kDifference;
+  FATHOM_ASSIGN(const Dfa result, product(dfa_a, dfa_b, difference, grammar_.budget()));
   connect_dfa(result, from, to);
   return {};
 }
@@ -242,6 +245,20 @@ void NfaBuilder::connect_dfa(const Dfa& dfa, uint32_t from, uint32_t to) {
   }
 }
 
+Result<Dfa> content_dfa(const Grammar& grammar, Expr expr) {
+  const std::vector<bool> nullable = {};  // asked of calls only
+  std::vector<HelperRule> helpers;
+  NfaBuilder builder(grammar, nullable, helpers);
+  builder.may_call_ = false;
+  FATHOM_ASSIGN(const Nfa nfa, builder.build(expr));
+  return determinize(nfa, grammar.budget());
+}
+
+Status NfaBuilder::check_budget() const {
+  const WorkBudget& budget = grammar_.budget();
+  return budget.exhausted() ? Status(budget.error()) : Status();
+}
+
 // What may be empty may be skipped: so a call never has to come back without having taken a byte.
 void NfaBuilder::connect_call(RuleId rule, bool nullable, uint32_t from, uint32_t to) {
   nfa_.states[from].calls.push_back({rule, to});
@@ -249,6 +266,7 @@ void NfaBuilder::connect_call(RuleId rule, bool nullable, uint32_t from, uint32_
 }
 
 void NfaBuilder::connect_helper(const HelperRule& helper, uint32_t from, uint32_t to) {
+  grammar_.budget().spend(helpers_.size() / 64);
   auto found = std::find(helpers_.begin(), helpers_.end(), helper);
   if (found == helpers_.end()) found = helpers_.insert(helpers_.end(), helper);
   const auto rule = static_cast<RuleId>(grammar_.rules().size() + (found - helpers_.begin()));
@@ -257,6 +275,7 @@ void NfaBuilder::connect_helper(const HelperRule& helper, uint32_t from, uint32_
 
 size_t NfaBuilder::cost(Expr expr, size_t enough) const {
   const Grammar::Node& node = grammar_.node(expr);
+  grammar_.budget().spend(1);
   size_t sum = 1;
   switch (node.kind) {
     case Grammar::Kind::kLiteral:

@@ -50,7 +50,7 @@ class NfaBuilder {
              std::vector<HelperRule>& helpers)
       : grammar_(grammar), nullable_(nullable), helpers_(helpers) {}
 
-  // Errors: kResourceExhausted beyond kMaxNfaStates or kMaxAutomatonStates.
+  // Errors: kResourceExhausted beyond kMaxNfaStates, kMaxAutomatonStates or the grammar's budget.
   Result<Nfa> build(Expr expr);
   Result<Nfa> build(const HelperRule& helper);
 
@@ -64,6 +64,7 @@ class NfaBuilder {
   Status connect_members(const MemberList& list, uint32_t from, uint32_t to);
   Status connect_product(const Grammar::Node& node, Expr a, Expr b, uint32_t from, uint32_t to);
   void connect_dfa(const Dfa& dfa, uint32_t from, uint32_t to);
+  Status check_budget() const;
   void connect_call(RuleId rule, bool nullable, uint32_t from, uint32_t to);
   void connect_helper(const HelperRule& helper, uint32_t from, uint32_t to);
   // The states that one copy of `expr` costs, about; at most `enough`.
@@ -74,6 +75,11 @@ class NfaBuilder {
   std::vector<HelperRule>& helpers_;
   bool may_call_ = true;  // false within products, whose parts must be free of calls
   Nfa nfa_;
+
+  friend Result<Dfa> content_dfa(const Grammar& grammar, Expr expr);
 };
+
+// The automaton of an expression that calls no rules. Errors: as NfaBuilder::build().
+Result<Dfa> content_dfa(const Grammar& grammar, Expr expr);
 
 }  // namespace fathom::grammar

@@ -26,6 +26,8 @@ class Lowering {
   }
 
   Result<Expr> lower(const RegexNode& node, Edge left, Edge right) {
+    // Of a set as JSON spells it, escapes and all.
+    if (!grammar_.budget().spend(8)) return grammar_.budget().error();
     switch (node.kind) {
       case Kind::kSet:
         return padded(spelling_(grammar_, node.set), left, right);
@@ -84,16 +86,24 @@ class Lowering {
   Expr any_ = 0;
 };
 
+// A node takes about 128 bytes.
+Result<RegexNode> parse(const Grammar& grammar, std::string_view pattern) {
+  if (!grammar.budget().spend(pattern.size(), pattern.size() * 128)) {
+    return grammar.budget().error();
+  }
+  return parse_regex(pattern);
+}
+
 }  // namespace
 
 Result<Expr> whole_regex(Grammar& grammar, std::string_view pattern) {
-  FATHOM_ASSIGN(const RegexNode node, parse_regex(pattern));
+  FATHOM_ASSIGN(const RegexNode node, parse(grammar, pattern));
   const Spelling spelling = [](Grammar& to, const CharSet& set) { return to.chars(set); };
   return Lowering(grammar, spelling, false).lower(node, Edge::kClosed, Edge::kClosed);
 }
 
 Result<Expr> json_string_regex(Grammar& grammar, std::string_view pattern) {
-  FATHOM_ASSIGN(const RegexNode node, parse_regex(pattern));
+  FATHOM_ASSIGN(const RegexNode node, parse(grammar, pattern));
   return Lowering(grammar, json_chars, true).lower(node, Edge::kOpen, Edge::kOpen);
 }
 

@@ -175,13 +175,13 @@ class Parser {
 
   Result<RegexNode> char_class() {
     const bool negated = take("^");
-    CharSet set;
+    std::vector<CharRange> ranges;
     while (peek() != ']' || at_end()) {
       if (at_end()) return bad("]", "the end");
       FATHOM_ASSIGN(const CharSet first, class_item());
       const bool is_range = peek() == '-' && at_ + 1 < pattern_.size() && pattern_[at_ + 1] != ']';
       if (!is_range) {
-        set.add(first);
+        ranges.insert(ranges.end(), first.ranges().begin(), first.ranges().end());
         continue;
       }
       take("-");
@@ -190,9 +190,10 @@ class Parser {
       if (!single || first.ranges()[0].first > last.ranges()[0].first) {
         return bad("a range from a lesser to a greater character", "another");
       }
-      set.add(first.ranges()[0].first, last.ranges()[0].first);
+      ranges.push_back({first.ranges()[0].first, last.ranges()[0].first});
     }
     take("]");
+    const CharSet set(std::move(ranges));
     return RegexNode{Kind::kSet, negated ? set.complement() : set};
   }
 

@@ -32,8 +32,11 @@ Result<Expr> SchemaCompiler::run() {
   grammar_.define(root, start);
   for (; !queue_.empty(); queue_.pop_front()) {
     const Job& job = queue_.front();
-    FATHOM_ASSIGN(const Expr expr, body(job.schema, job.path));
-    grammar_.define(job.rule, expr);
+    FATHOM_TRY(spend(json_weight(job.schema), job.path));
+    const auto expr = body(job.schema, job.path);
+    FATHOM_TRY(spend(0, job.path));
+    if (!expr) return expr.error();
+    grammar_.define(job.rule, *expr);
     if (grammar_.too_large() || schema_bytes_ > kMaxSchemaTextBytes) {
       return schema_error(job.path, "expected a smaller schema", ErrorCode::kResourceExhausted);
     }
@@ -41,7 +44,15 @@ Result<Expr> SchemaCompiler::run() {
   return grammar_.call(root);
 }
 
+// What expressions cost is charged where they are made; here the error gets its place.
+Status SchemaCompiler::spend(uint64_t units, const std::string& path) {
+  WorkBudget& budget = grammar_.budget();
+  if (budget.spend(units)) return {};
+  return schema_error(path, budget.error().message, budget.error().code);
+}
+
 Result<Expr> SchemaCompiler::value(const SchemaJson& schema, const std::string& path) {
+  FATHOM_TRY(spend(json_weight(schema) * 2, path));
   SchemaJson bare = without_annotations(schema);
   if (bare == SchemaJson(true) || bare == SchemaJson::object()) return json_.value();
   if (bare == SchemaJson(false)) return grammar_.nothing();
@@ -68,6 +79,7 @@ Result<Expr> SchemaCompiler::value(const SchemaJson& schema, const std::string& 
 Expr SchemaCompiler::rule_for(SchemaJson schema, const std::string& path) {
   std::string content = schema.dump();
   schema_bytes_ += content.size();
+  grammar_.budget().spend(content.size() / 16, content.size() * 8);
   const auto [place, is_new] = rules_.try_emplace(std::move(content), 0);
   if (is_new) {
     place->second = grammar_.add_rule(path);
@@ -136,12 +148,12 @@ Status check_order(const SchemaJson& flat, const char* low, const char* high,
 }
 
 Result<Expr> json_schema_value(Grammar& grammar, std::string_view schema) {
-  FATHOM_ASSIGN(const SchemaDocument document, SchemaDocument::parse(schema));
+  FATHOM_ASSIGN(const SchemaDocument document, SchemaDocument::parse(schema, grammar.budget()));
   return SchemaCompiler(document, grammar).run();
 }
 
-Result<Grammar> json_schema_grammar(std::string_view schema) {
-  Grammar grammar;
+Result<Grammar> json_schema_grammar(std::string_view schema, std::shared_ptr<WorkBudget> budget) {
+  Grammar grammar(std::move(budget));
   FATHOM_ASSIGN(const Expr value, json_schema_value(grammar, schema));
   grammar.set_root("#", value);
   return grammar;

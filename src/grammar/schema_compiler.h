@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "grammar/dfa.h"
 #include "grammar/grammar.h"
 #include "grammar/json_value.h"
 #include "grammar/schema_document.h"
@@ -35,6 +36,7 @@ class SchemaCompiler {
   };
 
   // schema_compiler.cpp: schemas of any type
+  Status spend(uint64_t units, const std::string& path);
   Result<Expr> value(const SchemaJson& schema, const std::string& path);
   Expr rule_for(SchemaJson schema, const std::string& path);
   Result<Expr> body(const SchemaJson& schema, const std::string& path);
@@ -46,7 +48,9 @@ class SchemaCompiler {
   Result<Expr> string(const SchemaJson& flat, const std::string& path);
   Result<Expr> string_content(const SchemaJson& flat, const std::string& path);
   Result<Expr> literals(const SchemaJson& flat, const std::string& path);
-  Result<Expr> literal_in(const SchemaJson& value, const SchemaJson& flat, const std::string& path);
+  // `allowed` is what a string must match, with its quotes, if anything.
+  Result<Expr> literal_in(const SchemaJson& value, const SchemaJson& flat,
+                          const std::optional<Dfa>& allowed, const std::string& path);
   Expr literal(const SchemaJson& value);
 
   // schema_array.cpp
@@ -64,6 +68,8 @@ class SchemaCompiler {
   Status add_additional(const SchemaJson& flat, const std::string& path, Properties& properties);
   Result<Expr> member_list(const SchemaJson& flat, const std::string& path, Properties& properties);
   Result<Expr> names_content(const SchemaJson& flat, const std::string& path);
+  Status add_rules_of_names(const SchemaJson& flat, const std::string& path,
+                            Properties& properties);
 
   const SchemaDocument& document_;
   SchemaFlattener flattener_;

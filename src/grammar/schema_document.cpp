@@ -177,7 +177,20 @@ bool is_annotation(std::string_view keyword) {
          std::find(kAnnotations.begin(), kAnnotations.end(), keyword) != kAnnotations.end();
 }
 
-Result<SchemaDocument> SchemaDocument::parse(std::string_view text) {
+uint64_t json_weight(const SchemaJson& value) {
+  if (value.is_string()) return 1 + value.get_ref<const std::string&>().size() / 64;
+  uint64_t weight = 1;
+  if (value.is_object()) {
+    for (const auto& [name, member] : value.items()) {
+      weight += 1 + name.size() / 64 + json_weight(member);
+    }
+  } else if (value.is_array()) {
+    for (const SchemaJson& item : value) weight += json_weight(item);
+  }
+  return weight;
+}
+
+Result<SchemaDocument> SchemaDocument::parse(std::string_view text, WorkBudget& budget) {
   if (text.size() > kMaxSchemaBytes) {
     return Error{ErrorCode::kResourceExhausted,
                  "#: expected a schema of at most " + std::to_string(kMaxSchemaBytes) +
@@ -189,7 +202,11 @@ Result<SchemaDocument> SchemaDocument::parse(std::string_view text) {
                  "#: expected a schema nested at most " + std::to_string(kMaxSourceDepth) + " deep",
                  "#"};
   }
-  SchemaDocument document;
+  // Each key of an object is compared with those before it.
+  if (!budget.spend(text.size() / 16 + json_key_pairs(text) / 16, text.size() * 8)) {
+    return schema_error("#", budget.error().message, budget.error().code);
+  }
+  SchemaDocument document(budget);
   try {
     document.root_ = SchemaJson::parse(text);
   } catch (const nlohmann::json::exception& problem) {
@@ -214,6 +231,9 @@ Result<const SchemaJson*> SchemaDocument::resolve(const std::string& reference,
     const size_t end = std::min(reference.find('/', begin), reference.size());
     const std::string step = unescaped(reference.substr(begin, end - begin));
     const SchemaJson* next = nullptr;
+    if (!budget_->spend(1 + at->size() / 16)) {
+      return schema_error(path, budget_->error().message, budget_->error().code);
+    }
     if (at->is_object()) {
       const auto found = at->find(step);
       if (found != at->end()) next = &*found;

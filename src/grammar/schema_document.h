@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "base/work_budget.h"
 
 namespace fathom::grammar {
 
@@ -25,15 +26,25 @@ std::string schema_path(const std::string& path, size_t index);
 // Keywords that say nothing of what is valid: left out before schemas are compared or merged.
 bool is_annotation(std::string_view keyword);
 
+// How many values and keys there are in a value, text counted by length: what copying, comparing or
+// writing it costs, in units of a WorkBudget or a little less.
+uint64_t json_weight(const SchemaJson& value);
+
 class SchemaDocument {
  public:
-  static Result<SchemaDocument> parse(std::string_view text);
+  // `budget` outlives the document: looking things up is charged to it.
+  static Result<SchemaDocument> parse(std::string_view text, WorkBudget& budget);
+
+  WorkBudget& budget() const { return *budget_; }
 
   const SchemaJson& root() const { return root_; }
   // The schema that "#/$defs/name" and the like stand for. `path` names the $ref in errors.
   Result<const SchemaJson*> resolve(const std::string& reference, const std::string& path) const;
 
  private:
+  explicit SchemaDocument(WorkBudget& budget) : budget_(&budget) {}
+
+  WorkBudget* budget_;
   SchemaJson root_;
 };
 

@@ -149,6 +149,7 @@ Result<std::vector<SchemaJson>> SchemaFlattener::flatten(const SchemaJson& schem
     return schema.get<bool>() ? std::vector<SchemaJson>{SchemaJson::object()}
                               : std::vector<SchemaJson>();
   }
+  FATHOM_TRY(spend(json_weight(schema), path));
   FATHOM_TRY(check_keywords(schema, path));
   std::vector<SchemaJson> result = {own_keywords(schema)};
 
@@ -157,9 +158,11 @@ Result<std::vector<SchemaJson>> SchemaFlattener::flatten(const SchemaJson& schem
     std::vector<SchemaJson> merged;
     for (const SchemaJson& mine : result) {
       for (const SchemaJson& other : others) {
-        FATHOM_ASSIGN(auto both, merge_schemas(mine, other, where));
+        FATHOM_ASSIGN(auto both, merge_schemas(mine, other, where, document_.budget()));
         if (!both.has_value()) continue;
-        merged_bytes_ += both->dump().size();
+        const size_t bytes = both->dump().size();
+        merged_bytes_ += bytes;
+        document_.budget().spend(bytes / 16, bytes * 8);
         merged.push_back(std::move(*both));
         if (merged.size() > kMaxAlternatives || merged_bytes_ > kMaxMergedBytes) {
           return schema_error(where, "expected fewer combinations of alternatives",
@@ -206,6 +209,12 @@ Result<std::vector<SchemaJson>> SchemaFlattener::flatten(const SchemaJson& schem
   return result;
 }
 
+Status SchemaFlattener::spend(uint64_t units, const std::string& path) {
+  WorkBudget& budget = document_.budget();
+  if (budget.spend(units)) return {};
+  return schema_error(path, budget.error().message, budget.error().code);
+}
+
 Status SchemaFlattener::exclude_each_other(const std::vector<std::vector<SchemaJson>>& branches,
                                            const std::string& path) {
   for (size_t i = 0; i < branches.size(); ++i) {
@@ -230,6 +239,10 @@ Status SchemaFlattener::exclude_each_other(const std::vector<std::vector<SchemaJ
 Result<bool> SchemaFlattener::disjoint(const SchemaJson& a, const SchemaJson& b,
                                        const std::string& path) {
   if (++compared_ > kMaxCompared) return false;
+  const auto values = [](const SchemaJson& flat) {
+    return flat.contains("enum") ? flat["enum"].size() : 1;
+  };
+  FATHOM_TRY(spend(4 + values(a) * values(b) / 8, path));
   if (a.contains("enum") && b.contains("enum")) {
     return std::none_of(a["enum"].begin(), a["enum"].end(), [&](const SchemaJson& x) {
       return std::find(b["enum"].begin(), b["enum"].end(), x) != b["enum"].end();

@@ -31,6 +31,7 @@ class SchemaFlattener {
   Result<bool> disjoint_objects(const SchemaJson& a, const SchemaJson& b, const std::string& path);
   Result<bool> disjoint_members(const SchemaJson& one, const SchemaJson& other,
                                 const std::string& name, const std::string& path);
+  Status spend(uint64_t units, const std::string& path);
   Status exclude_each_other(const std::vector<std::vector<SchemaJson>>& branches,
                             const std::string& path);
 

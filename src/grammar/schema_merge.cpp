@@ -16,6 +16,21 @@ const SchemaJson& get(const SchemaJson& schema, const char* keyword,
   return found == schema.end() ? otherwise : *found;
 }
 
+// How many values of one are compared with values of the other, at most.
+uint64_t compared_values(const SchemaJson& a, const SchemaJson& b) {
+  uint64_t pairs = a.size() * b.size();
+  for (const auto& [name, value] : a.items()) {
+    const auto other = b.find(name);
+    if (other != b.end() && value.is_structured()) pairs += value.size() * other->size();
+  }
+  // Merged properties are looked up among those before them.
+  if (a.contains("properties") && b.contains("properties")) {
+    const uint64_t all = a["properties"].size() + b["properties"].size();
+    pairs += all * all;
+  }
+  return pairs;
+}
+
 class Merger {
  public:
   Merger(const SchemaJson& a, const SchemaJson& b, const std::string& path)
@@ -153,7 +168,12 @@ class Merger {
 }  // namespace
 
 Result<std::optional<SchemaJson>> merge_schemas(const SchemaJson& a, const SchemaJson& b,
-                                                const std::string& path) {
+                                                const std::string& path, WorkBudget& budget) {
+  // Members are looked up one by one, and so are the values of lists.
+  const uint64_t weights[] = {json_weight(a), json_weight(b)};
+  if (!budget.spend(weights[0] + weights[1] + compared_values(a, b) / 16)) {
+    return schema_error(path, budget.error().message, budget.error().code);
+  }
   return Merger(a, b, path).run();
 }
 

@@ -1,7 +1,6 @@
 // Objects of JSON schemas.
 #include <algorithm>
 
-#include "grammar/automaton.h"
 #include "grammar/json_string.h"
 #include "grammar/regex.h"
 #include "grammar/schema_compiler.h"
@@ -15,29 +14,9 @@ Error pattern_error(const std::string& path, const std::string& pattern, const E
                       error.code);
 }
 
-// Whether `content`, which calls no rules, matches the content of a JSON string.
-Result<bool> content_matches(Grammar grammar, Expr content, const std::string& name) {
-  const RuleId rule = grammar.add_rule("name");
-  grammar.define(rule, content);
-  grammar.set_root(rule);
-  // That nothing at all matches is no error here.
-  const auto automaton = Automaton::build(grammar);
-  if (!automaton && automaton.error().code == ErrorCode::kInvalidArgument) return false;
-  if (!automaton) return automaton.error();
-  AutomatonState state = automaton->start();
+std::string content_of(const std::string& name) {
   const std::string quoted = json_quoted(name);
-  for (size_t i = 1; i + 1 < quoted.size(); ++i) {
-    const auto next = automaton->step(state, static_cast<uint8_t>(quoted[i]));
-    if (!next.has_value()) return false;
-    state = *next;
-  }
-  return automaton->accepting(state);
-}
-
-Result<bool> pattern_matches(const std::string& pattern, const std::string& name) {
-  Grammar grammar;
-  FATHOM_ASSIGN(const Expr content, json_string_regex(grammar, pattern));
-  return content_matches(std::move(grammar), content, name);
+  return quoted.substr(1, quoted.size() - 2);
 }
 
 }  // namespace
@@ -48,16 +27,41 @@ struct SchemaCompiler::Properties {
   std::unordered_set<std::string> names;
   std::vector<Expr> reserved;  // contents of names that additional properties may not have
   std::vector<Expr> repeated;
+  // What names must match, as the content of a string: each pattern of patternProperties, in order,
+  // and propertyNames.
+  std::vector<Dfa> patterns;
+  std::optional<Dfa> allowed;
 };
 
 Result<Expr> SchemaCompiler::object(const SchemaJson& flat, const std::string& path) {
   FATHOM_TRY(check_order(flat, "minProperties", "maxProperties", path));
   Properties properties;
+  FATHOM_TRY(add_rules_of_names(flat, path, properties));
   FATHOM_TRY(add_declared(flat, path, properties));
   FATHOM_TRY(add_required(flat, path, properties));
   FATHOM_TRY(add_patterns(flat, path, properties));
   FATHOM_TRY(add_additional(flat, path, properties));
   return member_list(flat, path, properties);
+}
+
+// Declared and required names are tried against these. Each is compiled once.
+Status SchemaCompiler::add_rules_of_names(const SchemaJson& flat, const std::string& path,
+                                          Properties& properties) {
+  if (!flat.contains("properties") && !flat.contains("required")) return {};
+  if (flat.contains("patternProperties")) {
+    for (const auto& [pattern, schema] : flat["patternProperties"].items()) {
+      const auto content = json_string_regex(grammar_, pattern);
+      if (!content) return pattern_error(path, pattern, content.error());
+      auto dfa = content_dfa(grammar_, *content);
+      if (!dfa) return pattern_error(path, pattern, dfa.error());
+      properties.patterns.push_back(std::move(*dfa));
+    }
+  }
+  if (flat.contains("propertyNames")) {
+    FATHOM_ASSIGN(const Expr names, names_content(flat, path));
+    FATHOM_ASSIGN(properties.allowed, content_dfa(grammar_, names));
+  }
+  return {};
 }
 
 // What propertyNames allows, as the content of a string.
@@ -75,12 +79,12 @@ Result<Expr> SchemaCompiler::names_content(const SchemaJson& flat, const std::st
       options.push_back(content);
       continue;
     }
+    FATHOM_ASSIGN(const Expr content, string_content(name, where));
+    FATHOM_ASSIGN(const Dfa allowed, content_dfa(grammar_, content));
     for (const SchemaJson& value : name["enum"]) {
       if (!value.is_string()) continue;
-      const std::string quoted = json_quoted(value.get<std::string>());
-      FATHOM_ASSIGN(const Expr allowed, string_content(name, where));
-      options.push_back(
-          grammar_.both(grammar_.literal(quoted.substr(1, quoted.size() - 2)), allowed));
+      const std::string text = content_of(value.get<std::string>());
+      if (matches(allowed, text)) options.push_back(grammar_.literal(text));
     }
   }
   return grammar_.choice(options);
@@ -109,13 +113,8 @@ Status SchemaCompiler::add_required(const SchemaJson& flat, const std::string& p
     if (properties.names.contains(name)) continue;
     // What patternProperties says of it is added by add_member().
     bool by_pattern = false;
-    if (flat.contains("patternProperties")) {
-      for (const auto& [pattern, schema] : flat["patternProperties"].items()) {
-        auto fits = pattern_matches(pattern, name);
-        if (!fits) return pattern_error(path, pattern, fits.error());
-        by_pattern |= *fits;
-      }
-    }
+    FATHOM_TRY(spend(properties.patterns.size() * (1 + name.size() / 4), path));
+    for (const Dfa& pattern : properties.patterns) by_pattern |= matches(pattern, content_of(name));
     const SchemaJson rest = by_pattern || !flat.contains("additionalProperties")
                                 ? SchemaJson(true)
                                 : flat["additionalProperties"];
@@ -135,19 +134,18 @@ Status SchemaCompiler::add_member(const SchemaJson& flat, const std::string& nam
                                   const std::string& path, Properties& properties) {
   properties.names.insert(name);
   const std::string quoted = json_quoted(name);
-  properties.reserved.push_back(grammar_.literal(quoted.substr(1, quoted.size() - 2)));
+  const std::string text = content_of(name);
+  properties.reserved.push_back(grammar_.literal(text));
+  FATHOM_TRY(spend((1 + properties.patterns.size()) * (1 + name.size() / 4), path));
   if (flat.contains("patternProperties")) {
-    for (const auto& [pattern, more] : flat["patternProperties"].items()) {
-      auto fits = pattern_matches(pattern, name);
-      if (!fits) return pattern_error(path, pattern, fits.error());
-      if (*fits) schema = both_schemas(schema, more);
+    auto pattern = properties.patterns.begin();
+    for (const auto& [source, more] : flat["patternProperties"].items()) {
+      if (!matches(*pattern++, text)) continue;
+      FATHOM_TRY(spend(json_weight(schema) + json_weight(more), path));
+      schema = both_schemas(schema, more);
     }
   }
-  bool possible = true;
-  if (flat.contains("propertyNames")) {
-    FATHOM_ASSIGN(const Expr names, names_content(flat, path));
-    FATHOM_ASSIGN(possible, content_matches(grammar_, names, name));
-  }
+  const bool possible = !properties.allowed.has_value() || matches(*properties.allowed, text);
   Expr content = grammar_.nothing();
   if (possible) {
     FATHOM_ASSIGN(content, value(schema, where));

@@ -132,12 +132,17 @@ Result<Expr> SchemaCompiler::string_content(const SchemaJson& flat, const std::s
 Result<Expr> SchemaCompiler::literals(const SchemaJson& flat, const std::string& path) {
   const auto types = types_of(flat);
   std::vector<Expr> options;
+  std::optional<Dfa> allowed;
+  if (has_any(flat, {"pattern", "format"})) {
+    FATHOM_ASSIGN(const Expr text, string(flat, path));
+    FATHOM_ASSIGN(allowed, content_dfa(grammar_, text));
+  }
   for (const SchemaJson& value : flat["enum"]) {
     const bool whole = value.is_number_float() &&
                        std::find(types.begin(), types.end(), "integer") != types.end() &&
                        value.get<double>() == std::floor(value.get<double>());
     if (!has_type(value, types) && !whole) continue;
-    FATHOM_ASSIGN(const Expr option, literal_in(value, flat, path));
+    FATHOM_ASSIGN(const Expr option, literal_in(value, flat, allowed, path));
     options.push_back(option);
   }
   const Expr result = grammar_.choice(options);
@@ -150,6 +155,7 @@ Result<Expr> SchemaCompiler::literals(const SchemaJson& flat, const std::string&
 
 // The value, or nothing if keywords beside the enum do not allow it.
 Result<Expr> SchemaCompiler::literal_in(const SchemaJson& value, const SchemaJson& flat,
+                                        const std::optional<Dfa>& allowed,
                                         const std::string& path) {
   if (value.is_number()) {
     const double number = value.get<double>();
@@ -168,9 +174,8 @@ Result<Expr> SchemaCompiler::literal_in(const SchemaJson& value, const SchemaJso
         length > schema_count(flat, "maxLength", kUnbounded)) {
       return grammar_.nothing();
     }
-    if (!has_any(flat, {"pattern", "format"})) return literal(value);
-    FATHOM_ASSIGN(const Expr allowed, string(flat, path));
-    return grammar_.both(literal(value), allowed);
+    const bool fits = !allowed.has_value() || matches(*allowed, json_quoted(text));
+    return fits ? literal(value) : grammar_.nothing();
   }
   const bool narrowed =
       (value.is_object() &&

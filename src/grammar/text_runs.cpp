@@ -60,10 +60,12 @@ std::vector<AutomatonState> Automaton::after_character(AutomatonState state,
   return result;
 }
 
-std::vector<Automaton::Follower> Automaton::followers(TextClass text_class) const {
+std::vector<Automaton::Follower> Automaton::followers(TextClass text_class,
+                                                      WorkBudget& budget) const {
   std::vector<Follower> result;
   for (RuleId rule = 0; rule < rules_.size(); ++rule) {
     for (AutomatonState state = rules_[rule].start; state < rules_[rule].end; ++state) {
+      if (!budget.spend(4 + edges(state).size() / 4)) return result;
       std::vector<AutomatonState> after = after_character(state, text_class);
       if (after.empty() && !has_calls(state) && !accepting(state)) continue;
       result.push_back({state, rule, std::move(after)});
@@ -76,10 +78,11 @@ std::vector<Automaton::Follower> Automaton::followers(TextClass text_class) cons
 //   1 + min over the states t after a character of run(t), if s accepts every character,
 //   run(start of r), for rules r that may be called at s,
 //   min over the states t that s's rule may return to of run(t), if it may return at s.
-void Automaton::find_sure_runs(TextClass text_class, const std::vector<Follower>& followers) {
+void Automaton::find_sure_runs(TextClass text_class, const std::vector<Follower>& followers,
+                               WorkBudget& budget) {
   const auto index = static_cast<size_t>(text_class);
   for (const Follower& follower : followers) states_[follower.state].sure_run[index] = kMaxRun;
-  for (bool changed = true; changed;) {
+  for (bool changed = true; changed && budget.spend(followers.size() / 4 + calls_.size() / 8);) {
     changed = false;
     std::vector<uint8_t> after_return(rules_.size(), kMaxRun);
     after_return[root_] = 0;
@@ -107,12 +110,13 @@ void Automaton::find_sure_runs(TextClass text_class, const std::vector<Follower>
 
 // Greatest fixpoint of run(s) = 1 + min over the states t after a character of run(t), if s accepts
 // every character and no t needs more open rules than s.
-void Automaton::find_inner_runs(TextClass text_class, const std::vector<Follower>& followers) {
+void Automaton::find_inner_runs(TextClass text_class, const std::vector<Follower>& followers,
+                                WorkBudget& budget) {
   const auto index = static_cast<size_t>(text_class);
   for (const Follower& follower : followers) {
     if (!follower.after.empty()) states_[follower.state].inner_run[index] = kMaxRun;
   }
-  for (bool changed = true; changed;) {
+  for (bool changed = true; changed && budget.spend(followers.size() / 8);) {
     changed = false;
     for (auto entry = followers.rbegin(); entry != followers.rend(); ++entry) {
       int run = entry->after.empty() ? 0 : kMaxRun;
@@ -129,7 +133,7 @@ void Automaton::find_inner_runs(TextClass text_class, const std::vector<Follower
 
 // Least fixpoint of the greatest number of plain characters on any way from a state, through calls
 // and returns; kMaxRun for more than kLongestCounted.
-void Automaton::find_longest_runs() {
+void Automaton::find_longest_runs(WorkBudget& budget) {
   constexpr int kLongestCounted = 32;
   std::vector<uint8_t> after_return(rules_.size());
   const auto longest_from = [&](AutomatonState state, RuleId rule) {
@@ -143,7 +147,7 @@ void Automaton::find_longest_runs() {
     }
     return longest > kLongestCounted ? kMaxRun : longest;
   };
-  for (bool changed = true; changed;) {
+  for (bool changed = true; changed && budget.spend(states_.size() / 4 + edges_.size() / 16);) {
     changed = false;
     for (RuleId rule = 0; rule < rules_.size(); ++rule) {
       for (AutomatonState state = rules_[rule].end; state-- > rules_[rule].start;) {
