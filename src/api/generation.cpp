@@ -2,7 +2,10 @@
 
 #include <chrono>
 #include <mutex>
+#include <new>
 #include <utility>
+
+#include "base/log.h"
 
 namespace fathom::api {
 
@@ -28,9 +31,23 @@ class Generation : public std::enable_shared_from_this<Generation> {
       choices_.back().prompt_tokens = static_cast<int64_t>(spec.request.prompt.size());
     }
     unfinished_ = choices_.size();
+    unwanted_.reserve(choices_.size());  // so that giving up needs no memory
   }
 
   void start(std::vector<ChoiceSpec> specs, net::ResponseWriter& writer) {
+    try {
+      submit_all(std::move(specs), writer);
+    } catch (const std::bad_alloc&) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (!closed_) break_off();
+      }
+      cancel_unwanted();
+    }
+  }
+
+ private:
+  void submit_all(std::vector<ChoiceSpec> specs, net::ResponseWriter& writer) {
     for (size_t i = 0; i < specs.size(); ++i) {
       auto id = engine_.submit(
           std::move(specs[i].request),
@@ -38,6 +55,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
       if (!id) return give_up(to_api_error(id.error()));
       const std::lock_guard lock(mutex_);
       choices_[i].id = *id;
+      if (closed_) unwanted_.push_back(*id);
     }
     begin();
     writer.on_client_gone([weak = weak_from_this()] {
@@ -45,7 +63,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
     });
   }
 
- private:
   struct Choice {
     OutputParser parser;
     std::optional<engine::RequestId> id = {};
@@ -64,27 +81,36 @@ class Generation : public std::enable_shared_from_this<Generation> {
   };
 
   void begin() {
-    {
-      const std::lock_guard lock(mutex_);
+    while_open([this] {
       answer_->begin();
       begun_ = true;
       for (const EarlyEvent& early : early_) {
         if (!closed_) take(early.choice, early.event);
       }
       early_.clear();
-    }
-    cancel_unwanted();
+    });
   }
 
   void on_event(size_t index, const engine::Event& event) {
+    while_open([&] {
+      if (begun_) {
+        take(index, event);
+      } else {
+        early_.push_back({index, event});
+      }
+    });
+  }
+
+  // What a step of the answer has no memory for fails this answer: the engine's thread goes on.
+  template <typename Step>
+  void while_open(const Step& step) {
     {
       const std::lock_guard lock(mutex_);
-      if (closed_) return;
-      if (!begun_) {
-        early_.push_back({index, event});
-        return;
+      try {
+        if (!closed_) step();
+      } catch (const std::bad_alloc&) {
+        break_off();
       }
-      take(index, event);
     }
     cancel_unwanted();
   }
@@ -164,10 +190,25 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void give_up(const ApiError& error) {
     {
       const std::lock_guard lock(mutex_);
-      close("error");
-      answer_->fail(error);
+      if (!closed_) {
+        close("error");
+        answer_->fail(error);
+      }
     }
     cancel_unwanted();
+  }
+
+  // Lets go of the answer, and with it of the writer, which tells the client if the error cannot be
+  // told otherwise.
+  void break_off() noexcept {
+    try {
+      closed_ = true;
+      close("error");
+      answer_->fail(to_api_error({ErrorCode::kUnavailable, "out of memory"}));
+    } catch (const std::bad_alloc&) {
+      log_warning("api: out of memory: an answer was cut");
+    }
+    answer_ = nullptr;
   }
 
   void abandon() {
@@ -190,12 +231,15 @@ class Generation : public std::enable_shared_from_this<Generation> {
   }
 
   void cancel_unwanted() {
-    std::vector<engine::RequestId> ids;
-    {
-      const std::lock_guard lock(mutex_);
-      ids.swap(unwanted_);
-    }
-    for (const engine::RequestId id : ids) engine_.cancel(id);
+    while (const auto id = next_unwanted()) engine_.cancel(*id);
+  }
+
+  std::optional<engine::RequestId> next_unwanted() {
+    const std::lock_guard lock(mutex_);
+    if (unwanted_.empty()) return std::nullopt;
+    const engine::RequestId id = unwanted_.back();
+    unwanted_.pop_back();
+    return id;
   }
 
   void count_end(Choice& choice, const char* reason) {

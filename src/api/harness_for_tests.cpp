@@ -56,6 +56,10 @@ Result<engine::RequestId> FakeEngine::submit(engine::Request request, engine::Li
   return engine::RequestId{requests.size()};
 }
 
+void FakeEngine::cancel_all() {
+  for (Submitted& request : requests) request.cancelled = true;
+}
+
 void FakeEngine::cancel(engine::RequestId id) {
   requests.at(id - 1).cancelled = true;
 }

@@ -46,6 +46,7 @@ class FakeEngine : public engine::Engine {
 
   Result<engine::RequestId> submit(engine::Request request, engine::Listener listener) override;
   void cancel(engine::RequestId id) override;
+  void cancel_all() override;
   void drain() override { draining = true; }
   bool idle() const override { return true; }
   engine::EngineStats stats() const override { return counts; }

@@ -8,9 +8,23 @@ namespace {
 
 std::atomic<bool> g_counting = false;
 std::atomic<int64_t> g_allocations = 0;
+constexpr int64_t kUnlimited = -1;
+thread_local int64_t t_good_left = kUnlimited;
+thread_local bool t_failed = false;
+
+bool fails() noexcept {
+  if (t_good_left == kUnlimited) return false;
+  if (t_good_left > 0) {
+    --t_good_left;
+    return false;
+  }
+  t_failed = true;
+  return true;
+}
 
 void* counted(size_t bytes) noexcept {
   if (g_counting.load(std::memory_order_relaxed)) ++g_allocations;
+  if (fails()) return nullptr;
   return std::malloc(bytes == 0 ? 1 : bytes);
 }
 
@@ -22,6 +36,7 @@ void* counted_or_throw(size_t bytes) {
 void* counted_aligned(size_t bytes, std::align_val_t alignment) {
   const auto align = static_cast<size_t>(alignment);
   if (g_counting.load(std::memory_order_relaxed)) ++g_allocations;
+  if (fails()) throw std::bad_alloc();
   if (void* memory = std::aligned_alloc(align, (bytes + align - 1) / align * align)) return memory;
   throw std::bad_alloc();
 }
@@ -42,6 +57,19 @@ AllocationCounter::~AllocationCounter() {
 int64_t AllocationCounter::stop() {
   g_counting = false;
   return g_allocations;
+}
+
+AllocationFailure::AllocationFailure(int64_t good) {
+  t_failed = false;
+  t_good_left = good;
+}
+
+AllocationFailure::~AllocationFailure() {
+  t_good_left = kUnlimited;
+}
+
+bool AllocationFailure::happened() const {
+  return t_failed;
 }
 
 }  // namespace fathom

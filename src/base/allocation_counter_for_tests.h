@@ -1,5 +1,5 @@
-// Counts what a test's code allocates, in every thread. Linking fathom_allocation_counter replaces
-// the global operator new and delete of that binary.
+// Counts what a test's code allocates, in every thread, and makes allocations fail. Linking
+// fathom_allocation_counter replaces the global operator new and delete of that binary.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,19 @@ class AllocationCounter {
 
   // Allocations since the constructor; none are counted from here on.
   int64_t stop();
+};
+
+// From the calling thread's allocation number `good` + 1 on, all of its allocations fail with
+// std::bad_alloc until the end of this. One a thread at a time.
+class AllocationFailure {
+ public:
+  explicit AllocationFailure(int64_t good);
+  ~AllocationFailure();
+  AllocationFailure(const AllocationFailure&) = delete;
+  AllocationFailure& operator=(const AllocationFailure&) = delete;
+
+  // Whether one has failed.
+  bool happened() const;
 };
 
 }  // namespace fathom

@@ -64,6 +64,7 @@ class ThreadedEngine final : public Engine {
 
   Result<RequestId> submit(Request request, Listener listener) override;
   void cancel(RequestId id) override;
+  void cancel_all() override;
   void drain() override;
   bool idle() const override;
   EngineStats stats() const override;
@@ -139,6 +140,16 @@ void ThreadedEngine::cancel(RequestId id) {
     const auto found = tasks_.find(id);
     if (found == tasks_.end() || std::exchange(found->second->cancel_requested, true)) return;
     cancelled_.push_back(id);
+  }
+  wake_.notify_one();
+}
+
+void ThreadedEngine::cancel_all() {
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, task] : tasks_) {
+      if (!std::exchange(task->cancel_requested, true)) cancelled_.push_back(id);
+    }
   }
   wake_.notify_one();
 }

@@ -117,7 +117,8 @@ struct Event {
   std::optional<double> queue_seconds;
 };
 
-// Called on the engine's thread, one event at a time; must return quickly and not block.
+// Called on the engine's thread, one event at a time; must return quickly and not block. What it
+// throws for want of memory fails the request.
 using Listener = std::function<void(const Event&)>;
 
 struct EngineOptions {
@@ -175,6 +176,8 @@ class Engine {
   // Thread-safe; unknown or finished ids are ignored. The request's work stops within one step
   // and its listener gets kCancelled unless it finished before.
   virtual void cancel(RequestId id) = 0;
+  // As cancel() of all that runs or waits. Thread-safe.
+  virtual void cancel_all() = 0;
 
   // From now on submit() answers kUnavailable; what runs or waits goes on.
   virtual void drain() = 0;

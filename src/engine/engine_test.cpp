@@ -297,6 +297,48 @@ TEST(Engine, CancelsWhatWaitsAndIgnoresStrangers) {
   EXPECT_EQ(engine->stats().finished_length, 1u);
 }
 
+TEST(Engine, CancelsAllAtOnceAndGoesOn) {
+  Gate gate;
+  const auto engine = start(roomy_limits(), {.max_running = 1}, behind(gate));
+  Client running;
+  Client waiting;
+  submit(*engine, some_request(3, 100, 1), running);
+  gate.wait_for_arrival();
+  submit(*engine, some_request(3, 4, 2), waiting);
+  engine->cancel_all();
+  engine->cancel_all();
+  gate.open();
+  EXPECT_EQ(running.wait().finish, FinishReason::kCancelled);
+  EXPECT_EQ(waiting.wait().finish, FinishReason::kCancelled);
+  Client next;
+  submit(*engine, some_request(3, 4, 3), next);
+  expect_same(next.wait(), expected_answer(some_request(3, 4, 3), 512));
+  EXPECT_EQ(engine->stats().cancelled, 2u);
+}
+
+// The engine's thread serves the others.
+TEST(Engine, AListenerWithoutMemoryFailsOnlyItsRequest) {
+  Gate gate;
+  const auto engine = start(roomy_limits(), {}, behind(gate));
+  Client poor;
+  Client poorest;
+  Client other;
+  submit(*engine, some_request(3, 50, 1), poor, [events = 0](const Event&) mutable {
+    if (++events == 2) throw std::bad_alloc();
+  });
+  submit(*engine, some_request(3, 50, 2), poorest, [](const Event&) { throw std::bad_alloc(); });
+  submit(*engine, some_request(3, 20, 3), other);
+  gate.open();
+  expect_same(other.wait(), expected_answer(some_request(3, 20, 3), 512));
+  const Answer failed = poor.wait();
+  EXPECT_EQ(failed.finish, FinishReason::kError);
+  EXPECT_EQ(failed.error->code, ErrorCode::kUnavailable);
+  EXPECT_EQ(failed.error->message, "out of memory");
+  EXPECT_EQ(failed.tokens.size(), 1u);
+  EXPECT_EQ(engine->stats().failed, 2u);
+  EXPECT_TRUE(engine->idle());
+}
+
 TEST(Engine, AListenerMayCancelAndSubmit) {
   const auto engine = start(roomy_limits());
   Client first;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <new>
 
 namespace fathom::engine {
 
@@ -73,11 +74,15 @@ bool Guide::can_continue() {
 
 void Guide::prepare(std::span<const TokenId> drafts) {
   int64_t taken = 0;
-  for (;;) {
-    if (!in_thought() && matcher_) matcher_->prepare_mask();
-    if (taken == static_cast<int64_t>(drafts.size())) break;
-    if (!accept(drafts[static_cast<size_t>(taken)])) break;
-    ++taken;
+  try {
+    for (;;) {
+      if (!in_thought() && matcher_) matcher_->prepare_mask();
+      if (taken == static_cast<int64_t>(drafts.size())) break;
+      if (!accept(drafts[static_cast<size_t>(taken)])) break;
+      ++taken;
+    }
+  } catch (const std::bad_alloc&) {
+    // What is missing is looked for where it is needed; there it may fail its request alone.
   }
   rollback(taken);
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <utility>
 
 #include "base/check.h"
@@ -115,7 +116,8 @@ void StepLoop::run() {
     const auto logit_rows = static_cast<size_t>(chunk.logit_rows);
     if (!logits.ok()) {
       finish(task, FinishReason::kError, logits.error());
-    } else if (advance(task, chunk.rows, logits->subspan(logit_row * vocab, logit_rows * vocab))) {
+    } else if (try_advance(task, chunk.rows,
+                           logits->subspan(logit_row * vocab, logit_rows * vocab))) {
       drafter_.add(task, computed, row);
       if (task.hands_over) handing_over_.push_back(&task);
     }
@@ -146,6 +148,16 @@ EngineStats StepLoop::stats() const {
   stats.preemptions = scheduler_.preemptions();
   stats.expert_loads = model().expert_loads();
   return stats;
+}
+
+bool StepLoop::try_advance(Task& task, int64_t rows, std::span<const float> logits) {
+  try {
+    return advance(task, rows, logits);
+  } catch (const std::bad_alloc&) {
+    clear(event_);
+    // Short enough to need no memory itself.
+    return finish(task, FinishReason::kError, Error{ErrorCode::kUnavailable, "out of memory"});
+  }
 }
 
 // Takes in what a step computed: `rows` more of the task's rows, drafts last, and the logits it
@@ -270,7 +282,11 @@ bool StepLoop::finish(Task& task, FinishReason reason, std::optional<Error> erro
   const std::unique_ptr<Task> owned = retire_(task);
   event_.finish = reason;
   event_.error = std::move(error);
-  send(*owned);
+  try {
+    send(*owned);
+  } catch (const std::bad_alloc&) {  // nobody is left to tell
+    clear(event_);
+  }
   return false;
 }
 

@@ -50,7 +50,9 @@ class StepLoop {
   KvTransferStats kv_fetched() const;  // thread-safe
 
  private:
-  // Each says whether the task goes on.
+  // Each says whether the task goes on. try_advance() fails a task whose results there is no memory
+  // for.
+  bool try_advance(Task& task, int64_t rows, std::span<const float> logits);
   bool advance(Task& task, int64_t rows, std::span<const float> logits);
   bool generate(Task& task, std::span<const float> logits);
   bool sample_next(Task& task, std::span<const float> logits);
