@@ -12,10 +12,12 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <exception>
+#include <new>
 #include <utility>
 
 #include "base/log.h"
 #include "net/response_text.h"
+#include "net/wake_up.h"
 
 namespace fathom::net {
 namespace {
@@ -102,8 +104,8 @@ Connection::Awaitable<void> Connection::run(std::shared_ptr<Connection> self, bo
   } catch (const std::exception& error) {
     log_error("net: connection of {} ended: {}", connection.peer_address_, error.what());
   }
-  connection.abort();
   connection.loop_->connections.erase(&connection);
+  connection.abort();
 }
 
 bool Connection::fail(int status, std::string message) {
@@ -113,7 +115,6 @@ bool Connection::fail(int status, std::string message) {
 
 Connection::Awaitable<bool> Connection::serve_request() {
   RequestHead head;
-  std::string body;
   const bool head_read = co_await read_head(head);
   if (!head_read) co_return false;
   if (context_.refusing) {
@@ -125,15 +126,21 @@ Connection::Awaitable<bool> Connection::serve_request() {
       co_return co_await answer_early(head, std::move(*answer));
     }
   }
-  const bool body_read = co_await read_body(head, body);
-  if (!body_read) {
-    failed_head_ = std::move(head.request);
-    co_return false;
+  if (context_.options.takes_body && !context_.options.takes_body(head.request)) {
+    head.keep_alive = head.keep_alive && !head.chunked && head.content_length == 0;
+  } else {
+    const bool body_read = co_await read_body(head);
+    if (!body_read) {
+      head.request.body = {};
+      head.request.body_share = nullptr;
+      failed_head_ = std::move(head.request);
+      co_return false;
+    }
   }
   clear_step_deadline();
   if (input_.capacity() > kBodyReadBytes) std::string(input_).swap(input_);
 
-  dispatch(std::move(head), std::move(body));
+  dispatch(std::move(head));
   co_await watch_until_answered();
   served_one_ = true;
   if (!socket_.is_open()) co_return false;
@@ -166,7 +173,7 @@ Connection::Awaitable<bool> Connection::send_text(std::string text) {
   co_return !error && !timed_out_;
 }
 
-void Connection::dispatch(RequestHead head, std::string body) {
+void Connection::dispatch(RequestHead head) {
   ExchangeOptions options;
   options.is_head_request = head.request.method == Method::kHead;
   options.is_http_1_0 = head.is_http_1_0;
@@ -179,15 +186,14 @@ void Connection::dispatch(RequestHead head, std::string body) {
     return context.options.error_response(status, message, known);
   };
   // Holds the loop, never the connection: its last owner has to be on the loop's thread.
-  options.wake = [loop = loop_, weak = weak_from_this()] {
-    asio::post(loop->io, [weak] {
+  options.wake = [loop = loop_, weak = weak_from_this(), memory = std::make_shared<WakeMemory>()] {
+    post_wake_up(*loop, memory, [weak] {
       if (const auto self = weak.lock()) self->pump();
     });
   };
   if (context_.options.response_headers) {
     options.extra_headers = context_.options.response_headers(head.request);
   }
-  head.request.body = std::move(body);
   head.request.peer_address = peer_address_;
   exchange_ = std::make_shared<Exchange>(std::move(options));
   context_.active.begin();
@@ -253,7 +259,8 @@ void Connection::pump() {
   write_some();
 }
 
-void Connection::write_some() {
+// An operation that there is no memory for ends the connection: nobody else would go on with it.
+void Connection::write_some() try {
   write_deadline_ = Clock::now() + context_.options.write_timeout;
   arm_timer(write_deadline_);
   on_stream([this](auto& stream) {
@@ -263,6 +270,8 @@ void Connection::write_some() {
           self->on_written(error.failed(), bytes);
         });
   });
+} catch (const std::bad_alloc&) {
+  lose_client();
 }
 
 void Connection::on_written(bool failed, std::size_t bytes) {

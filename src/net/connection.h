@@ -47,16 +47,18 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Awaitable<bool> serve_request();
   Awaitable<bool> read_head(RequestHead& head);
   Awaitable<bool> read_head_text(RequestHead& head);
-  Awaitable<bool> read_body(const RequestHead& head, std::string& body);
-  Awaitable<bool> read_chunked_body(std::string& body);
-  Awaitable<bool> read_sized_body(std::size_t size, std::string& body);
+  // Into the request of `head`.
+  Awaitable<bool> read_body(RequestHead& head);
+  Awaitable<bool> read_chunked_body(std::string& body, ByteShare& share);
+  Awaitable<bool> read_sized_body(std::size_t size, std::string& body, ByteShare& share);
+  bool has_room(const std::string& body, ByteShare& share);
   Awaitable<bool> answer_early(const RequestHead& head, HttpResponse response);
   Awaitable<bool> shake_hands();
   Awaitable<bool> receive(std::size_t max_bytes);
   Awaitable<bool> send_text(std::string text);
 
   bool fail(int status, std::string message);
-  void dispatch(RequestHead head, std::string body);
+  void dispatch(RequestHead head);
   Awaitable<void> watch_until_answered();
   Awaitable<void> poll_for_hang_up();
   Awaitable<void> send_error();

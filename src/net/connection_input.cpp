@@ -19,7 +19,6 @@ using SystemError = boost::system::error_code;
 
 constexpr asio::use_awaitable_t<Executor> kAwait;
 
-constexpr std::size_t kMaxReservedBodyBytes = 1024 * 1024;
 constexpr std::chrono::milliseconds kHangUpPollInterval{50};
 
 }  // namespace
@@ -78,7 +77,7 @@ Connection::Awaitable<bool> Connection::read_head_text(RequestHead& head) {
   co_return true;
 }
 
-Connection::Awaitable<bool> Connection::read_body(const RequestHead& head, std::string& body) {
+Connection::Awaitable<bool> Connection::read_body(RequestHead& head) {
   if (head.content_length > context_.options.max_body_bytes) {
     co_return fail(413, "request body: expected at most " +
                             std::to_string(context_.options.max_body_bytes) + " bytes, got " +
@@ -90,35 +89,50 @@ Connection::Awaitable<bool> Connection::read_body(const RequestHead& head, std::
     const bool sent = co_await send_text("HTTP/1.1 100 Continue\r\n\r\n");
     if (!sent) co_return false;
   }
+  std::string& body = head.request.body;
+  auto share = std::make_shared<ByteShare>(context_.bodies);
+  head.request.body_share = share;
   bool read = false;
   if (head.chunked) {
-    read = co_await read_chunked_body(body);
+    read = co_await read_chunked_body(body, *share);
   } else {
-    read = co_await read_sized_body(head.content_length, body);
+    read = co_await read_sized_body(head.content_length, body, *share);
   }
   if (!read && timed_out_) fail(408, "request body took too long to arrive");
   co_return read;
 }
 
-Connection::Awaitable<bool> Connection::read_sized_body(std::size_t size, std::string& body) {
+// What a body takes counts, which may be twice its bytes while it grows.
+bool Connection::has_room(const std::string& body, ByteShare& share) {
+  if (body.capacity() <= kFreeBodyBytes || share.grow_to(body.capacity() - kFreeBodyBytes)) {
+    return true;
+  }
+  return fail(503, "request bodies: expected at most " + std::to_string(context_.bodies->limit()) +
+                       " bytes of all requests together, got more");
+}
+
+Connection::Awaitable<bool> Connection::read_sized_body(std::size_t size, std::string& body,
+                                                        ByteShare& share) {
   // The client's word about the size is worth no more memory than this.
-  body.reserve(std::min(size, kMaxReservedBodyBytes));
+  body.reserve(std::min(size, kFreeBodyBytes));
   while (true) {
     const std::size_t bytes = std::min(size - body.size(), input_.size());
     body.append(input_, 0, bytes);
     input_.erase(0, bytes);
+    if (!has_room(body, share)) co_return false;
     if (body.size() == size) co_return true;
     const bool received = co_await receive(kBodyReadBytes);
     if (!received) co_return false;
   }
 }
 
-Connection::Awaitable<bool> Connection::read_chunked_body(std::string& body) {
+Connection::Awaitable<bool> Connection::read_chunked_body(std::string& body, ByteShare& share) {
   ChunkedDecoder decoder(context_.options.max_body_bytes);
   while (true) {
     std::string_view rest = input_;
     const ChunkedDecoder::Outcome outcome = decoder.feed(rest, body);
     input_.erase(0, input_.size() - rest.size());
+    if (!has_room(body, share)) co_return false;
     switch (outcome) {
       case ChunkedDecoder::Outcome::kDone:
         co_return true;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <exception>
 #include <iterator>
 #include <utility>
 
@@ -53,8 +55,27 @@ std::string json_string(std::string_view text) {
 }
 
 void call(const std::function<void()>& function) {
-  if (function) function();
+  try {
+    if (function) function();
+  } catch (const std::exception& error) {
+    log_error("net: on_client_gone: {}", error.what());
+  }
 }
+
+// Of a stream's largest write: how many may be unsent beyond stream_buffer_bytes. What ends or
+// begins an answer repeats it in as many events, one right behind the other.
+constexpr std::size_t kLargestWritesBeyond = 4;
+// Room for the head of a chunk or its end.
+constexpr std::size_t kChunkFramingBytes = 32;
+
+// What is sent where there is no memory for anything else; the head alone to HEAD.
+constexpr std::string_view kLastResortHead =
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+    "Content-Length: 101\r\nRetry-After: 5\r\nConnection: close\r\n\r\n";
+constexpr std::string_view kLastResortBody =
+    R"({"error":{"message":"out of memory","type":"service_unavailable_error","param":null,)"
+    R"("code":"memory"}})";
+static_assert(kLastResortBody.size() == 101);
 
 }  // namespace
 
@@ -77,6 +98,10 @@ std::string render_final_response(const HttpResponse& response) {
   std::string text = render_response_head(response, {BodyFraming::kContentLength, false, false});
   if (status_has_body(response.status)) text += response.body;
   return text;
+}
+
+Exchange::Exchange(ExchangeOptions options) : options_(std::move(options)) {
+  queued_.reserve(kLastResortHead.size() + kLastResortBody.size());
 }
 
 bool Exchange::accept_call(bool in_order, const char* call) const {
@@ -102,10 +127,15 @@ void Exchange::queue_head(HttpResponse& response, bool stream) {
   close_after_ = !head.keep_alive;
   drops_body_ = options_.is_head_request || !status_has_body(response.status);
   chunked_ = head.framing == BodyFraming::kChunked && !drops_body_;
-  queued_ += render_response_head(response, head);
+  const std::string text = render_response_head(response, head);
+  const bool has_body = !stream && !drops_body_;
+  queued_.reserve(text.size() + (has_body ? response.body.size() : 0));
+  queued_ += text;
+  if (has_body) queued_ += response.body;
 }
 
 void Exchange::queue_chunk(std::string_view data) {
+  queued_.reserve(queued_.size() + data.size() + kChunkFramingBytes);  // all of it or nothing
   last_write_ = Clock::now();
   if (chunked_) fmt::format_to(std::back_inserter(queued_), "{:x}\r\n", data.size());
   queued_ += data;
@@ -118,7 +148,6 @@ void Exchange::send(HttpResponse response) {
     const std::scoped_lock lock(mutex_);
     if (!accept_call(state_ == State::kNoAnswer, "send")) return;
     queue_head(response, false);
-    if (!drops_body_) queued_ += response.body;
     state_ = State::kEnded;
     wake = must_wake();
   }
@@ -139,6 +168,10 @@ void Exchange::begin_stream(int status, std::vector<Header> headers) {
   if (wake) options_.wake();
 }
 
+std::size_t Exchange::most_unsent() const {
+  return options_.stream_buffer_bytes + kLargestWritesBeyond * largest_write_;
+}
+
 bool Exchange::write(std::string_view data) {
   bool wake = false;
   bool fits = true;
@@ -148,7 +181,8 @@ bool Exchange::write(std::string_view data) {
     if (broken_) return false;
     if (data.empty() || drops_body_) return true;
     queue_chunk(data);
-    fits = queued_.size() + in_flight_ <= options_.stream_buffer_bytes;
+    largest_write_ = std::max(largest_write_, data.size());
+    fits = queued_.size() + in_flight_ <= most_unsent();
     if (fits) {
       wake = must_wake();
     } else {
@@ -196,7 +230,7 @@ void Exchange::start_keep_alive(std::string comment, std::chrono::milliseconds i
   if (wake) options_.wake();
 }
 
-void Exchange::abandon() {
+void Exchange::abandon() noexcept {
   bool wake = false;
   {
     const std::scoped_lock lock(mutex_);
@@ -207,7 +241,24 @@ void Exchange::abandon() {
     }
   }
   if (wake) return options_.wake();
-  send(options_.error_response(500, "the request ended without an answer"));
+  try {
+    send(options_.error_response(500, "the request ended without an answer"));
+  } catch (const std::exception&) {
+    send_last_resort();
+  }
+}
+
+// Allocates nothing: the constructor has made room.
+void Exchange::send_last_resort() noexcept {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (gone_) return;
+    queued_ = kLastResortHead;
+    if (!options_.is_head_request) queued_ += kLastResortBody;
+    close_after_ = true;
+    state_ = State::kEnded;
+  }
+  options_.wake();
 }
 
 Exchange::Phase Exchange::take(std::string& output) {

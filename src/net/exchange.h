@@ -25,7 +25,7 @@ struct ExchangeOptions {
   std::vector<Header> extra_headers = {};  // of the answer, whatever it is
   std::function<HttpResponse(int status, std::string message)> error_response;
   // Tells the connection, from any thread, that there is something to take or that the exchange is
-  // broken. Not called again for more to take before the next take().
+  // broken. Not called again for more to take before the next take(). Must not throw.
   std::function<void()> wake;
 };
 
@@ -33,7 +33,7 @@ class Exchange {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit Exchange(ExchangeOptions options) : options_(std::move(options)) {}
+  explicit Exchange(ExchangeOptions options);
 
   // The writer's half; see ResponseWriter.
   void send(HttpResponse response);
@@ -44,7 +44,7 @@ class Exchange {
   void on_gone(std::function<void()> callback);
   void start_keep_alive(std::string comment, std::chrono::milliseconds interval);
   // The writer was destroyed.
-  void abandon();
+  void abandon() noexcept;
 
   // The connection's half.
   enum class Phase {
@@ -71,6 +71,8 @@ class Exchange {
   bool accept_call(bool in_order, const char* call) const;
   void queue_head(HttpResponse& response, bool stream);
   void queue_chunk(std::string_view data);
+  std::size_t most_unsent() const;
+  void send_last_resort() noexcept;
   bool must_wake();
 
   const ExchangeOptions options_;
@@ -86,6 +88,7 @@ class Exchange {
   bool drops_body_ = false;  // answers to HEAD, and statuses without a body
   std::string queued_;
   std::size_t in_flight_ = 0;  // bytes taken by the connection and not yet sent
+  std::size_t largest_write_ = 0;
   std::function<void()> gone_callback_;
   std::string keep_alive_comment_;
   std::chrono::milliseconds keep_alive_interval_{0};

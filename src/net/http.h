@@ -2,6 +2,7 @@
 // Source: RFC 9110 (semantics), RFC 9112 (HTTP/1.1).
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,7 +28,9 @@ struct HttpRequest {
   std::string path;         // "/v1/models", still percent-encoded, without the query; or "*"
   std::string query;        // "limit=2", still percent-encoded, without the question mark
   std::vector<Header> headers;
-  std::string body;          // whole, chunked coding removed
+  std::string body;  // whole, chunked coding removed
+  // Held as long as the body is: what it has of the server's memory for bodies.
+  std::shared_ptr<void> body_share = nullptr;
   std::string peer_address;  // "192.0.2.7" or "2001:db8::7", without the port
 
   // Value of the first header with that name, any case; nullptr if there is none.

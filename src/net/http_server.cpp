@@ -118,6 +118,7 @@ ServerStats HttpServer::stats() const {
   ServerStats stats;
   stats.open_connections = counters.open_connections;
   stats.active_responses = impl_->context.active.count();
+  stats.body_bytes = impl_->context.bodies->used();
   stats.accepted_connections = counters.accepted_connections;
   stats.refused_connections = counters.refused_connections;
   stats.requests = counters.requests;

@@ -25,21 +25,24 @@ namespace fathom::net {
 
 // The answer to one request. Every method may be called from any thread. Either send() once, or
 // begin_stream(), write() any number of times, end(). A call out of that order is logged and
-// ignored. Letting go of the last reference without an answer sends a 500; letting go of a stream
-// before end() cuts the connection, so that the client sees the answer is incomplete.
+// ignored. Letting go of the last reference without an answer sends a 500, whatever memory there
+// is; letting go of a stream before end() cuts the connection, so that the client sees the answer
+// is incomplete.
 class ResponseWriter {
  public:
   virtual ~ResponseWriter() = default;
 
-  // The whole answer.
+  // The whole answer. Throws std::bad_alloc, with nothing sent, where there is no memory for it.
   virtual void send(HttpResponse response) = 0;
 
   // Starts an answer of unknown length: chunked, or for HTTP/1.0 ended by closing.
   virtual void begin_stream(int status, std::vector<Header> headers) = 0;
 
   // Queues bytes and returns without waiting for the client. False once the client is gone or has
-  // fallen ServerOptions::stream_buffer_bytes behind, in which case it is disconnected. What is
-  // written while the socket is busy leaves in one piece later.
+  // fallen ServerOptions::stream_buffer_bytes behind, in which case it is disconnected; a few of
+  // the stream's largest writes do not count, so that one of any size reaches a client that reads.
+  // What is written while the socket is busy leaves in one piece later. Throws std::bad_alloc, with
+  // nothing written, where there is no memory to queue it.
   virtual bool write(std::string_view data) = 0;
 
   virtual void end() = 0;
@@ -61,6 +64,8 @@ class ResponseWriter {
 // return at once and write from its own threads.
 using Handler = std::function<void(HttpRequest, std::shared_ptr<ResponseWriter>)>;
 
+inline constexpr std::size_t kFreeBodyBytes = 64 * 1024;  // ServerOptions::max_bodies_bytes
+
 struct ServerOptions {
   std::string host = "127.0.0.1";  // IPv4 or IPv6 address, or a name (all its addresses are used)
   int port = 0;                    // 0: any free port, see HttpServer::port()
@@ -68,14 +73,18 @@ struct ServerOptions {
   int handler_threads = 2;
   // Connections beyond this are answered 503 and closed.
   std::size_t max_connections = 8192;
-  std::size_t max_header_bytes = 64 * 1024;              // request line and headers: 431
-  std::size_t max_body_bytes = 32 * 1024 * 1024;         // 413
+  std::size_t max_header_bytes = 64 * 1024;       // request line and headers: 431
+  std::size_t max_body_bytes = 32 * 1024 * 1024;  // 413
+  // Of all connections together, from the first byte until the handler lets go of the request;
+  // what goes beyond is answered 503. The first kFreeBodyBytes of each body do not count, so that
+  // large requests never keep out small ones.
+  std::size_t max_bodies_bytes = std::size_t{1} << 30;
   std::size_t stream_buffer_bytes = 4 * 1024 * 1024;     // unsent bytes of one stream
   std::chrono::milliseconds header_timeout{15'000};      // first byte to the end of the head: 408
   std::chrono::milliseconds body_timeout{120'000};       // the whole body: 408
   std::chrono::milliseconds idle_timeout{75'000};        // between two requests: closed
   std::chrono::milliseconds write_timeout{60'000};       // without progress in sending: closed
-  std::chrono::milliseconds accept_retry_interval{100};  // out of file descriptors
+  std::chrono::milliseconds accept_retry_interval{100};  // out of memory
   // Words protocol errors (400, 408, 413, 417, 431, 500, 501, 503, 505) in the API's dialect. If
   // empty: {"error":{"message":...,"type":...,"param":null,"code":null}}. `head` is what is known
   // of the request, maybe nothing. Called on any thread; must not throw.
@@ -83,9 +92,12 @@ struct ServerOptions {
       std::function<HttpResponse(int status, const std::string& message, const HttpRequest& head)>;
   ErrorResponse error_response;
   // Looks at a request's head before its body is read; an answer here is the request's, and the
-  // handler never hears of it. The next two are called on network threads; they must not throw or
+  // handler never hears of it. The next three are called on network threads; they must not throw or
   // block.
   std::function<std::optional<HttpResponse>(const HttpRequest& head)> early_answer;
+  // Whether the body is read at all; empty: always. Where it is not, the handler gets none and the
+  // connection is closed after the answer if the request has one.
+  std::function<bool(const HttpRequest& head)> takes_body;
   // Headers for the handler's answer to a request.
   std::function<std::vector<Header>(const HttpRequest& request)> response_headers;
   std::shared_ptr<const TlsIdentity> tls;  // null: plain HTTP
@@ -94,9 +106,10 @@ struct ServerOptions {
 struct ServerStats {
   std::int64_t open_connections = 0;
   std::int64_t active_responses = 0;  // handed to the handler, not yet completely sent
+  std::uint64_t body_bytes = 0;       // in memory, beyond what does not count
   // Since the start:
   std::uint64_t accepted_connections = 0;
-  std::uint64_t refused_connections = 0;  // beyond max_connections
+  std::uint64_t refused_connections = 0;  // beyond max_connections or the file descriptors
   std::uint64_t requests = 0;             // handed to the handler
   std::uint64_t clients_gone = 0;         // went away before their answer was complete
   std::uint64_t slow_readers = 0;         // disconnected: send buffer full or write timeout

@@ -193,23 +193,30 @@ class NoMoreDescriptors {
   rlimit before_{};
 };
 
-TEST(HttpLimits, AcceptSurvivesRunningOutOfDescriptors) {
-  ServerOptions options = test_options();
-  options.accept_retry_interval = 20ms;
-  const auto server = start_server(echo, options);
+// Those who are there are served, the next hear that there is no room.
+TEST(HttpLimits, OutOfDescriptorsClientsGet503) {
+  const auto server = start_server(echo);
+  RawClient served(server->port());
+  served.send(get_request("/before"));
+  served.receive_until("GET /before");
   // Sanitizers look at objects of a new type through a pipe, so the log must not be new below.
   log_info("net: the next line complains of too many open files");
-  std::unique_ptr<RawClient> client;
-  {
+  for (uint64_t round = 1; round <= 3; ++round) {
     // The client takes the last descriptor, so the server's end of it finds none.
     const int reserved = ::dup(0);
     const NoMoreDescriptors none;
     ::close(reserved);
-    client = std::make_unique<RawClient>(server->port());
-    client->send(get_request("/waiting"));
-    EXPECT_TRUE(eventually([&] { return server->stats().accept_failures >= 2; }));
+    RawClient client(server->port());
+    client.send(get_request("/too-many"));
+    const std::string answer = client.receive_rest();
+    EXPECT_EQ(status_line(answer), "HTTP/1.1 503 Service Unavailable");
+    EXPECT_EQ(server->stats().refused_connections, round);
+    served.send(get_request("/meanwhile"));
+    served.receive_until("GET /meanwhile");
   }
-  client->receive_until("GET /waiting");
+  RawClient after(server->port());
+  after.send(get_request("/after"));
+  after.receive_until("GET /after");
 }
 
 }  // namespace

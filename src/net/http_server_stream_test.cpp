@@ -241,6 +241,46 @@ TEST(HttpStream, ASlowReaderIsDisconnected) {
   EXPECT_TRUE(writer->client_gone());
 }
 
+// What ends an answer may repeat all of it in several events.
+TEST(HttpStream, EventsLargerThanTheBufferReachAReader) {
+  constexpr std::size_t kLarge = 20'000'000;
+  WriterBox box;
+  ServerOptions options = test_options();
+  options.stream_buffer_bytes = 64 * 1024;
+  const auto server = start_server(box.handler(), options);
+  RawClient client(server->port(), 4096);
+  client.send("GET / HTTP/1.0\r\nHost: test\r\n\r\n");
+  const auto writer = box.take();
+  writer->begin_stream(200, {});
+  const std::string large(kLarge, 'x');
+  EXPECT_TRUE(writer->write("small"));
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(writer->write(large)) << i;
+  EXPECT_TRUE(writer->write("end"));
+  writer->end();
+  bool ended = false;
+  const std::string answer = client.receive_rest(ended, 60s);
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(answer.size() - answer.find("small"), 4 * kLarge + 8);
+  EXPECT_TRUE(answer.ends_with("xend"));
+  EXPECT_EQ(server->stats().slow_readers, 0u);
+}
+
+TEST(HttpStream, LargeEventsAreBoundedForOneWhoDoesNotRead) {
+  constexpr std::size_t kLarge = 10'000'000;
+  WriterBox box;
+  const auto server = start_server(box.handler());
+  RawClient client(server->port(), 4096);
+  client.send(get_request("/"));
+  const auto writer = box.take();
+  writer->begin_stream(200, {});
+  const std::string large(kLarge, 'x');
+  int accepted = 0;
+  while (accepted < 20 && writer->write(large)) ++accepted;
+  EXPECT_GE(accepted, 4);
+  EXPECT_LT(accepted, 8);
+  EXPECT_TRUE(eventually([&] { return server->stats().slow_readers == 1; }));
+}
+
 TEST(HttpStream, AStalledReaderOfAWholeAnswerTimesOut) {
   ServerOptions options = test_options();
   options.write_timeout = 200ms;

@@ -1,5 +1,7 @@
 #include "net/listener.h"
 
+#include <sys/socket.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/v6_only.hpp>
@@ -7,6 +9,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cctype>
+#include <exception>
+#include <new>
 #include <utility>
 
 #include "base/log.h"
@@ -108,29 +112,69 @@ void Listener::close() {
 asio::awaitable<void, Executor> Listener::accept_forever(Acceptor& acceptor) {
   asio::basic_waitable_timer<Exchange::Clock, asio::wait_traits<Exchange::Clock>, Executor> pause(
       acceptor.get_executor());
-  bool logged = false;
+  bool rests = false;
   while (acceptor.is_open()) {
-    const std::shared_ptr<Loop> loop = loops_[next_loop_];
-    Socket socket(loop->io.get_executor());
-    SystemError error;
-    co_await acceptor.async_accept(socket, asio::redirect_error(kAwait, error));
-    if (!error) {
-      logged = false;
-      next_loop_ = (next_loop_ + 1) % loops_.size();
-      welcome(loop, std::move(socket));
-      continue;
+    try {
+      SystemError error;
+      if (std::exchange(rests, false)) {
+        pause.expires_after(context_.options.accept_retry_interval);
+        co_await pause.async_wait(asio::redirect_error(kAwait, error));
+      }
+      const std::shared_ptr<Loop> loop = loops_[next_loop_];
+      Socket socket(loop->io.get_executor());
+      co_await acceptor.async_accept(socket, asio::redirect_error(kAwait, error));
+      if (!error) {
+        complained_ = false;
+        next_loop_ = (next_loop_ + 1) % loops_.size();
+        reserve_.keep();
+        welcome(loop, std::move(socket));
+      } else if (acceptor.is_open()) {
+        ++context_.counters.accept_failures;
+        rests = !deal_with(acceptor, error);
+      }
+    } catch (const std::exception& error) {  // no memory for one more
+      log_warning("net: a connection was not served: {}", error.what());
+      rests = true;
     }
-    if (!acceptor.is_open()) break;
-    ++context_.counters.accept_failures;
-    if (error == asio::error::connection_aborted) continue;
-    // Out of file descriptors or memory. The waiting clients stay in the kernel's queue.
-    if (!std::exchange(logged, true)) {
-      log_warning("net: accept: {}; trying again every {} ms", error.message(),
-                  context_.options.accept_retry_interval.count());
-    }
-    pause.expires_after(context_.options.accept_retry_interval);
-    co_await pause.async_wait(asio::redirect_error(kAwait, error));
   }
+}
+
+bool Listener::deal_with(Acceptor& acceptor, const SystemError& error) {
+  if (error == asio::error::connection_aborted) return true;
+  const bool no_descriptors = error == asio::error::no_descriptors ||
+                              error == boost::system::errc::too_many_files_open_in_system;
+  if (!std::exchange(complained_, true)) {
+    log_warning("net: accept: {}; {}", error.message(),
+                no_descriptors ? "clients get 503 until others leave" : "trying again");
+  }
+  return no_descriptors && refuse_by_reserve(acceptor);
+}
+
+// Tells the next client in the kernel's queue to come again; left there it would wait for as long
+// as others stay.
+bool Listener::refuse_by_reserve(Acceptor& acceptor) {
+  reserve_.release();
+  const int client =
+      ::accept4(acceptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (client >= 0) {
+    ++context_.counters.refused_connections;
+    try {
+      if (!context_.options.tls) send_refusal(client);
+    } catch (const std::bad_alloc&) {  // then it is closed without a word
+    }
+    ::close(client);
+  }
+  return reserve_.keep();
+}
+
+void Listener::send_refusal(int client) const {
+  const std::string text = render_final_response(
+      context_.options.error_response(503, "out of file descriptors: too many connections", {}));
+  // What has come is taken, for closing before would reset the connection and with it the answer.
+  char request[4096];
+  (void)::recv(client, request, sizeof(request), 0);
+  (void)::send(client, text.data(), text.size(), MSG_NOSIGNAL);
+  (void)::shutdown(client, SHUT_WR);
 }
 
 void Listener::welcome(std::shared_ptr<Loop> loop, Socket socket) {

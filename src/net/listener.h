@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "net/reserve_descriptor.h"
 #include "net/server_context.h"
 
 namespace fathom::net {
@@ -29,11 +30,17 @@ class Listener {
   Status listen_on(boost::asio::ip::tcp::endpoint endpoint, bool only_address);
   boost::asio::awaitable<void, Executor> accept_forever(Acceptor& acceptor);
   void welcome(std::shared_ptr<Loop> loop, Socket socket);
+  // What to do about an error of accept(); false: rest before the next.
+  bool deal_with(Acceptor& acceptor, const boost::system::error_code& error);
+  bool refuse_by_reserve(Acceptor& acceptor);
+  void send_refusal(int client) const;
 
   ServerContext& context_;
   std::vector<std::shared_ptr<Loop>> loops_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   std::size_t next_loop_ = 0;
+  ReserveDescriptor reserve_;
+  bool complained_ = false;  // of errors, since the last client
   int port_ = 0;
 };
 

@@ -8,11 +8,13 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <unordered_set>
 #include <utility>
 
+#include "net/byte_budget.h"
 #include "net/exchange.h"
 #include "net/http_server.h"
 
@@ -74,10 +76,12 @@ struct ServerContext {
   ServerContext(ServerOptions server_options, Handler request_handler)
       : options(std::move(server_options)),
         handler(std::move(request_handler)),
+        bodies(std::make_shared<ByteBudget>(options.max_bodies_bytes)),
         handler_threads(static_cast<std::size_t>(options.handler_threads)) {}
 
   const ServerOptions options;
   const Handler handler;
+  const std::shared_ptr<ByteBudget> bodies;  // requests may outlive the server
   Counters counters;
   ActiveResponses active;
   std::atomic<bool> refusing = false;  // new requests get 503
