@@ -1,5 +1,6 @@
-// What is decided about a request by its head alone, before its body is read: whether it carries a
-// key, and what pages of other origins may do with the answer (CORS; WHATWG Fetch, section 3.2).
+// What is decided about a request by its head alone, before its body is read: whether it is for
+// this server, whether it carries a key, and what pages of other origins may do (CORS; WHATWG
+// Fetch, section 3.2).
 #pragma once
 
 #include <memory>
@@ -17,6 +18,11 @@ struct EdgeOptions {
   std::shared_ptr<const ApiKeys> keys;  // null: everyone may ask
   // "https://app.example", as browsers send it; "*" is every origin. None: no CORS headers.
   std::vector<std::string> cors_origins;
+  // Whether Host must be one of hosts, or this machine's: localhost, 127.x, [::1], or a name
+  // without a dot, which no page of the internet can have. So no page gets in by a name of its own
+  // that leads to this machine (DNS rebinding).
+  bool checks_host = false;
+  std::vector<std::string> hosts = {};  // names or addresses without a port, any case
 };
 
 class Edge {
@@ -28,14 +34,21 @@ class Edge {
   // The answer to that.
   net::HttpResponse preflight(const net::HttpRequest& head) const;
 
-  // Why the request is refused; nothing where its key is right or none is needed. Liveness
-  // (/health) never needs one. Keys come as "Authorization: Bearer KEY" or as "x-api-key: KEY".
+  // Why the request is refused; nothing where it may ask. 403: its Host is another's, or there are
+  // no keys and a page of an origin that is not allowed would have the server do something
+  // (whatever is not GET, HEAD or OPTIONS), which browsers let any page ask for. 401: it needs a
+  // key and has none that is right. Liveness (/health) never needs one. Keys come as
+  // "Authorization: Bearer KEY" or as "x-api-key: KEY".
   std::optional<ApiError> refusal(const net::HttpRequest& head) const;
 
   // For every answer to that request.
   std::vector<net::Header> cors_headers(const net::HttpRequest& head) const;
 
  private:
+  bool host_is_ours(const net::HttpRequest& head) const;
+  bool origin_may_ask(const net::HttpRequest& head) const;
+  bool lists_origin(const std::string& origin) const;
+
   EdgeOptions options_;
 };
 

@@ -143,6 +143,69 @@ TEST(Edge, AnswersPreflightsOfAllowedOrigins) {
   EXPECT_FALSE(Edge({}).is_preflight(ask("https://a.example")));
 }
 
+TEST(Edge, PreflightsAllowTheMethodsOfTheRoute) {
+  const Edge edge({.keys = nullptr, .cors_origins = {"https://a.example"}});
+  for (const auto& [path, methods] :
+       {std::pair{"/v1/responses/resp_1", "GET, HEAD, DELETE, OPTIONS"},
+        {"/v1/chat/completions", "POST, OPTIONS"},
+        {"/v1/models/", "GET, HEAD, OPTIONS"},
+        {"/nowhere", "GET, HEAD, POST, DELETE, OPTIONS"}}) {
+    const auto answer = edge.preflight(
+        request({{"Origin", "https://a.example"}, {"Access-Control-Request-Method", "DELETE"}},
+                path, net::Method::kOptions));
+    EXPECT_EQ(header(answer.headers, "access-control-allow-methods"), methods) << path;
+  }
+}
+
+TEST(Edge, OnlyThisMachinesNamesLeadToItWhereHostsAreChecked) {
+  EdgeOptions options;
+  options.checks_host = true;
+  options.hosts = {"llm.example", "192.0.2.7", "[2001:db8::7]"};
+  const Edge edge(options);
+  for (const char* ours :
+       {"localhost", "LOCALHOST:8000", "127.0.0.1:8000", "127.1.2.3", "[::1]", "[::1]:8000",
+        "fathom:8000", "LLM.example:443", "192.0.2.7:8000", "[2001:db8::7]:8000"}) {
+    EXPECT_FALSE(edge.refusal(request({{"Host", ours}}))) << ours;
+  }
+  for (const char* other :
+       {"evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example",
+        "llm.example.evil.example", "192.0.2.8", "[2001:db8::8]", "127.evil.example"}) {
+    const auto refusal = edge.refusal(request({{"Host", other}}));
+    ASSERT_TRUE(refusal) << other;
+    EXPECT_EQ(refusal->status, 403);
+    EXPECT_EQ(refusal->code, "host_not_allowed");
+  }
+  EXPECT_FALSE(edge.refusal(request({})));  // HTTP/1.0
+  EXPECT_FALSE(Edge({}).refusal(request({{"Host", "evil.example"}})));
+}
+
+TEST(Edge, PagesOfOtherOriginsHaveItDoNothing) {
+  const Edge edge({.keys = nullptr, .cors_origins = {"https://app.example"}});
+  const auto post = [&](std::vector<net::Header> headers, net::Method method = net::Method::kPost) {
+    headers.push_back({"Host", "localhost:8000"});
+    return edge.refusal(request(std::move(headers), "/v1/completions", method));
+  };
+  EXPECT_EQ(post({{"Origin", "http://evil.example"}})->code, "origin_not_allowed");
+  EXPECT_TRUE(post({{"Origin", "null"}}));
+  EXPECT_TRUE(post({{"Origin", "http://localhost:3000"}}));
+  EXPECT_TRUE(post({{"Origin", "http://evil.example"}}, net::Method::kDelete));
+  EXPECT_TRUE(post({{"Sec-Fetch-Site", "cross-site"}}));
+  EXPECT_TRUE(post({{"Origin", "http://evil.example"}, {"Sec-Fetch-Site", "same-origin"}}));
+
+  EXPECT_FALSE(post({}));  // no browser
+  EXPECT_FALSE(post({{"Content-Type", "text/plain"}}));
+  EXPECT_FALSE(post({{"Origin", "http://localhost:8000"}, {"Sec-Fetch-Site", "same-origin"}}));
+  EXPECT_FALSE(post({{"Origin", "https://app.example"}, {"Sec-Fetch-Site", "cross-site"}}));
+  EXPECT_FALSE(post({{"Sec-Fetch-Site", "none"}}));
+  EXPECT_FALSE(post({{"Origin", "http://evil.example"}}, net::Method::kGet));
+
+  // A key is nothing that a browser adds of its own.
+  const KeyFile file(kKey);
+  const Edge keyed({.keys = ApiKeys::load(file.path).value(), .cors_origins = {}});
+  EXPECT_FALSE(keyed.refusal(request({{"x-api-key", kKey}, {"Origin", "http://evil.example"}},
+                                     "/v1/completions", net::Method::kPost)));
+}
+
 TEST(Edge, TellsBrowsersWhoMayReadAnAnswer) {
   const Edge all({.keys = nullptr, .cors_origins = {"*"}});
   const auto headers = all.cors_headers(request({{"Origin", "https://any.example"}}));

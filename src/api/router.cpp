@@ -19,6 +19,17 @@ std::string_view bare(std::string_view path) {
 // As DeepSeek's base URL for Anthropic's clients ends.
 constexpr std::string_view kAnthropicPrefix = "/anthropic";
 
+// "/v1//models/" -> "/v1/models".
+std::string without_idle_slashes(std::string_view path) {
+  std::string tidy;
+  tidy.reserve(path.size());
+  for (const char c : path) {
+    if (c != '/' || !tidy.ends_with('/')) tidy += c;
+  }
+  if (tidy.size() > 1 && tidy.ends_with('/')) tidy.pop_back();
+  return tidy;
+}
+
 // What stands for the part in braces ("" if the pattern has none); nothing if the path differs.
 std::optional<std::string_view> match_pattern(std::string_view pattern, std::string_view path) {
   const size_t open = pattern.find('{');
@@ -43,6 +54,13 @@ const char* methods_of(Method method) {
 ErrorShape error_shape(Route route) {
   const bool messages = route == Route::kMessages || route == Route::kMessageCount;
   return messages ? ErrorShape::kAnthropic : ErrorShape::kOpenAi;
+}
+
+bool takes_body(Route route) {
+  for (const RouteEntry& entry : route_table()) {
+    if (entry.route == route) return entry.method == Method::kPost;
+  }
+  return true;
 }
 
 const std::vector<RouteEntry>& route_table() {
@@ -77,6 +95,8 @@ const std::vector<RouteEntry>& route_table() {
 
 std::optional<RouteMatch> match_route(Method method, std::string_view path) {
   if (method == Method::kHead) method = Method::kGet;
+  const std::string tidy = without_idle_slashes(path);
+  path = tidy;
   const bool anthropic =
       path.starts_with(kAnthropicPrefix) && path.substr(kAnthropicPrefix.size()).starts_with('/');
   if (anthropic) path.remove_prefix(kAnthropicPrefix.size());

@@ -40,7 +40,8 @@ struct RouteEntry {
 };
 
 // Every route there is. Each with /v1 is also found without it, as DeepSeek's base URL has none,
-// and under /beta; Anthropic's also under /anthropic.
+// and under /beta; Anthropic's also under /anthropic. Slashes at the end of a path, and more than
+// one in a row, mean nothing: clients join them from base URLs with and without a slash.
 const std::vector<RouteEntry>& route_table();
 
 // As clients of a route expect errors.
@@ -54,6 +55,9 @@ struct RouteMatch {
   ErrorShape errors;
   std::string argument;  // what stands for the part in braces, decoded
 };
+
+// Whether the request of that route has a body to read.
+bool takes_body(Route route);
 
 // Nothing if no route has that path.
 std::optional<RouteMatch> match_route(net::Method method, std::string_view path);

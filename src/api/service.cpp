@@ -10,6 +10,7 @@
 #include "api/ids.h"
 #include "api/openapi.h"
 #include "api/router.h"
+#include "net/content_coding.h"
 
 namespace fathom::api {
 
@@ -45,6 +46,40 @@ ApiError wrong_method(const net::HttpRequest& request, const RouteMatch& match) 
           .code = "method_not_allowed"};
 }
 
+ApiError unknown_coding(const std::string& coding) {
+  return {.status = 415,
+          .message = "Content-Encoding: expected gzip or none, got " + shorten(coding, 100),
+          .type = "invalid_request_error",
+          .code = "unsupported_content_encoding"};
+}
+
+// How the body was packed; nullptr where it was not.
+const std::string* content_coding(const net::HttpRequest& request) {
+  const std::string* coding = request.header("content-encoding");
+  const bool none = coding == nullptr || net::equals_ignoring_case(*coding, "identity");
+  return none ? nullptr : coding;
+}
+
+// Puts what is within a packed body in its place.
+std::optional<ApiError> unpack(net::HttpRequest& request, size_t limit) {
+  const std::string* coding = content_coding(request);
+  if (coding == nullptr || request.body.empty()) return std::nullopt;
+  if (!net::is_gzip(*coding)) return unknown_coding(*coding);
+  auto body = net::gunzip(request.body, limit);
+  if (body) {
+    request.body = std::move(*body);
+    return std::nullopt;
+  }
+  ApiError error = to_api_error(body.error().with_context("request body"));
+  if (body.error().code == ErrorCode::kResourceExhausted) {
+    error = {.status = 413,
+             .message = error.message,
+             .type = "invalid_request_error",
+             .code = "request_too_large"};
+  }
+  return error;
+}
+
 ApiError body_too_large(size_t limit, size_t got) {
   return {.status = 413,
           .message = fmt::format("request body: expected at most {} bytes, got {}", limit, got),
@@ -70,6 +105,7 @@ struct ApiService::Impl {
 
   void dispatch(const RouteMatch& match, const net::HttpRequest& request, const ReplyPtr& reply);
   void dispatch_work(Route route, const net::HttpRequest& request, const ReplyPtr& reply);
+  std::optional<net::HttpResponse> refuse_early(const net::HttpRequest& head);
   void send_health(const ReplyPtr& reply) const;
   ApiError unavailable() const;
   net::HttpResponse answer_at_edge(const ApiError& error, const net::HttpRequest& head);
@@ -191,6 +227,9 @@ void ApiService::handle(net::HttpRequest request, std::shared_ptr<net::ResponseW
   if (!match->allowed) {
     return reply->send_error(wrong_method(request, *match), {{"Allow", match->allow}});
   }
+  if (const auto error = unpack(request, impl_->context.options.max_body_bytes)) {
+    return reply->send_error(*error);
+  }
   impl_->dispatch(*match, request, reply);
 }
 
@@ -200,11 +239,35 @@ std::optional<net::HttpResponse> ApiService::early_answer(const net::HttpRequest
     answer.headers.push_back({"X-Request-Id", request_id(head)});
     return answer;
   }
-  const auto refusal = impl_->edge.refusal(head);
-  if (!refusal) return std::nullopt;
-  net::HttpResponse response = impl_->answer_at_edge(*refusal, head);
-  response.headers.push_back({"WWW-Authenticate", "Bearer"});
-  return response;
+  return impl_->refuse_early(head);
+}
+
+// What is told before a body is read, that of strangers above all.
+std::optional<net::HttpResponse> ApiService::Impl::refuse_early(const net::HttpRequest& head) {
+  if (const auto refusal = edge.refusal(head)) {
+    net::HttpResponse response = answer_at_edge(*refusal, head);
+    if (refusal->status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});
+    return response;
+  }
+  const auto match = match_route(head.method, head.path);
+  if (!match) return answer_at_edge(no_such_route(head), head);
+  if (!match->allowed) {
+    net::HttpResponse response = answer_at_edge(wrong_method(head, *match), head);
+    response.headers.push_back({"Allow", match->allow});
+    return response;
+  }
+  const std::string* coding = content_coding(head);
+  if (coding != nullptr && api::takes_body(match->route) && !net::is_gzip(*coding)) {
+    net::HttpResponse response = answer_at_edge(unknown_coding(*coding), head);
+    response.headers.push_back({"Accept-Encoding", "gzip, identity"});
+    return response;
+  }
+  return std::nullopt;
+}
+
+bool ApiService::takes_body(const net::HttpRequest& head) const {
+  const auto match = match_route(head.method, head.path);
+  return match && api::takes_body(match->route);
 }
 
 std::vector<net::Header> ApiService::response_headers(const net::HttpRequest& request) const {

@@ -357,5 +357,77 @@ TEST(Service, WorkSaysWhatTheQueueTakes) {
   EXPECT_EQ(refused->header("x-ratelimit-reset-requests"), "1s");
 }
 
+net::HttpRequest head_of(net::Method method, const char* text, const std::string& path,
+                         std::vector<net::Header> headers = {}) {
+  net::HttpRequest head;
+  head.method = method;
+  head.method_text = text;
+  head.path = path;
+  head.headers = std::move(headers);
+  return head;
+}
+
+// Neither a body nor a handler's thread is spent on these.
+TEST(Service, RefusesByTheHeadAlone) {
+  const Harness harness;
+  const auto early = [&](net::HttpRequest head) { return harness.service->early_answer(head); };
+  EXPECT_EQ(early(head_of(net::Method::kPost, "POST", "/nowhere"))->status, 404);
+  const auto wrong = early(head_of(net::Method::kPost, "POST", "/health"));
+  EXPECT_EQ(wrong->status, 405);
+  EXPECT_EQ(*wrong->header("allow"), "GET, HEAD");
+  const auto packed = early(
+      head_of(net::Method::kPost, "POST", "/v1/chat/completions", {{"Content-Encoding", "br"}}));
+  EXPECT_EQ(packed->status, 415);
+  EXPECT_EQ(*packed->header("accept-encoding"), "gzip, identity");
+  EXPECT_NE(packed->body.find("Content-Encoding: expected gzip or none, got br"),
+            std::string::npos);
+  for (const char* known : {"gzip", "GZIP", "x-gzip", "identity"}) {
+    EXPECT_FALSE(early(
+        head_of(net::Method::kPost, "POST", "/v1/completions", {{"Content-Encoding", known}})))
+        << known;
+  }
+  EXPECT_FALSE(early(head_of(net::Method::kGet, "GET", "/v1/models")));
+
+  EXPECT_TRUE(harness.service->takes_body(head_of(net::Method::kPost, "POST", "/v1/completions")));
+  for (const char* path : {"/v1/models", "/metrics", "/v1/responses/x", "/nowhere"}) {
+    EXPECT_FALSE(harness.service->takes_body(head_of(net::Method::kGet, "GET", path))) << path;
+  }
+}
+
+TEST(Service, PackedBodiesAreUnpackedWithinTheLimit) {
+  ApiOptions options = Harness::default_options();
+  options.max_body_bytes = 1000;
+  Harness harness(options);
+  // {"prompt":"hi"}, as the program gzip writes it.
+  const std::string packed(
+      "\037\213\010\000\000\000\000\000\002\003\253V*(\312\317-(Q\262R\312\310T\252\005\000V\005("
+      "\030\017\000\000\000",
+      35);
+  const auto post = [&](const std::string& body) {
+    return harness.request(net::Method::kPost, "/v1/completions", body,
+                           {{"Content-Encoding", "gzip"}});
+  };
+  post(packed);
+  ASSERT_EQ(harness.engine.requests.size(), 1u);
+  EXPECT_EQ(prompt_text(harness, 0), "hi");
+  expect_error(*post("no gzip"), 400);
+  expect_error(*post(packed.substr(0, 20)), 400);
+  // 5,000 spaces in 41 bytes.
+  expect_error(
+      *post(std::string("\037\213\010\000\000\000\000\000\002\003\355\3011\001\000\000\000\302\240*"
+                        "\353\237\322\024~@\001\000\000\000\000o\003`,\013\207\210\023\000\000",
+                        41)),
+      413);
+}
+
+TEST(Service, SlashesThatSayNothingAreNoOtherRoute) {
+  Harness harness;
+  for (const char* path : {"/v1/models/", "/v1//models", "//v1/models", "/models//"}) {
+    EXPECT_EQ(harness.request(net::Method::kGet, path)->response.status, 200) << path;
+  }
+  EXPECT_EQ(harness.request(net::Method::kGet, "/")->response.status, 404);
+  EXPECT_EQ(harness.request(net::Method::kGet, "/v1/model/s")->response.status, 404);
+}
+
 }  // namespace
 }  // namespace fathom::api

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace fathom::cli {
@@ -15,7 +16,12 @@ void add_limits(CLI::App& app, EdgeSettings& settings) {
   number("--max-body", settings.max_body_mib, "MiB a request's body may have", 4096);
   number("--max-header", settings.max_header_kib, "KiB a request's line and headers may have",
          1024);
-  number("--max-connections", settings.max_connections, "connections at a time; then 503", 1 << 20);
+  number("--max-bodies", settings.max_bodies_mib,
+         "MiB that the bodies of all requests may have together; then 503", 1 << 20);
+  app.add_option("--max-connections", settings.max_connections,
+                 "connections at a time, then 503; default: 8192, or fewer where the limit of file "
+                 "descriptors is lower")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
   number("--header-timeout", settings.header_seconds, "seconds for a request's headers", 86400);
   number("--body-timeout", settings.body_seconds, "seconds for a request's body", 86400);
   number("--idle-timeout", settings.idle_seconds, "seconds a connection may rest", 86400);
@@ -54,6 +60,11 @@ void add_edge_flags(CLI::App& app, EdgeSettings& settings) {
                  "origins whose pages may use the API, separated by commas; *: all")
       ->envname("FATHOM_CORS_ORIGIN")
       ->delimiter(',');
+  app.add_option("--allowed-host", settings.allowed_hosts,
+                 "further names that requests may be sent to (their Host), as a proxy passes them "
+                 "on, separated by commas (docs/security.md)")
+      ->envname("FATHOM_ALLOWED_HOST")
+      ->delimiter(',');
   app.add_option("--tls-cert", settings.tls_certificate,
                  "PEM file of the certificate and its chain: serve HTTPS")
       ->envname("FATHOM_TLS_CERT");
@@ -63,6 +74,13 @@ void add_edge_flags(CLI::App& app, EdgeSettings& settings) {
 }
 
 Status check_edge(const EdgeSettings& settings) {
+  // A body that grows takes up to twice its bytes.
+  if (settings.max_bodies_mib < 2 * settings.max_body_mib) {
+    return invalid_argument(
+        fmt::format("--max-bodies {}: expected at least twice --max-body, which is {}",
+                    settings.max_bodies_mib, settings.max_body_mib),
+        "--max-bodies");
+  }
   if (settings.tls_certificate.empty() != settings.tls_key.empty()) {
     return invalid_argument("serve: expected --tls-cert and --tls-key together, got one of them");
   }
@@ -76,12 +94,39 @@ Status check_edge(const EdgeSettings& settings) {
       "--host");
 }
 
+Result<int64_t> connections_that_fit(const EdgeSettings& settings, int64_t descriptors) {
+  // Weights, threads' event loops, clients that are being refused, other ranks and engines.
+  constexpr int64_t kOtherDescriptors = 256;
+  const int64_t most = std::max<int64_t>(1, descriptors - kOtherDescriptors);
+  if (!settings.max_connections) return std::min(kDefaultConnections, most);
+  if (*settings.max_connections <= most) return *settings.max_connections;
+  return invalid_argument(
+      fmt::format("--max-connections {}: expected at most {}, for the process may have {} file "
+                  "descriptors; raise the hard limit (ulimit -Hn, LimitNOFILE=)",
+                  *settings.max_connections, most, descriptors),
+      "--max-connections");
+}
+
+bool checks_host(const EdgeSettings& settings) {
+  return !settings.allowed_hosts.empty() ||
+         (settings.api_keys.empty() && is_loopback(settings.host));
+}
+
+std::vector<std::string> known_hosts(const EdgeSettings& settings) {
+  std::vector<std::string> hosts = settings.allowed_hosts;
+  const bool bare_v6 = settings.host.find(':') != std::string::npos && settings.host[0] != '[';
+  hosts.push_back(bare_v6 ? "[" + settings.host + "]" : settings.host);
+  return hosts;
+}
+
 net::ServerOptions server_options(const EdgeSettings& settings) {
   net::ServerOptions options;
   options.host = settings.host;
   options.port = settings.port;
   options.threads = settings.network_threads;
-  options.max_connections = static_cast<size_t>(settings.max_connections);
+  options.max_connections =
+      static_cast<size_t>(settings.max_connections.value_or(kDefaultConnections));
+  options.max_bodies_bytes = static_cast<size_t>(settings.max_bodies_mib) << 20;
   options.max_body_bytes = static_cast<size_t>(settings.max_body_mib) << 20;
   options.max_header_bytes = static_cast<size_t>(settings.max_header_kib) << 10;
   options.header_timeout = std::chrono::seconds(settings.header_seconds);

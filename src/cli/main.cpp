@@ -2,12 +2,14 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <exception>
 
 #include "base/log.h"
 #include "cli/bench.h"
 #include "cli/chat.h"
 #include "cli/convert.h"
 #include "cli/doctor.h"
+#include "cli/process_setup.h"
 #include "cli/serve.h"
 #include "cli/suggest.h"
 #include "cli/version.h"
@@ -333,5 +335,11 @@ int run(int argc, char** argv) {
 }  // namespace fathom::cli
 
 int main(int argc, char** argv) {
-  return fathom::cli::run(argc, argv);
+  fathom::cli::keep_standard_streams();
+  try {
+    return fathom::cli::run(argc, argv);
+  } catch (const std::exception& error) {  // a reader that is gone where SIGPIPE is ignored
+    fathom::log_error("{}", error.what());
+    return 1;
+  }
 }

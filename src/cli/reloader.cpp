@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <new>
+
 #include "base/log.h"
 
 namespace fathom::cli {
@@ -28,7 +30,13 @@ std::vector<Reloader::Stamp> Reloader::stamps(const Entry& entry) {
 }
 
 void Reloader::run(Entry& entry) {
-  if (const Status done = entry.reload(); !done) {
+  Status done;
+  try {
+    done = entry.reload();
+  } catch (const std::bad_alloc&) {
+    done = Error{ErrorCode::kUnavailable, "out of memory"};
+  }
+  if (!done) {
     log_error("{}: kept as they were: {}", entry.name, done.error().message);
   } else {
     log_info("{}: read again", entry.name);

@@ -6,8 +6,10 @@
 #include <chrono>
 #include <cstdio>
 #include <initializer_list>
+#include <new>
 
 #include "base/log.h"
+#include "cli/process_setup.h"
 #include "cli/rank_job.h"
 #include "cli/version.h"
 
@@ -53,7 +55,10 @@ void wait_for_stop(const sigset_t& signals, Reloader& reloader) {
     } else if (received > 0) {
       return;
     } else {
-      reloader.check();
+      try {
+        reloader.check();
+      } catch (const std::bad_alloc&) {  // it looks again in a second
+      }
     }
   }
 }
@@ -66,6 +71,9 @@ void connect(net::ServerOptions& options, api::ApiService& service) {
   };
   options.early_answer = [&service](const net::HttpRequest& head) {
     return service.early_answer(head);
+  };
+  options.takes_body = [&service](const net::HttpRequest& head) {
+    return service.takes_body(head);
   };
   options.response_headers = [&service](const net::HttpRequest& request) {
     return service.response_headers(request);
@@ -121,7 +129,10 @@ Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& op
   if (serving->prefill_) {
     api.kv_sent = [server = serving->prefill_.get()] { return server->stats(); };
   }
-  api.edge = {.keys = files.keys, .cors_origins = options.edge.cors_origins};
+  api.edge = {.keys = files.keys,
+              .cors_origins = options.edge.cors_origins,
+              .checks_host = checks_host(options.edge),
+              .hosts = known_hosts(options.edge)};
   FATHOM_ASSIGN(serving->service_,
                 api::ApiService::create(*serving->stack_.engine, serving->stack_.tokenizer,
                                         serving->stack_.chat_template, std::move(api)));
@@ -148,11 +159,16 @@ ServingStack::~ServingStack() {
 bool ServingStack::shut_down(std::chrono::milliseconds patience) {
   service_->begin_shutdown();
   const bool finished = server_->drain(patience);
+  if (!finished) {
+    constexpr std::chrono::milliseconds kTimeToTell{1000};
+    stack_.engine->cancel_all();
+    (void)server_->drain(kTimeToTell);
+  }
   server_->stop();
   return finished;
 }
 
-int run_serve(const ServeOptions& options) {
+int run_serve(ServeOptions options) {
   if (options.stack.model.empty() == options.stack.synthetic.empty()) {
     log_error("serve: expected one of --model and --synthetic");
     return 2;
@@ -168,6 +184,17 @@ int run_serve(const ServeOptions& options) {
   if (options.dry_run.enabled) {
     return run_dry_run(options.stack, options.stack.parallel, options.dry_run);
   }
+  ignore_broken_pipes();
+  const auto connections = connections_that_fit(options.edge, raise_descriptor_limit());
+  if (!connections) {
+    log_error("{}", connections.error().message);
+    return 2;
+  }
+  if (!options.edge.max_connections && *connections < kDefaultConnections) {
+    log_warning("{} connections at a time: the limit of file descriptors leaves no more",
+                *connections);
+  }
+  options.edge.max_connections = *connections;
   auto files = EdgeFiles::load(options.edge);  // a wrong one is told before a long load
   if (!files) {
     log_error("{}", files.error().message);

@@ -51,8 +51,8 @@ class ServingStack {
 
   const std::string& url() const { return url_; }
   const std::string& model_name() const { return model_name_; }
-  // Refuses new requests, lets running answers finish for at most `patience`, then cuts the rest.
-  // Whether all finished.
+  // Refuses new requests, lets running answers finish for at most `patience`, then tells the rest
+  // that this is the end, and cuts those that do not read it. Whether all finished.
   bool shut_down(std::chrono::milliseconds patience);
   // The files that may be replaced while it serves.
   Reloader& reloader() { return reloader_; }
@@ -70,6 +70,6 @@ class ServingStack {
 };
 
 // Serves until SIGTERM, SIGINT or SIGUSR1. Returns the process's exit code.
-int run_serve(const ServeOptions& options);
+int run_serve(ServeOptions options);
 
 }  // namespace fathom::cli

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Who may ask, over what, and how much: keys, public addresses, CORS, TLS, limits."""
 
+import gzip
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -138,6 +140,59 @@ class Keys(Directory):
         self.assertIn("cannot be read", refused_start("--api-keys", self.path + "/none"))
 
 
+class Bodies(Directory):
+    def test_are_not_read_where_none_is_taken(self):
+        keys = self.write("keys", KEY + "\n")
+        with fathom.Server(MODEL, *SIM, "--api-keys", keys) as server:
+            for line, status in (("POST /health", 405), ("GET /health", 200)):
+                with socket.create_connection((server.host, server.port), timeout=60) as client:
+                    head = f"{line} HTTP/1.1\r\nHost: x\r\nContent-Length: 30000000\r\n\r\n"
+                    client.sendall(head.encode() + b"some of it")
+                    answer = b""
+                    while part := client.recv(4096):
+                        answer += part
+                self.assertTrue(answer.startswith(b"HTTP/1.1 %d " % status), answer)
+                self.assertIn(b"Connection: close", answer)
+
+    def test_of_all_requests_together_have_a_bound(self):
+        flags = ("--max-body", "4", "--max-bodies", "8")
+        with fathom.Server(MODEL, *SIM, *flags) as server:
+            body = json.dumps({"prompt": "x", "max_tokens": 1}).encode()
+            large = body + b" " * (3 << 20)
+            head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+            waiting = []
+            for _ in range(2):
+                waiting.append(socket.create_connection((server.host, server.port), timeout=60))
+                waiting[-1].sendall(head % (4 << 20) + b" " * (3 << 20))
+            self.assertTrue(
+                eventually(lambda: ask(server, "POST", "/v1/completions", {}, large)[0] == 503)
+            )
+            _, headers, answer = ask(server, "POST", "/v1/completions", {}, large)
+            self.assertGreaterEqual(int(headers["retry-after"]), 1)
+            self.assertIn("request bodies", json.loads(answer)["error"]["message"])
+            self.assertEqual(ask(server, "POST", "/v1/completions", {}, body)[0], 200)
+            for client in waiting:
+                client.close()
+            self.assertTrue(
+                eventually(lambda: ask(server, "POST", "/v1/completions", {}, large)[0] == 200)
+            )
+
+    def test_may_be_packed(self):
+        with fathom.Server(MODEL, *SIM, "--max-body", "1") as server:
+
+            def post(body, coding):
+                return ask(server, "POST", "/v1/completions", {"Content-Encoding": coding}, body)
+
+            body = json.dumps({"prompt": "x", "max_tokens": 1}).encode()
+            self.assertEqual(post(gzip.compress(body), "gzip")[0], 200)
+            self.assertEqual(post(body, "identity")[0], 200)
+            self.assertEqual(post(gzip.compress(body + b" " * (2 << 20)), "gzip")[0], 413)
+            self.assertEqual(post(body, "gzip")[0], 400)
+            status, headers, _ = post(body, "br")
+            self.assertEqual(status, 415)
+            self.assertIn("gzip", headers["accept-encoding"])
+
+
 class Public(Directory):
     def test_a_public_address_needs_keys(self):
         for host in ("0.0.0.0", "::", "127.evil.example"):
@@ -170,6 +225,13 @@ class Cors(unittest.TestCase):
             self.assertEqual(status, 204)
             self.assertEqual(headers["access-control-allow-origin"], self.ORIGIN)
             self.assertIn("POST", headers["access-control-allow-methods"])
+            status, headers, _ = ask(
+                server,
+                "OPTIONS",
+                "/v1/responses/x",
+                {"Origin": self.ORIGIN, "Access-Control-Request-Method": "DELETE"},
+            )
+            self.assertIn("DELETE", headers["access-control-allow-methods"])
             for path in ("/v1/models", "/nowhere"):
                 _, headers, _ = ask(server, "GET", path, {"Origin": self.ORIGIN})
                 self.assertEqual(headers["access-control-allow-origin"], self.ORIGIN)
@@ -180,6 +242,169 @@ class Cors(unittest.TestCase):
         with fathom.Server(MODEL, *SIM) as server:
             _, headers, _ = ask(server, "GET", "/v1/models", {"Origin": self.ORIGIN})
             self.assertIsNone(headers["access-control-allow-origin"])
+
+
+class Hosts(Directory):
+    """Names that lead to this machine are no way in for a page (DNS rebinding)."""
+
+    BODY = json.dumps({"prompt": "x", "max_tokens": 1})
+
+    def complete(self, server, **headers):
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        status, _, answer = ask(server, "POST", "/v1/completions", named, self.BODY)
+        return status, json.loads(answer).get("error", {}).get("code")
+
+    def test_of_others_are_refused(self):
+        with fathom.Server(MODEL, *SIM) as server:
+            evil = f"evil.example:{server.port}"
+            self.assertEqual(self.complete(server, Host=evil), (403, "host_not_allowed"))
+            self.assertEqual(ask(server, "GET", "/v1/models", {"Host": evil})[0], 403)
+            blind = {"Origin": "http://evil.example", "Content-Type": "text/plain"}
+            self.assertEqual(self.complete(server, **blind), (403, "origin_not_allowed"))
+            for host in ("localhost", f"127.0.0.1:{server.port}", "[::1]", "fathom"):
+                self.assertEqual(self.complete(server, Host=host)[0], 200, host)
+            page = {"Host": "localhost:8000", "Origin": "http://localhost:8000"}
+            self.assertEqual(self.complete(server, Sec_Fetch_Site="same-origin", **page)[0], 200)
+
+    def test_of_a_proxy_are_told(self):
+        with fathom.Server(MODEL, *SIM, "--allowed-host", "llm.example,192.0.2.7") as server:
+            for host in ("llm.example", "192.0.2.7:443", "localhost"):
+                self.assertEqual(self.complete(server, Host=host)[0], 200, host)
+            self.assertEqual(self.complete(server, Host="other.example")[0], 403)
+
+    def test_are_any_where_there_are_keys(self):
+        keys = self.write("keys", KEY + "\n")
+        with fathom.Server(MODEL, *SIM, "--api-keys", keys) as server:
+            headers = {"Host": "any.example", "Origin": "https://any.example", "x-api-key": KEY}
+            self.assertEqual(self.complete(server, **headers)[0], 200)
+
+
+class Process(Directory):
+    def test_a_log_that_nobody_reads_ends_nothing(self):
+        keys = self.write("keys", KEY + "\n")
+        read, write = os.pipe()
+        command = [fathom.fathom_binary(), "serve", "--model", MODEL, *SIM, "--port", "0"]
+        with subprocess.Popen(
+            [*command, "--api-keys", keys], stdout=subprocess.PIPE, stderr=write, text=True
+        ) as process:
+            os.close(write)
+            port = int(process.stdout.readline().rpartition(":")[2])
+            os.close(read)
+            process.stdout.close()
+            self.write("keys", "another-0123456789abcdef\n")
+            process.send_signal(signal.SIGHUP)  # a line of log
+
+            def served():
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+                connection.request("GET", "/v1/models", None, {"x-api-key": "another-0123456789abcdef"})
+                return connection.getresponse().status == 200
+
+            try:
+                self.assertTrue(eventually(served))
+            finally:
+                process.terminate()
+            self.assertEqual(process.wait(60), 0)
+
+    def test_a_closed_log_is_no_client(self):
+        """Without standard streams no socket takes their numbers."""
+        shell = 'exec "$0" serve --model "$1" --chip sim --port 0 --api-keys "$2" 2>&- <&-'
+        keys = self.write("keys", KEY + "\n")
+        with subprocess.Popen(
+            ["sh", "-c", shell, fathom.fathom_binary(), MODEL, keys],
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            process.stdout.readline()
+            for number in (0, 2):
+                self.assertEqual(os.readlink(f"/proc/{process.pid}/fd/{number}"), "/dev/null")
+            process.terminate()
+            self.assertEqual(process.wait(60), 0)
+
+    def test_a_command_whose_reader_is_gone_ends_in_order(self):
+        command = [fathom.fathom_binary(), "serve", "--dry-run", "--json", "--rank", "0"]
+        # SIGPIPE ends it, as any in a pipe, unless whoever starts it has that ignored.
+        for ignored, code in ((False, -signal.SIGPIPE), (True, 1)):
+            read, write = os.pipe()
+            os.close(read)
+            done = subprocess.run(
+                [*command, "--model", MODEL],
+                stdout=write,
+                stderr=subprocess.PIPE,
+                restore_signals=not ignored,
+                timeout=120,
+                check=False,
+            )
+            os.close(write)
+            self.assertEqual(done.returncode, code, done.stderr)
+            if ignored:
+                self.assertIn(b"Broken pipe", done.stderr)
+
+    def limited(self, soft, hard):
+        return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    def test_the_soft_limit_of_descriptors_is_raised(self):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        with fathom.Server(MODEL, *SIM, preexec_fn=self.limited(64, hard)) as server:
+            clients = [
+                socket.create_connection((server.host, server.port), timeout=60) for _ in range(100)
+            ]
+            self.assertEqual(ask(server, "GET", "/health")[0], 200)
+            for client in clients:
+                client.close()
+
+    def test_connections_fit_the_hard_one(self):
+        limit = self.limited(300, 300)
+        with fathom.Server(MODEL, *SIM, preexec_fn=limit) as server:
+            self.assertIn("44 connections at a time", server.stderr())
+            clients = [
+                socket.create_connection((server.host, server.port), timeout=60) for _ in range(44)
+            ]
+            self.assertTrue(eventually(lambda: ask(server, "GET", "/health")[0] == 503))
+            for client in clients:
+                client.close()
+            self.assertTrue(eventually(lambda: ask(server, "GET", "/health")[0] == 200))
+        command = [fathom.fathom_binary(), "serve", "--model", MODEL, *SIM, "--port", "0"]
+        done = subprocess.run(
+            [*command, "--max-connections", "1000"],
+            preexec_fn=limit,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--max-connections 1000: expected at most 44", done.stderr)
+
+
+class Shutdown(unittest.TestCase):
+    def test_answers_that_are_ended_are_told(self):
+        flags = ("--kernels", "launch=500", "--shutdown-seconds", "1")
+        with fathom.Server(MODEL, *SIM, *flags) as server:
+            chat = {"messages": [{"role": "user", "content": "x"}]}
+            cases = {
+                "/v1/completions": ({"prompt": "x", "max_tokens": 1500}, b'"error"'),
+                "/v1/chat/completions": ({**chat, "max_tokens": 1500}, b'"error"'),
+                "/v1/responses": ({"input": "x", "max_output_tokens": 1500}, b"response.failed"),
+                "/v1/messages": ({**chat, "max_tokens": 1500}, b"event: error"),
+            }
+            whole, streams = [], []
+            for path, (body, word) in cases.items():
+                for stream in (True, False):
+                    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
+                    text = json.dumps({**body, "ignore_eos": True, "stream": stream})
+                    connection.request("POST", path, text)
+                    (streams if stream else whole).append((path, connection, word))
+            answers = [(path, c.getresponse(), word) for path, c, word in streams]
+            for _, answer, _ in answers:
+                answer.readline()  # it has begun
+            server.process.send_signal(signal.SIGTERM)
+            for path, answer, word in answers:
+                self.assertIn(word, answer.read(), path)  # read() fails where a chunk is cut
+            for path, connection, _ in whole:
+                answer = connection.getresponse()
+                self.assertEqual(answer.status, 503, path)
+                self.assertIn("shutting down", json.loads(answer.read())["error"]["message"])
+            self.assertEqual(server.process.wait(60), 0)
 
 
 class Limits(unittest.TestCase):

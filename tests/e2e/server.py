@@ -34,7 +34,7 @@ class Server:
     until it serves, and has no url.
     """
 
-    def __init__(self, model_dir, *flags, ranks=1, ready=True):
+    def __init__(self, model_dir, *flags, ranks=1, ready=True, preexec_fn=None):
         self._stderr = tempfile.NamedTemporaryFile(prefix="fathom-stderr-")
         self.job = MpiJob(fathom_binary(), ranks) if ranks > 1 else None
         command = self.job.command() if self.job else []
@@ -47,6 +47,7 @@ class Server:
             text=True,
             errors="replace",
             env=self.job.environment() if self.job else None,
+            preexec_fn=preexec_fn,
         )
         self._lines = queue.Queue()
         threading.Thread(target=self._read_stdout, daemon=True).start()
