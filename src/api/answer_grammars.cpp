@@ -39,17 +39,19 @@ grammar::Compiler& AnswerGrammars::compiler() {
   return *compiler_;
 }
 
-Result<GrammarPtr> AnswerGrammars::of(const Structure& structure) {
-  auto compiled = compiler().compile(structure.source);
+Result<GrammarPtr> AnswerGrammars::of(const Structure& structure,
+                                      const std::shared_ptr<WorkBudget>& budget) {
+  auto compiled = compiler().compile(structure.source, budget);
   if (!compiled) return at_field(compiled.error(), structure.path);
   return compiled;
 }
 
-Result<GrammarPtr> AnswerGrammars::of(const ToolRules& rules) {
+Result<GrammarPtr> AnswerGrammars::of(const ToolRules& rules,
+                                      const std::shared_ptr<WorkBudget>& budget) {
   // Alone, so that an error is clearly its own.
-  if (rules.structure && !rules.forced) FATHOM_TRY(of(*rules.structure));
+  if (rules.structure && !rules.forced) FATHOM_TRY(of(*rules.structure, budget));
   auto compiled =
-      compiler().compile(rules.key(), [&] { return tool_call_grammar(rules, markers_); });
+      compiler().compile(rules.key(), [&] { return tool_call_grammar(rules, markers_, budget); });
   if (compiled) return compiled;
   const bool named = compiled.error().where.starts_with("tools[");
   return named ? compiled.error() : at_field(compiled.error(), "tools");

@@ -21,8 +21,9 @@ class AnswerGrammars {
 
   // Errors are kInvalidArgument or kUnsupported: the request's field in `where`, and in the message
   // the place in a schema too ("response_format.json_schema.schema: #/properties/age: ...").
-  Result<GrammarPtr> of(const Structure& structure);
-  Result<GrammarPtr> of(const ToolRules& rules);
+  // What is not known yet is compiled within the request's budget.
+  Result<GrammarPtr> of(const Structure& structure, const std::shared_ptr<WorkBudget>& budget);
+  Result<GrammarPtr> of(const ToolRules& rules, const std::shared_ptr<WorkBudget>& budget);
 
  private:
   grammar::Compiler& compiler();

@@ -26,15 +26,16 @@ ToolRules tool_rules(const ChatRequest& request, ToolForm form) {
 }
 
 // What the answer behind the thought must be; null: anything.
-Result<GrammarPtr> grammar_of(HandlerContext& context, const ChatRequest& request) {
+Result<GrammarPtr> grammar_of(HandlerContext& context, const ChatRequest& request,
+                              const std::shared_ptr<WorkBudget>& budget) {
   if (may_call(request)) {
     const ToolRules rules = tool_rules(request, context.prompts.tool_form());
     const bool strict = std::any_of(rules.tools.begin(), rules.tools.end(),
                                     [](const ToolSpec& tool) { return tool.strict; });
     const bool limited = rules.forced || request.callable_tools;
-    if (strict || limited || rules.structure) return context.grammars.of(rules);
+    if (strict || limited || rules.structure) return context.grammars.of(rules, budget);
   }
-  if (request.structure) return context.grammars.of(*request.structure);
+  if (request.structure) return context.grammars.of(*request.structure, budget);
   return GrammarPtr();
 }
 
@@ -120,15 +121,14 @@ Result<Prompt> chat_prompt(const HandlerContext& context, const ServedModel& mod
                                request.continue_final_message});
 }
 
-std::variant<std::vector<ChoiceSpec>, ApiError> chat_choices(HandlerContext& context,
-                                                             const ServedModel& model,
-                                                             const ChatRequest& request,
-                                                             const char* prompt_path) {
-  const auto grammar = grammar_of(context, request);
+std::variant<std::vector<ChoiceSpec>, ApiError> chat_choices(
+    HandlerContext& context, const ServedModel& model, const ChatRequest& request,
+    const char* prompt_path, const std::shared_ptr<WorkBudget>& budget) {
+  const auto grammar = grammar_of(context, request, budget);
   if (!grammar) return to_api_error(grammar.error());
   const auto prompt = chat_prompt(context, model, request);
   if (!prompt) {
-    ApiError error = to_api_error(prompt.error());
+    ApiError error = prompt_refusal(prompt.error());
     error.param = prompt_path;
     return error;
   }

@@ -17,10 +17,9 @@ Result<Prompt> chat_prompt(const HandlerContext& context, const ServedModel& mod
                            const ChatRequest& request);
 
 // `request.n` choices, or what is wrong with the request: errors of the conversation itself name
-// the field `prompt_path`. Compiles what the answer must be.
-std::variant<std::vector<ChoiceSpec>, ApiError> chat_choices(HandlerContext& context,
-                                                             const ServedModel& model,
-                                                             const ChatRequest& request,
-                                                             const char* prompt_path);
+// the field `prompt_path`. Compiles what the answer must be, within `budget`.
+std::variant<std::vector<ChoiceSpec>, ApiError> chat_choices(
+    HandlerContext& context, const ServedModel& model, const ChatRequest& request,
+    const char* prompt_path, const std::shared_ptr<WorkBudget>& budget);
 
 }  // namespace fathom::api

@@ -16,7 +16,7 @@ void start_chat(HandlerContext& context, const ChatRequest& request, const char*
                 const MakeAnswer& make_answer, const ReplyPtr& reply) {
   const auto model = context.find_model(request.model);
   if (!model) return reply->send_error(model_not_found(*request.model));
-  auto choices = chat_choices(context, *model, request, prompt_path);
+  auto choices = chat_choices(context, *model, request, prompt_path, reply->budget());
   if (const auto* error = std::get_if<ApiError>(&choices)) return reply->send_error(*error);
   auto& specs = std::get<std::vector<ChoiceSpec>>(choices);
   const auto prompt_tokens = static_cast<int64_t>(specs.front().request.prompt.size());

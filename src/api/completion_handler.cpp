@@ -39,9 +39,11 @@ Result<Prompts> make_prompts(const HandlerContext& context, const CompletionRequ
     const auto* text = std::get_if<std::string>(&request.prompts[i]);
     if (request.suffix) {
       if (text == nullptr) return expected(path, "text with a suffix", Json("token ids"));
+      FATHOM_TRY(context.prompts.check_length(text->size() + request.suffix->size(), path));
       FATHOM_ASSIGN(auto tokens, context.prompts.middle(*text, *request.suffix));
       prompts.push_back(std::move(tokens));
     } else if (text != nullptr) {
+      FATHOM_TRY(context.prompts.check_length(text->size(), path));
       prompts.push_back(
           context.prompts.text(*text, {request.add_special_tokens, request.special_tokens}));
     } else {
@@ -99,9 +101,9 @@ void handle_completion(HandlerContext& context, const std::string& body, const R
     return reply->send_error(model_not_found(*request->model));
   }
   auto prompts = make_prompts(context, *request);
-  if (!prompts) return reply->send_error(to_api_error(prompts.error()));
+  if (!prompts) return reply->send_error(prompt_refusal(prompts.error()));
   Result<GrammarPtr> grammar = GrammarPtr();
-  if (request->structure) grammar = context.grammars.of(*request->structure);
+  if (request->structure) grammar = context.grammars.of(*request->structure, reply->budget());
   if (!grammar) return reply->send_error(to_api_error(grammar.error()));
   auto choices = make_choices(context, *request, *prompts, *grammar);
   if (!choices) {

@@ -1,5 +1,8 @@
 #include "api/prompt_builder.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "api/markers.h"
@@ -11,6 +14,7 @@ namespace fathom::api {
 namespace {
 
 constexpr const char* kProbeName = "name_of_a_function";
+constexpr const char* kTooLong = "This model's maximum context length is";
 
 // How the template writes a call; nothing where it cannot take such arguments.
 std::optional<std::string> rendered_call(const tokenizer::ChatTemplate& chat,
@@ -114,15 +118,37 @@ void append_beginning(const ChatMessage& message, std::vector<tokenizer::Rendere
 
 }  // namespace
 
+ApiError prompt_refusal(const Error& error) {
+  ApiError refusal = to_api_error(error);
+  if (error.message.starts_with(kTooLong)) refusal.code = "context_length_exceeded";
+  return refusal;
+}
+
 PromptBuilder::PromptBuilder(tokenizer::Tokenizer tokenizer,
-                             std::optional<tokenizer::ChatTemplate> chat, bool add_bos)
-    : tokenizer_(std::move(tokenizer)), template_(std::move(chat)), add_bos_(add_bos) {
+                             std::optional<tokenizer::ChatTemplate> chat, bool add_bos,
+                             int64_t max_context)
+    : tokenizer_(std::move(tokenizer)),
+      template_(std::move(chat)),
+      add_bos_(add_bos),
+      max_context_(max_context) {
+  for (tokenizer::TokenId id = 0; id < tokenizer_.vocab_size(); ++id) {
+    longest_token_ = std::max(longest_token_, tokenizer_.token_bytes(id).size());
+  }
   if (!template_) return;
   auto call = rendered_call(*template_, {{"x", 1}});
   arguments_as_object_ = call.has_value();
   if (!call) call = rendered_call(*template_, "{\"x\": 1}");
   if (call) tool_form_ = form_of(*call);
   lists_tools_ = lists_tools(*template_);
+}
+
+Status PromptBuilder::check_length(size_t bytes, const std::string& path) const {
+  if (bytes / std::max<size_t>(1, longest_token_) <= static_cast<size_t>(max_context_)) return {};
+  return invalid_argument(
+      fmt::format("{} {} tokens. However, your {} resulted in {} bytes of text, which are more "
+                  "tokens whatever they are.",
+                  kTooLong, max_context_, path.substr(0, path.find('[')), bytes),
+      path);
 }
 
 Json PromptBuilder::message_json(const ChatMessage& message) const {
@@ -166,6 +192,12 @@ Result<Prompt> PromptBuilder::render(const std::vector<ChatMessage>& said, const
     return Error{ErrorCode::kUnsupported,
                  "messages: this model has no chat template; use /v1/completions", "messages"};
   }
+  // Templates leave parts of earlier answers out, but nothing of what others say.
+  size_t bytes = 0;
+  for (const ChatMessage& message : said) {
+    if (message.role != "assistant" && message.content) bytes += message.content->size();
+  }
+  FATHOM_TRY(check_length(bytes, "messages"));
   Json messages = Json::array();
   for (const ChatMessage& message : said) messages.push_back(message_json(message));
   Json tools;
@@ -185,7 +217,12 @@ Result<Prompt> PromptBuilder::render(const std::vector<ChatMessage>& said, const
   }
   if (beginning != nullptr) append_beginning(*beginning, *rendered);
   std::vector<tokenizer::Tokenizer::Piece> pieces;
-  for (const auto& piece : *rendered) pieces.push_back({piece.text, piece.trusted});
+  bytes = 0;
+  for (const auto& piece : *rendered) {
+    bytes += piece.text.size();
+    pieces.push_back({piece.text, piece.trusted});
+  }
+  FATHOM_TRY(check_length(bytes, "messages"));
   return Prompt{tokenizer_.encode_pieces(pieces), ends_in_thought(*rendered),
                 ends_behind_thought(*rendered)};
 }

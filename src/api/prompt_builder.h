@@ -1,11 +1,13 @@
 // From what a request says to the tokens the model reads.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "api/api_error.h"
 #include "api/json_text.h"
 #include "api/schema_chat.h"
 #include "api/schema_completion.h"
@@ -35,11 +37,18 @@ struct Prompt {
   bool behind_thought = false;  // ends with </think>
 };
 
+// As the API words what a PromptBuilder refuses.
+ApiError prompt_refusal(const Error& error);
+
 class PromptBuilder {
  public:
   // Models that only complete text have no template.
   PromptBuilder(tokenizer::Tokenizer tokenizer, std::optional<tokenizer::ChatTemplate> chat,
-                bool add_bos);
+                bool add_bos, int64_t max_context = std::numeric_limits<int64_t>::max());
+
+  // Whether text of so many bytes might fit the context: no token is longer than the longest. Asked
+  // before text is turned into tokens. Error: prompt_refusal(), naming `path`.
+  Status check_length(size_t bytes, const std::string& path) const;
 
   Result<Prompt> chat(const ChatInput& input) const;
   // As the template writes the calls of earlier answers.
@@ -57,6 +66,8 @@ class PromptBuilder {
   tokenizer::Tokenizer tokenizer_;
   std::optional<tokenizer::ChatTemplate> template_;
   bool add_bos_;
+  int64_t max_context_;
+  size_t longest_token_ = 0;  // bytes
   // Whether the template wants the arguments of a tool call as an object (DeepSeek-V3.1) or as
   // text (V3).
   bool arguments_as_object_ = true;

@@ -21,7 +21,12 @@ Reply::Reply(std::shared_ptr<net::ResponseWriter> writer, std::string request_id
       request_id_(std::move(request_id)),
       route_(std::move(route)),
       metrics_(metrics),
-      errors_(errors) {}
+      errors_(errors),
+      budget_(std::make_shared<WorkBudget>(WorkBudget::kDefaultUnits, WorkBudget::kDefaultBytes,
+                                           [weak = std::weak_ptr<net::ResponseWriter>(writer_)] {
+                                             const auto held = weak.lock();
+                                             return !held || held->client_gone();
+                                           })) {}
 
 void Reply::add_warning(const std::string& text) {
   if (warnings_.size() == kMaxWarnings) return;

@@ -12,6 +12,7 @@
 
 #include "api/api_error.h"
 #include "api/json_text.h"
+#include "base/work_budget.h"
 #include "net/http.h"
 #include "net/http_server.h"
 
@@ -55,6 +56,9 @@ class Reply {
 
   net::ResponseWriter& writer() { return *writer_; }
 
+  // What the request's work before the engine may cost; over once the client is gone.
+  const std::shared_ptr<WorkBudget>& budget() const { return budget_; }
+
  private:
   std::vector<net::Header> headers(const std::string& content_type) const;
 
@@ -65,6 +69,7 @@ class Reply {
   ErrorShape errors_;
   std::optional<Quota> quota_;
   std::vector<std::string> warnings_;
+  std::shared_ptr<WorkBudget> budget_;
 };
 
 }  // namespace fathom::api

@@ -87,6 +87,25 @@ ApiError body_too_large(size_t limit, size_t got) {
           .code = "request_too_large"};
 }
 
+// Whether a body is large or may name a grammar. It is not parsed yet, so keys are looked for as
+// text; a letter that JSON spells as an escape, which no client needs to, counts as one.
+bool may_be_heavy(std::string_view body) {
+  constexpr size_t kLargeBytes = size_t{64} << 10;
+  constexpr std::string_view kKeys[] = {"\"tools\"",
+                                        "\"response_format\"",
+                                        "\"structured_outputs\"",
+                                        "\"format\"",
+                                        "\"output_format\"",
+                                        "\"output_config\"",
+                                        "\\u004",
+                                        "\\u005",
+                                        "\\u006",
+                                        "\\u007"};
+  return body.size() > kLargeBytes ||
+         std::any_of(std::begin(kKeys), std::end(kKeys),
+                     [&](std::string_view key) { return body.find(key) != body.npos; });
+}
+
 }  // namespace
 
 struct ApiService::Impl {
@@ -94,7 +113,8 @@ struct ApiService::Impl {
        std::optional<tokenizer::ChatTemplate> chat, const ApiOptions& options)
       : context{engine,
                 tokenizer,
-                PromptBuilder(tokenizer, std::move(chat), options.add_bos_token),
+                PromptBuilder(tokenizer, std::move(chat), options.add_bos_token,
+                              engine.max_context()),
                 MarkerTable(tokenizer),
                 options,
                 Metrics(options.model.id, options.expert_metrics),
@@ -231,6 +251,11 @@ void ApiService::handle(net::HttpRequest request, std::shared_ptr<net::ResponseW
     return reply->send_error(*error);
   }
   impl_->dispatch(*match, request, reply);
+}
+
+net::Lane ApiService::lane(const net::HttpRequest& request) const {
+  if (request.body.empty()) return net::Lane::kQuick;
+  return may_be_heavy(request.body) ? net::Lane::kHeavy : net::Lane::kShort;
 }
 
 std::optional<net::HttpResponse> ApiService::early_answer(const net::HttpRequest& head) {

@@ -59,8 +59,9 @@ class ApiService {
   // The handler for net::HttpServer. Thread-safe; answers at once or from the engine's thread.
   void handle(net::HttpRequest request, std::shared_ptr<net::ResponseWriter> writer);
 
-  // For net::ServerOptions: who may ask, and for what, told from the head alone; what browsers are
-  // told; whether there is a body to read.
+  // For net::ServerOptions: what a request may cost; who may ask, and for what, told from the head
+  // alone; what browsers are told; whether there is a body to read.
+  net::Lane lane(const net::HttpRequest& request) const;
   std::optional<net::HttpResponse> early_answer(const net::HttpRequest& head);
   std::vector<net::Header> response_headers(const net::HttpRequest& request) const;
   bool takes_body(const net::HttpRequest& head) const;

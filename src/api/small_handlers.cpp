@@ -39,6 +39,7 @@ Result<std::vector<tokenizer::TokenId>> tokenize(const HandlerContext& context,
                                                  const ServedModel& model,
                                                  const TokenizeRequest& request) {
   if (request.prompt) {
+    FATHOM_TRY(context.prompts.check_length(request.prompt->size(), "prompt"));
     return context.prompts.text(*request.prompt,
                                 {request.add_special_tokens, request.special_tokens});
   }
@@ -83,7 +84,7 @@ void handle_tokenize(HandlerContext& context, const std::string& body, const Rep
   const auto model = context.find_model(request->model);
   if (!model) return reply->send_error(model_not_found(*request->model));
   const auto tokens = tokenize(context, *model, *request);
-  if (!tokens) return reply->send_error(to_api_error(tokens.error()));
+  if (!tokens) return reply->send_error(prompt_refusal(tokens.error()));
   Json strings;
   if (request->return_token_strs) {
     strings = Json::array();

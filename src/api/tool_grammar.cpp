@@ -24,8 +24,8 @@ Json object_schema(const Json* parameters) {
 }
 
 // Whether there are arguments that the schema allows, and the schema can be kept to.
-Status check_schema(const ToolSpec& tool) {
-  auto grammar = grammar::json_schema_grammar(tool.parameters);
+Status check_schema(const ToolSpec& tool, const std::shared_ptr<WorkBudget>& budget) {
+  auto grammar = grammar::json_schema_grammar(tool.parameters, budget);
   if (!grammar) return grammar.error();
   const auto automaton = grammar::Automaton::build(*grammar);
   return automaton ? Status() : Status(automaton.error());
@@ -34,7 +34,7 @@ Status check_schema(const ToolSpec& tool) {
 class CallBuilder {
  public:
   CallBuilder(const ToolRules& rules, const MarkerTable& markers, Grammar& grammar)
-      : rules_(rules), markers_(markers), grammar_(grammar) {}
+      : rules_(rules), markers_(markers), grammar_(grammar), checks_(grammar.budget().share(2)) {}
 
   Result<Expr> calls() {
     std::vector<Expr> options;
@@ -42,6 +42,7 @@ class CallBuilder {
       FATHOM_ASSIGN(const Expr arguments, arguments_of(tool));
       options.push_back(call(tool.name, arguments));
     }
+    grammar_.budget().absorb(checks_);
     const auto rule = grammar_.add_rule("call");
     grammar_.define(rule, grammar_.choice(options));
     const Expr one = grammar_.call(rule);
@@ -63,7 +64,9 @@ class CallBuilder {
   Expr marker(Marker which) { return grammar_.literal(markers_.grammar_text(which)); }
 
   Result<Expr> arguments_of(const ToolSpec& tool) {
-    const Status usable = check_schema(tool);
+    const auto share = std::make_shared<WorkBudget>(checks_.share(tool.strict ? 1 : 2));
+    const Status usable = check_schema(tool, share);
+    checks_.absorb(*share);
     if (!usable && tool.strict) return at_field(usable.error(), tool.path);
     return usable ? grammar::json_schema_value(grammar_, tool.parameters)
                   : grammar::json_object_value(grammar_);
@@ -84,6 +87,9 @@ class CallBuilder {
   const ToolRules& rules_;
   const MarkerTable& markers_;
   Grammar& grammar_;
+  // Half of the request's budget; the other half is for what passed and is compiled together. No
+  // tool that may fall back takes more than half of what those before it left.
+  WorkBudget checks_;
 };
 
 }  // namespace
@@ -111,8 +117,9 @@ std::string ToolRules::key() const {
   return dump_json(parts);
 }
 
-Result<Grammar> tool_call_grammar(const ToolRules& rules, const MarkerTable& markers) {
-  Grammar grammar;
+Result<Grammar> tool_call_grammar(const ToolRules& rules, const MarkerTable& markers,
+                                  std::shared_ptr<WorkBudget> budget) {
+  Grammar grammar(std::move(budget));
   CallBuilder builder(rules, markers, grammar);
   FATHOM_ASSIGN(const Expr calls, builder.calls());
   if (rules.forced) {

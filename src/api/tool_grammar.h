@@ -2,12 +2,14 @@
 // are valid by their schemas.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "api/markers.h"
 #include "api/structure.h"
+#include "base/work_budget.h"
 #include "grammar/grammar.h"
 
 namespace fathom::api {
@@ -39,8 +41,11 @@ struct ToolRules {
   std::string key() const;
 };
 
-// Arguments of a strict tool keep to its schema. Those of others do, too, if it can be kept to;
-// else they are any JSON object. Errors: a strict tool's schema or a structure that cannot be.
-Result<grammar::Grammar> tool_call_grammar(const ToolRules& rules, const MarkerTable& markers);
+// Arguments of a strict tool keep to its schema. Those of others do, too; where it cannot be kept
+// to, or takes too much of `budget`, they are any JSON object. Errors: a strict tool's schema or a
+// structure that cannot be.
+Result<grammar::Grammar> tool_call_grammar(
+    const ToolRules& rules, const MarkerTable& markers,
+    std::shared_ptr<WorkBudget> budget = std::make_shared<WorkBudget>());
 
 }  // namespace fathom::api

@@ -75,6 +75,7 @@ void connect(net::ServerOptions& options, api::ApiService& service) {
   options.takes_body = [&service](const net::HttpRequest& head) {
     return service.takes_body(head);
   };
+  options.lane = [&service](const net::HttpRequest& request) { return service.lane(request); };
   options.response_headers = [&service](const net::HttpRequest& request) {
     return service.response_headers(request);
   };

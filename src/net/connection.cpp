@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "net/handler_job.h"
 #include "net/response_text.h"
 #include "net/wake_up.h"
 
@@ -59,13 +60,9 @@ std::string address_text(const Socket& socket) {
   return address.to_string();
 }
 
-void run_handler(const Handler& handler, HttpRequest request,
-                 std::shared_ptr<ResponseWriter> writer) {
-  try {
-    handler(std::move(request), std::move(writer));
-  } catch (const std::exception& error) {
-    log_error("net: handler threw: {}", error.what());
-  }
+bool heavy_lane_has_room(const ServerContext& context, std::size_t body_bytes) {
+  return context.heavy_requests < context.options.max_heavy_requests &&
+         context.heavy_bytes + body_bytes <= context.options.max_heavy_bytes;
 }
 
 }  // namespace
@@ -198,11 +195,14 @@ void Connection::dispatch(RequestHead head) {
   exchange_ = std::make_shared<Exchange>(std::move(options));
   context_.active.begin();
   ++context_.counters.requests;
-  asio::post(context_.handler_threads,
-             [&handler = context_.handler, request = std::move(head.request),
-              writer = make_response_writer(exchange_)]() mutable {
-               run_handler(handler, std::move(request), std::move(writer));
-             });
+  auto writer = make_response_writer(exchange_);
+  const Lane lane = context_.options.lane ? context_.options.lane(head.request) : Lane::kShort;
+  if (lane == Lane::kHeavy && !heavy_lane_has_room(context_, head.request.body.size())) {
+    return writer->send(context_.options.error_response(
+        503, "too much is being prepared for the model; try again later", head.request));
+  }
+  job_ = std::make_shared<HandlerJob>(context_, lane, std::move(head.request), std::move(writer));
+  asio::post(context_.handlers(lane), [job = job_] { job->run(); });
 }
 
 Connection::Awaitable<void> Connection::watch_until_answered() {
@@ -291,6 +291,8 @@ void Connection::on_written(bool failed, std::size_t bytes) {
 void Connection::finish_exchange(bool delivered) {
   const std::shared_ptr<Exchange> exchange = std::exchange(exchange_, nullptr);
   close_after_answer_ = exchange->close_after();
+  if (job_ && !delivered) job_->drop();
+  job_ = nullptr;
   // A write that is being cut still points into it.
   if (!writing_) output_ = {};
   exchange->finish(delivered);

@@ -22,6 +22,8 @@ namespace fathom::net {
 inline constexpr std::size_t kHeadReadBytes = 4096;
 inline constexpr std::size_t kBodyReadBytes = 64 * 1024;
 
+class HandlerJob;
+
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(ServerContext& context, std::shared_ptr<Loop> loop, Socket socket);
@@ -96,6 +98,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool close_after_answer_ = false;
 
   std::shared_ptr<Exchange> exchange_;  // the running answer, if any
+  std::shared_ptr<HandlerJob> job_;     // its request, until a handler takes it
   Exchange::Phase phase_ = Exchange::Phase::kOpen;
   std::string output_;
   std::size_t sent_ = 0;  // bytes of output_

@@ -68,7 +68,10 @@ struct HttpServer::Impl {
     for (const auto& loop : loops) asio::post(loop->io, [loop] { cut_connections(*loop); });
     guards.clear();
     for (std::thread& thread : threads) thread.join();
-    context.handler_threads.join();
+    for (const Lane lane : {Lane::kQuick, Lane::kShort, Lane::kHeavy})
+      context.handlers(lane).stop();
+    for (const Lane lane : {Lane::kQuick, Lane::kShort, Lane::kHeavy})
+      context.handlers(lane).join();
   }
 
   static void cut_connections(Loop& loop) {

@@ -66,11 +66,23 @@ using Handler = std::function<void(HttpRequest, std::shared_ptr<ResponseWriter>)
 
 inline constexpr std::size_t kFreeBodyBytes = 64 * 1024;  // ServerOptions::max_bodies_bytes
 
+enum class Lane {
+  kQuick,  // answered from memory
+  kShort,  // little work
+  kHeavy,  // up to seconds of work
+};
+
 struct ServerOptions {
   std::string host = "127.0.0.1";  // IPv4 or IPv6 address, or a name (all its addresses are used)
   int port = 0;                    // 0: any free port, see HttpServer::port()
   int threads = 1;                 // network threads
-  int handler_threads = 2;
+  int handler_threads = 2;         // for each of the lanes kShort and kHeavy; kQuick has one
+  // Which of the handlers' threads a request waits for, by what it may cost; null: kShort. Called
+  // on network threads; must not throw or block.
+  std::function<Lane(const HttpRequest& request)> lane;
+  // Requests of kHeavy that wait or run, and their bodies together: 503 beyond.
+  std::size_t max_heavy_requests = 256;
+  std::size_t max_heavy_bytes = 256 * 1024 * 1024;
   // Connections beyond this are answered 503 and closed.
   std::size_t max_connections = 8192;
   std::size_t max_header_bytes = 64 * 1024;       // request line and headers: 431
@@ -138,7 +150,8 @@ class HttpServer {
   bool drain(std::chrono::milliseconds timeout);
 
   // Cuts every connection (running writers see their client gone), waits for handlers that are
-  // running, and joins all threads. Not to be called from a handler or an on_client_gone callback.
+  // running, and joins all threads. Handlers that wait are dropped; running ones should ask
+  // client_gone() now and then. Not to be called from a handler or an on_client_gone callback.
   // Writers that outlive the server stay safe to use.
   void stop();
 

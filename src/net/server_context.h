@@ -77,7 +77,15 @@ struct ServerContext {
       : options(std::move(server_options)),
         handler(std::move(request_handler)),
         bodies(std::make_shared<ByteBudget>(options.max_bodies_bytes)),
-        handler_threads(static_cast<std::size_t>(options.handler_threads)) {}
+        quick_handlers(1),
+        short_handlers(static_cast<std::size_t>(options.handler_threads)),
+        heavy_handlers(static_cast<std::size_t>(options.handler_threads)) {}
+
+  boost::asio::thread_pool& handlers(Lane lane) {
+    return lane == Lane::kQuick   ? quick_handlers
+           : lane == Lane::kShort ? short_handlers
+                                  : heavy_handlers;
+  }
 
   const ServerOptions options;
   const Handler handler;
@@ -86,7 +94,12 @@ struct ServerContext {
   ActiveResponses active;
   std::atomic<bool> refusing = false;  // new requests get 503
   std::atomic<bool> stopping = false;  // everything is being cut
-  boost::asio::thread_pool handler_threads;
+  // Of heavy requests that wait or run.
+  std::atomic<std::size_t> heavy_requests = 0;
+  std::atomic<std::size_t> heavy_bytes = 0;
+  boost::asio::thread_pool quick_handlers;
+  boost::asio::thread_pool short_handlers;
+  boost::asio::thread_pool heavy_handlers;
 };
 
 }  // namespace fathom::net

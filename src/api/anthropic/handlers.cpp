@@ -55,7 +55,7 @@ void handle_message_count(HandlerContext& context, const net::HttpRequest& http,
   const auto model = context.find_model(request->model);
   if (!model) return reply->send_error(model_not_found(*request->model));
   const auto prompt = chat_prompt(context, *model, *request);
-  if (!prompt) return reply->send_error(to_api_error(prompt.error()));
+  if (!prompt) return reply->send_error(prompt_refusal(prompt.error()));
   reply->send_json({{"input_tokens", prompt->tokens.size()}});
 }
 

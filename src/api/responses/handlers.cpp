@@ -102,7 +102,7 @@ void handle_response_input_tokens(HandlerContext& context, const std::string& bo
   const auto model = context.find_model(turn->chat.model);
   if (!model) return reply->send_error(model_not_found(*turn->chat.model));
   const auto prompt = chat_prompt(context, *model, turn->chat);
-  if (!prompt) return reply->send_error(to_api_error(prompt.error()));
+  if (!prompt) return reply->send_error(prompt_refusal(prompt.error()));
   reply->send_json({{"object", "response.input_tokens"}, {"input_tokens", prompt->tokens.size()}});
 }
 
