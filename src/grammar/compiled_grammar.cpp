@@ -4,16 +4,18 @@
 
 namespace fathom::grammar {
 
-CompiledGrammar::CompiledGrammar(Automaton automaton, std::shared_ptr<const Vocabulary> vocabulary)
+CompiledGrammar::CompiledGrammar(Automaton automaton, std::shared_ptr<const Vocabulary> vocabulary,
+                                 std::vector<std::string> notes)
     : automaton_(std::make_shared<const Automaton>(std::move(automaton))),
       vocabulary_(std::move(vocabulary)),
+      notes_(std::move(notes)),
       table_(std::make_shared<StateTable>(automaton_, vocabulary_)) {}
 
 Result<std::shared_ptr<const CompiledGrammar>> CompiledGrammar::build(
     const Grammar& grammar, std::shared_ptr<const Vocabulary> vocabulary) {
   FATHOM_ASSIGN(Automaton automaton, Automaton::build(grammar));
   return std::shared_ptr<const CompiledGrammar>(
-      new CompiledGrammar(std::move(automaton), std::move(vocabulary)));
+      new CompiledGrammar(std::move(automaton), std::move(vocabulary), grammar.notes()));
 }
 
 size_t CompiledGrammar::bytes() const {

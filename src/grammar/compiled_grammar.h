@@ -25,17 +25,21 @@ class CompiledGrammar {
 
   const Vocabulary& vocabulary() const { return *vocabulary_; }
   const Automaton& automaton() const { return *automaton_; }
+  // Of the Grammar: what the source asks for and is not kept to.
+  const std::vector<std::string>& notes() const { return notes_; }
   // Bytes held now; they grow with use, to about kStateTableBytes and the automaton.
   size_t bytes() const;
 
  private:
   friend class Matcher;
-  CompiledGrammar(Automaton automaton, std::shared_ptr<const Vocabulary> vocabulary);
+  CompiledGrammar(Automaton automaton, std::shared_ptr<const Vocabulary> vocabulary,
+                  std::vector<std::string> notes);
   // The table to use from now on: a new one when the last is full.
   std::shared_ptr<StateTable> table() const;
 
   std::shared_ptr<const Automaton> automaton_;
   std::shared_ptr<const Vocabulary> vocabulary_;
+  std::vector<std::string> notes_;
   mutable std::mutex mutex_;  // guards table_
   mutable std::shared_ptr<StateTable> table_;
 };

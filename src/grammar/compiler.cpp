@@ -25,6 +25,13 @@ Result<Expr> choice_of(Grammar& grammar, const std::string& text) {
   return grammar.choice(options);
 }
 
+Result<Expr> as_far_as_possible(Grammar& grammar, const std::string& schema) {
+  FATHOM_ASSIGN(EnforceableSchema rest, enforceable_schema(grammar, schema));
+  grammar = std::move(rest.grammar);
+  for (const std::string& note : rest.notes) grammar.add_note("schema: " + note);
+  return rest.value;
+}
+
 }  // namespace
 
 Result<Expr> add_source(Grammar& grammar, const GrammarSource& source) {
@@ -33,6 +40,8 @@ Result<Expr> add_source(Grammar& grammar, const GrammarSource& source) {
       return json_object_value(grammar);
     case SourceKind::kJsonSchema:
       return json_schema_value(grammar, source.text);
+    case SourceKind::kEnforceableSchema:
+      return as_far_as_possible(grammar, source.text);
     case SourceKind::kRegex:
       return whole_regex(grammar, source.text);
     case SourceKind::kChoice:
@@ -46,7 +55,9 @@ Result<Expr> add_source(Grammar& grammar, const GrammarSource& source) {
 Result<Grammar> grammar_from(const GrammarSource& source, std::shared_ptr<WorkBudget> budget) {
   Grammar grammar(std::move(budget));
   FATHOM_ASSIGN(const Expr expr, add_source(grammar, source));
-  grammar.set_root(source.kind == SourceKind::kJsonSchema ? "#" : "text", expr);
+  const bool schema =
+      source.kind == SourceKind::kJsonSchema || source.kind == SourceKind::kEnforceableSchema;
+  grammar.set_root(schema ? "#" : "text", expr);
   return grammar;
 }
 

@@ -164,24 +164,25 @@ class Parser {
     if (take(",")) {
       if (peek() != '}') {
         const auto second = number();
-        if (!second.has_value()) return bad("a number up to 1000000", next_shown());
-        most = *second;
+        if (!second.has_value()) return bad("a number", next_shown());
+        if (*second < kNoBound) most = *second;
       }
     } else {
       most = least;
-      if (!first.has_value()) return bad("a number up to 1000000", next_shown());
+      if (!first.has_value()) return bad("a number", next_shown());
     }
+    if (least >= kNoBound) return bad("n below 1000000 in {n} and {n,m}", "a greater one");
     if (!take("}")) return bad("{n}, {n,} or {n,m}", next_shown());
     if (least > most) return bad("{n,m} with n at most m", "a greater n");
     return grammar_.repeat(part, least, most);
   }
 
+  // Numbers beyond kNoBound are that.
   std::optional<uint32_t> number() {
     uint32_t value = 0;
     const size_t begin = at_;
     for (; peek() >= '0' && peek() <= '9'; ++at_) {
-      value = value * 10 + static_cast<uint32_t>(peek() - '0');
-      if (value > 1'000'000) return std::nullopt;
+      value = std::min(value * 10 + static_cast<uint32_t>(peek() - '0'), kNoBound);
     }
     return at_ == begin ? std::nullopt : std::optional(value);
   }

@@ -99,6 +99,10 @@ class Grammar {
   }
   RuleId root() const { return root_; }
 
+  // What the source asks for and the grammar does not keep to, for whoever asked.
+  void add_note(std::string note) { notes_.push_back(std::move(note)); }
+  const std::vector<std::string>& notes() const { return notes_; }
+
   const std::vector<Rule>& rules() const { return rules_; }
   size_t expression_count() const { return nodes_.size(); }
   const Node& node(Expr expr) const { return nodes_[expr]; }
@@ -121,6 +125,7 @@ class Grammar {
   std::vector<CharSet> sets_;
   std::vector<MemberList> lists_;
   std::vector<Rule> rules_;
+  std::vector<std::string> notes_;
   RuleId root_ = 0;
 };
 

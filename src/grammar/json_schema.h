@@ -5,7 +5,8 @@
 // prefixItems, additionalItems, minItems, maxItems, minLength, maxLength, pattern, format (names in
 // json_format.cpp), minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf (whole numbers
 // up to 1000), anyOf, oneOf (of schemas that are seen to exclude each other), allOf (merged), $ref
-// into the schema itself, with recursion, $defs, true and false. Annotations are ignored (title,
+// into the schema itself, with recursion, $defs, true and false. Upper counts from kNoBound on
+// (limits.h) are none. Annotations are ignored (title,
 // description, default, examples and so on: is_annotation()). Any other keyword is an error.
 //
 // What is generated is always valid, but not everything that is valid is generated:
@@ -20,7 +21,9 @@
 //    no exponent.
 #pragma once
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "grammar/grammar.h"
@@ -35,6 +38,17 @@ Result<Expr> json_schema_value(Grammar& grammar, std::string_view schema);
 // A grammar of these values.
 Result<Grammar> json_schema_grammar(
     std::string_view schema, std::shared_ptr<WorkBudget> budget = std::make_shared<WorkBudget>());
+
+// A schema without what is not supported.
+struct EnforceableSchema {
+  Grammar grammar;  // `like`, with the values
+  Expr value;
+  std::string text;                // of the schema that is left
+  std::vector<std::string> notes;  // of what is left out: "#/properties/a/not: is not supported"
+};
+// Leaves out one keyword after the other until the rest can be kept to. Errors: as of
+// json_schema_value(), but never kUnsupported.
+Result<EnforceableSchema> enforceable_schema(Grammar like, std::string_view schema);
 
 // Any JSON object.
 Expr json_object_value(Grammar& grammar);

@@ -14,7 +14,7 @@ std::shared_ptr<const CompiledGrammar> schema(std::string_view text) {
 }
 
 struct Case {
-  const char* schema;
+  std::string schema;
   std::vector<const char*> yes;
   std::vector<const char*> no;
 };
@@ -161,6 +161,89 @@ TEST(JsonSchema, Combinations) {
        {"2"}},
       {R"({"$ref":"#/$defs/a~1b","$defs":{"a/b":{"const":1}}})", {"1"}, {"2"}},
   });
+}
+
+// As DeepSeek's guide writes it.
+TEST(JsonSchema, DefinitionsUnderDef) {
+  check({
+      {R"({"type":"array","items":{"$ref":"#/$def/p"},"$def":{"p":{"type":"integer","minimum":3}}})",
+       {"[3]"},
+       {"[2]", "[\"a\"]"}},
+  });
+}
+
+// Generators write numbers like these where they mean no bound.
+TEST(JsonSchema, VeryLargeUpperBoundsAreNone) {
+  check({
+      {R"({"type":"string","maxLength":2147483647,"pattern":"^[ab]{2}$"})",
+       {"\"ab\""},
+       {"\"a\"", "\"abc\""}},
+      {R"({"type":"string","minLength":1,"maxLength":1000000000})", {"\"a\""}, {"\"\""}},
+      {R"({"type":"string","maxLength":18446744073709551615})", {"\"a\""}, {"1"}},
+      {R"({"maxLength":4294967296})", {"\"a\""}, {"1"}},
+      {R"({"type":"string","maxLength":1e12})", {"\"a\""}, {"1"}},
+      {R"({"type":"string","maxLength":2.0})", {"\"ab\""}, {"\"abc\""}},
+      {R"({"type":"array","items":{"type":"null"},"minItems":1,"maxItems":2147483647})",
+       {"[null, null]"},
+       {"[]"}},
+      {R"({"type":"object","additionalProperties":{"type":"null"},"maxProperties":2147483647})",
+       {R"({"a": null})"},
+       {R"({"a": 1})"}},
+      {R"({"type":"string","pattern":"^a{1,2147483647}$"})", {"\"aaa\""}, {"\"\"", "\"b\""}},
+      {R"({"type":"number","minimum":-1.7976931348623157e308,"maximum":1.7976931348623157e308})",
+       {"-12.5"},
+       {"\"a\""}},
+      {R"({"type":"number","minimum":0,"maximum":1e300})", {"12.5"}, {"-1"}},
+      {R"({"type":"integer","minimum":-9223372036854775808,"maximum":9223372036854775807})",
+       {"-7"},
+       {"0.5"}},
+      {R"({"enum":["a","b"],"maxLength":99999999999})", {"\"a\""}, {"\"c\""}},
+  });
+  for (const char* low : {"minLength", "minItems", "minProperties"}) {
+    const auto grammar =
+        json_schema_grammar(std::string("{\"") + low + "\":2147483647,\"type\":[\"string\"," +
+                            "\"array\",\"object\"]}");
+    ASSERT_FALSE(grammar.ok());
+    EXPECT_EQ(grammar.error().where, std::string("#/") + low);
+  }
+}
+
+TEST(JsonSchema, HundredsOfConstantsExcludeEachOther) {
+  constexpr int kCount = 700;
+  std::string constants;
+  std::string objects;
+  for (int i = 0; i < kCount; ++i) {
+    const std::string number = std::to_string(i);
+    constants += std::string(i == 0 ? "" : ",") + R"({"const":"c)" + number + R"(","title":"t"})";
+    objects += std::string(i == 0 ? "" : ",") +
+               R"({"type":"object","properties":{"kind":{"const":"c)" + number +
+               R"("}},"required":["kind"],"additionalProperties":false})";
+  }
+  for (const char* keyword : {"oneOf", "anyOf"}) {
+    const auto start = std::string("{\"") + keyword + "\":[";
+    check({
+        {start + constants + "]}", {"\"c0\"", "\"c699\""}, {"\"c700\"", "1"}},
+        {start + constants + R"(,{"type":"null"}],"description":"x"})", {"\"c5\"", "null"}, {"1"}},
+        {start + objects + "]}", {R"({"kind":"c699"})"}, {R"({"kind":"c700"})", "{}"}},
+    });
+  }
+  check({
+      {R"({"type":"string","oneOf":[{"const":"a"},{"const":1},{"enum":["b","c"]}],"maxLength":1})",
+       {"\"a\"", "\"c\""},
+       {"1"}},
+      {R"({"oneOf":[{"type":"integer","enum":[1,"a"]},{"const":"a"}]})", {"1", "\"a\""}, {"2"}},
+  });
+  for (const char* overlap :
+       {R"({"oneOf":[{"const":"a"},{"type":"null"},{"enum":["b","a"]}]})",
+        R"({"oneOf":[{"const":1},{"const":1.0}]})",
+        R"({"oneOf":[{"const":"a"},{"const":"b"},{"type":"string"}]})",
+        R"({"oneOf":[{"type":"object","properties":{"k":{"const":1}},"required":["k"]},
+                     {"type":"object","properties":{"k":{"const":1}},"required":["k"]}]})"}) {
+    const auto grammar = json_schema_grammar(overlap);
+    ASSERT_FALSE(grammar.ok()) << overlap;
+    EXPECT_EQ(grammar.error().where, "#/oneOf");
+    EXPECT_EQ(grammar.error().code, ErrorCode::kUnsupported);
+  }
 }
 
 TEST(JsonSchema, Recursion) {

@@ -9,6 +9,9 @@ namespace fathom::grammar {
 
 inline constexpr size_t kMaxSourceBytes = size_t{1} << 20;  // of schema, regex or grammar text
 inline constexpr int kMaxSourceDepth = 64;                  // of nested schemas or groups
+// Repetitions, lengths and numbers of items or properties: an upper bound from here on is none, as
+// generators mean it that write 2147483647. No answer is that long.
+inline constexpr uint32_t kNoBound = 1'000'000;
 inline constexpr size_t kMaxExpressions = size_t{1} << 19;
 inline constexpr size_t kMaxNfaStates = size_t{1} << 20;
 inline constexpr size_t kMaxAutomatonStates = size_t{1} << 18;

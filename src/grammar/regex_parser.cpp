@@ -1,5 +1,6 @@
 #include "grammar/regex_parser.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -146,31 +147,31 @@ class Parser {
   Status counts(uint32_t& least, uint32_t& most) {
     take("{");
     const auto first = number();
-    if (!first.has_value())
-      return bad("{n}, {n,} or {n,m} with numbers below 1000000", "another {");
+    if (!first.has_value()) return bad("{n}, {n,} or {n,m} with numbers", "another {");
     least = *first;
     most = *first;
     if (take(",")) {
       most = kUnlimited;
       if (peek() != '}') {
         const auto second = number();
-        if (!second.has_value()) return bad("{n,m} with numbers below 1000000", "another {");
-        most = *second;
+        if (!second.has_value()) return bad("{n,m} with numbers", "another {");
+        if (*second < kNoBound) most = *second;
       }
     }
+    if (least >= kNoBound) return bad("n below 1000000 in {n} and {n,m}", "a greater one");
     if (!take("}")) return bad("}", "something else");
     if (least > most) return bad("{n,m} with n at most m", "a greater n");
     return {};
   }
 
+  // Numbers beyond kNoBound are that.
   std::optional<uint32_t> number() {
     uint32_t value = 0;
     const size_t begin = at_;
-    while (peek() >= '0' && peek() <= '9' && value < 100'000) {
-      value = value * 10 + static_cast<uint32_t>(pattern_[at_++] - '0');
+    while (peek() >= '0' && peek() <= '9') {
+      value = std::min(value * 10 + static_cast<uint32_t>(pattern_[at_++] - '0'), kNoBound);
     }
-    const bool more = peek() >= '0' && peek() <= '9';
-    return at_ == begin || more ? std::nullopt : std::optional(value);
+    return at_ == begin ? std::nullopt : std::optional(value);
   }
 
   Result<RegexNode> char_class() {

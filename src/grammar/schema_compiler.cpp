@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "grammar/json_schema.h"
+#include "grammar/limits.h"
 
 namespace fathom::grammar {
 namespace {
@@ -134,13 +135,21 @@ Result<Expr> SchemaCompiler::of_type(const std::string& type, const SchemaJson& 
 }
 
 uint32_t schema_count(const SchemaJson& flat, const char* keyword, uint32_t otherwise) {
-  return flat.contains(keyword) ? flat[keyword].get<uint32_t>() : otherwise;
+  if (!flat.contains(keyword)) return otherwise;
+  const double count = flat[keyword].get<double>();
+  return count < kNoBound ? static_cast<uint32_t>(count) : kUnbounded;
 }
 
 Status check_order(const SchemaJson& flat, const char* low, const char* high,
                    const std::string& path) {
   const uint32_t least = schema_count(flat, low, 0);
   const uint32_t most = schema_count(flat, high, kUnbounded);
+  if (least == kUnbounded) {
+    return schema_error(
+        schema_path(path, low),
+        "expected a number below " + std::to_string(kNoBound) + ", got " + flat[low].dump(),
+        ErrorCode::kUnsupported);
+  }
   if (least <= most) return {};
   return schema_error(schema_path(path, low), std::string("expected at most ") + high + ", " +
                                                   std::to_string(most) + ", got " +

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "base/json_file.h"
 #include "grammar/limits.h"
@@ -64,12 +65,29 @@ constexpr std::array kKeywords = {
     Keyword{"multipleOf", Needs::kNumber},
 };
 
-constexpr std::array<std::string_view, 22> kAnnotations = {
-    "$anchor",          "$comment",     "$defs",        "$id",         "$schema",
-    "default",          "definitions",  "deprecated",   "description", "discriminator",
-    "example",          "examples",     "externalDocs", "id",          "readOnly",
-    "strict",           "title",        "writeOnly",    "xml",         "contentEncoding",
-    "contentMediaType", "contentSchema"};
+constexpr std::array<std::string_view, 23> kAnnotations = {"$anchor",
+                                                           "$def",
+                                                           "$comment",
+                                                           "$defs",
+                                                           "$id",
+                                                           "$schema",
+                                                           "default",
+                                                           "definitions",
+                                                           "deprecated",
+                                                           "description",
+                                                           "discriminator",
+                                                           "example",
+                                                           "examples",
+                                                           "externalDocs",
+                                                           "id",
+                                                           "readOnly",
+                                                           "strict",
+                                                           "title",
+                                                           "writeOnly",
+                                                           "xml",
+                                                           "contentEncoding",
+                                                           "contentMediaType",
+                                                           "contentSchema"};
 
 constexpr std::array<std::string_view, 7> kTypes = {"array",  "boolean", "integer", "null",
                                                     "number", "object",  "string"};
@@ -82,7 +100,9 @@ bool is_schema(const SchemaJson& value) {
   return value.is_object() || value.is_boolean();
 }
 bool is_count(const SchemaJson& value) {
-  return value.is_number_integer() && value >= 0 && value <= 1'000'000'000;
+  if (!value.is_number()) return false;
+  const double count = value.get<double>();
+  return count >= 0 && count == std::floor(count);  // some generators write 10.0
 }
 bool is_text(const SchemaJson& value) {
   return value.is_string();
@@ -110,7 +130,7 @@ std::string_view complaint(const SchemaJson& value, Needs needs) {
     case Needs::kTexts:
       return value.is_array() && all(value, is_text) ? "" : "a list of strings";
     case Needs::kCount:
-      return is_count(value) ? "" : "a whole number from 0 to 1000000000";
+      return is_count(value) ? "" : "a whole number that is not negative";
     case Needs::kNumber:
       return value.is_number() ? "" : "a number";
     case Needs::kFlag:
@@ -251,6 +271,11 @@ Result<const SchemaJson*> SchemaDocument::resolve(const std::string& reference,
     return schema_error(path, "expected a schema at " + shown(reference) + ", got " + shown(*at));
   }
   return at;
+}
+
+bool is_keyword(std::string_view name) {
+  return std::any_of(kKeywords.begin(), kKeywords.end(),
+                     [&](const Keyword& keyword) { return keyword.name == name; });
 }
 
 Status check_keywords(const SchemaJson& schema, const std::string& path) {

@@ -30,6 +30,9 @@ bool is_annotation(std::string_view keyword);
 // writing it costs, in units of a WorkBudget or a little less.
 uint64_t json_weight(const SchemaJson& value);
 
+// Keywords that say what is valid, as far as they are supported.
+bool is_keyword(std::string_view name);
+
 class SchemaDocument {
  public:
   // `budget` outlives the document: looking things up is charged to it.

@@ -4,12 +4,13 @@
 #include <array>
 
 #include "grammar/limits.h"
+#include "grammar/schema_constants.h"
 #include "grammar/schema_merge.h"
 
 namespace fathom::grammar {
 namespace {
 
-constexpr size_t kMaxAlternatives = 256;
+constexpr size_t kMaxAlternatives = 1024;
 constexpr size_t kMaxMergedBytes = size_t{32} << 20;
 // Beyond these, schemas count as overlapping.
 constexpr int kMaxComparedDepth = 6;
@@ -190,16 +191,24 @@ Result<std::vector<SchemaJson>> SchemaFlattener::flatten(const SchemaJson& schem
   for (const char* keyword : {"anyOf", "oneOf"}) {
     if (!schema.contains(keyword)) continue;
     const std::string where = schema_path(path, keyword);
+    const bool exclusive = std::string_view(keyword) == "oneOf";
+    FATHOM_ASSIGN(const auto alternatives, join_constants(schema[keyword], exclusive, where));
     std::vector<std::vector<SchemaJson>> branches;
     std::vector<SchemaJson> all;
-    for (size_t i = 0; i < schema[keyword].size(); ++i) {
+    for (const Alternative& one : alternatives) {
       FATHOM_ASSIGN(const auto flats,
-                    flatten(schema[keyword][i], schema_path(where, i), depth + 1));
+                    flatten(one.schema, schema_path(where, one.index), depth + 1));
       FATHOM_ASSIGN(auto narrowed, narrow(flats, where));
       all.insert(all.end(), narrowed.begin(), narrowed.end());
       branches.push_back(std::move(narrowed));
     }
-    if (std::string_view(keyword) == "oneOf") FATHOM_TRY(exclude_each_other(branches, where));
+    if (exclusive && !constants_tell_apart(branches)) {
+      FATHOM_ASSIGN(const auto overlap, find_overlap(branches, where));
+      if (overlap) {
+        return overlap_error(where, alternatives[overlap->first].index,
+                             alternatives[overlap->second].index);
+      }
+    }
     if (all.size() > kMaxAlternatives) {
       return schema_error(where, "expected fewer combinations of alternatives",
                           ErrorCode::kResourceExhausted);
@@ -215,25 +224,19 @@ Status SchemaFlattener::spend(uint64_t units, const std::string& path) {
   return schema_error(path, budget.error().message, budget.error().code);
 }
 
-Status SchemaFlattener::exclude_each_other(const std::vector<std::vector<SchemaJson>>& branches,
-                                           const std::string& path) {
+Result<std::optional<std::pair<size_t, size_t>>> SchemaFlattener::find_overlap(
+    const std::vector<std::vector<SchemaJson>>& branches, const std::string& path) {
   for (size_t i = 0; i < branches.size(); ++i) {
     for (size_t j = i + 1; j < branches.size(); ++j) {
       for (const SchemaJson& a : branches[i]) {
         for (const SchemaJson& b : branches[j]) {
           FATHOM_ASSIGN(const bool apart, disjoint(a, b, path));
-          if (apart) continue;
-          return schema_error(path,
-                              "expected schemas that exclude each other by type, by enum or const, "
-                              "or by a required property, got " +
-                                  std::to_string(i) + " and " + std::to_string(j) +
-                                  ", which may both be valid; use anyOf if that is meant",
-                              ErrorCode::kUnsupported);
+          if (!apart) return std::optional(std::pair(i, j));
         }
       }
     }
   }
-  return {};
+  return std::optional<std::pair<size_t, size_t>>();
 }
 
 Result<bool> SchemaFlattener::disjoint(const SchemaJson& a, const SchemaJson& b,

@@ -32,8 +32,9 @@ class SchemaFlattener {
   Result<bool> disjoint_members(const SchemaJson& one, const SchemaJson& other,
                                 const std::string& name, const std::string& path);
   Status spend(uint64_t units, const std::string& path);
-  Status exclude_each_other(const std::vector<std::vector<SchemaJson>>& branches,
-                            const std::string& path);
+  // Two branches that are not seen to exclude each other, if there are any.
+  Result<std::optional<std::pair<size_t, size_t>>> find_overlap(
+      const std::vector<std::vector<SchemaJson>>& branches, const std::string& path);
 
   const SchemaDocument& document_;
   int compared_depth_ = 0;   // of properties that disjoint() looks into

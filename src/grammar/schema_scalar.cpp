@@ -14,6 +14,7 @@ namespace fathom::grammar {
 namespace {
 
 constexpr uint32_t kMaxDivisor = 1000;
+constexpr double kNoNumber = 1e39;
 
 // Shortest digits that read back as the same number.
 std::string number_text(const SchemaJson& number) {
@@ -31,6 +32,9 @@ Result<Bound> bound(const SchemaJson& flat, const char* inclusive, const char* e
   Bound result{{}, inclusive};
   for (const char* keyword : {inclusive, exclusive}) {
     if (!flat.contains(keyword)) continue;
+    // Beyond all numbers that are generated: generators write DBL_MAX where they mean no bound.
+    const double number = flat[keyword].get<double>();
+    if (is_low ? number < -kNoNumber : number > kNoNumber) continue;
     auto decimal = parse_decimal(number_text(flat[keyword]));
     if (!decimal) {
       return schema_error(schema_path(path, keyword), decimal.error().message,
