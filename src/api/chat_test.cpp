@@ -401,5 +401,18 @@ TEST(Chat, ACallThatIsCutIsNoEndByCalls) {
   EXPECT_EQ(end("{\"a\": 1}"), "tool_calls");
 }
 
+TEST(Chat, VeryManyTokensAreTheRestOfTheContext) {
+  for (const int64_t count : {int64_t{2147483647}, (int64_t{1} << 53) - 1}) {
+    for (const char* field : {"max_tokens", "max_completion_tokens", "thinking_token_budget"}) {
+      Harness harness;
+      harness.chat({{field, count}});
+      ASSERT_EQ(harness.engine.requests.size(), 1u) << field;
+      const auto& request = harness.engine.requests[0].request;
+      const auto prompt = static_cast<int64_t>(request.prompt.size());
+      EXPECT_EQ(request.sampling.max_tokens, harness.engine.max_context() - prompt);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace fathom::api

@@ -10,7 +10,6 @@ namespace {
 constexpr size_t kMaxTools = 1024;
 constexpr size_t kMaxNameBytes = 128;
 constexpr int32_t kMaxTopLogprobs = 20;
-constexpr int64_t kMaxBudget = 1'000'000'000;  // tokens
 
 bool is_function_name(const std::string& name) {
   const auto allowed = [](unsigned char c) {
@@ -119,7 +118,7 @@ Status read_tool_choice(const Json& value, const std::string& path, ChatRequest&
 }
 
 Status read_budget(const Json& value, const std::string& path, ChatRequest& request) {
-  FATHOM_ASSIGN(request.thinking_budget, read_integer(value, path, 0, kMaxBudget));
+  FATHOM_ASSIGN(request.thinking_budget, read_integer(value, path, 0, kMaxTokenCount));
   return {};
 }
 
@@ -169,7 +168,7 @@ FieldTable<ChatRequest> make_table() {
          return read_messages(value, path, request.messages);
        }},
       integer_field<R, std::optional<int64_t>>(
-          "max_completion_tokens", &R::max_tokens, 0, 1'000'000'000, "the rest of the context",
+          "max_completion_tokens", &R::max_tokens, 0, kMaxTokenCount, "the rest of the context",
           "Tokens to generate at most; stands over max_tokens."),
       bool_field<R>("logprobs", &R::logprobs, "false", "Give each token's log-probability."),
       integer_field<R>("top_logprobs", &R::top_logprobs, 0, kMaxTopLogprobs, "0",
@@ -196,7 +195,7 @@ FieldTable<ChatRequest> make_table() {
         "{\"type\": \"enabled\"} lets the model think first, for at most budget_tokens."},
        read_thinking},
       {{"thinking_token_budget", "integer", "Tokens after which a thought is closed.", "none", 0,
-        kMaxBudget},
+        kMaxTokenCount},
        read_budget},
       {{"reasoning_effort", "string",
         "none: no thought; minimal, low, medium: one of at most 256, 1024, 8192 tokens; high, "

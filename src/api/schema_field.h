@@ -15,6 +15,10 @@
 
 namespace fathom::api {
 
+// Of tokens: what clients mean by 2147483647 or Number.MAX_SAFE_INTEGER is no bound but the
+// context's.
+inline constexpr int64_t kMaxTokenCount = (int64_t{1} << 53) - 1;
+
 struct FieldInfo {
   const char* name;
   const char* type;  // JSON schema's: "integer", "number", "string or array", ...

@@ -7,7 +7,6 @@ namespace fathom::api {
 
 namespace {
 
-constexpr int64_t kMaxCount = 1'000'000'000;  // of tokens; the context bounds it further
 constexpr int32_t kMaxTokenId = std::numeric_limits<int32_t>::max();
 constexpr size_t kMaxStopStrings = 16;
 constexpr size_t kMaxStopBytes = 1024;
@@ -100,9 +99,9 @@ FieldTable<GenerationFields> make_table() {
                        std::numeric_limits<int64_t>::max(), "drawn at random",
                        "The same seed and request give the same answer."),
       integer_field<F>("n", &F::n, 1, 128, "1", "Answers to give to each prompt."),
-      integer_field<F>("max_tokens", &F::max_tokens, 0, kMaxCount, "",
+      integer_field<F>("max_tokens", &F::max_tokens, 0, kMaxTokenCount, "",
                        "Tokens to generate at most."),
-      integer_field<F>("min_tokens", &F::min_tokens, 0, kMaxCount, "0",
+      integer_field<F>("min_tokens", &F::min_tokens, 0, kMaxTokenCount, "0",
                        "Tokens to generate before anything may stop the answer."),
       {{"stop", "string or array", "Up to 16 texts that end the answer; not part of it."},
        read_stop},

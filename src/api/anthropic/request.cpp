@@ -13,7 +13,6 @@ using R = MessagesRequest;
 
 constexpr size_t kMaxTools = 1024;
 constexpr int64_t kMinBudget = 1024;  // Anthropic's own
-constexpr int64_t kMaxBudget = 1'000'000'000;
 
 // Tools that Anthropic runs; a date or a version ends their types.
 bool is_server_tool(const std::string& type) {
@@ -78,8 +77,8 @@ Status read_thinking(const Json& value, const std::string& path, R& request) {
   }
   Json thinking = {{"type", type == "disabled" ? "disabled" : "enabled"}};
   if (const Json* budget = find_member(value, "budget_tokens")) {
-    FATHOM_ASSIGN(thinking["budget_tokens"],
-                  read_integer(*budget, key_path(path, "budget_tokens"), kMinBudget, kMaxBudget));
+    FATHOM_ASSIGN(thinking["budget_tokens"], read_integer(*budget, key_path(path, "budget_tokens"),
+                                                          kMinBudget, kMaxTokenCount));
   }
   request.chat["thinking"] = std::move(thinking);
   return {};
