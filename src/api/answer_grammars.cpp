@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/log.h"
+
 namespace fathom::api {
 
 namespace {
@@ -42,8 +44,20 @@ grammar::Compiler& AnswerGrammars::compiler() {
 Result<GrammarPtr> AnswerGrammars::of(const Structure& structure,
                                       const std::shared_ptr<WorkBudget>& budget) {
   auto compiled = compiler().compile(structure.source, budget);
-  if (!compiled) return at_field(compiled.error(), structure.path);
-  return compiled;
+  if (compiled) return compiled;
+  const bool too_large = compiled.error().code == ErrorCode::kResourceExhausted;
+  if (too_large && structure.source.kind == grammar::SourceKind::kEnforceableSchema) {
+    return any_object("schema: any object: " + compiled.error().message);
+  }
+  return at_field(compiled.error(), structure.path);
+}
+
+Result<GrammarPtr> AnswerGrammars::any_object(const std::string& note) {
+  return compiler().compile("object\n" + note, [&]() -> Result<grammar::Grammar> {
+    FATHOM_ASSIGN(auto grammar, grammar::grammar_from({grammar::SourceKind::kJsonObject}));
+    grammar.add_note(note);
+    return grammar;
+  });
 }
 
 Result<GrammarPtr> AnswerGrammars::of(const ToolRules& rules,
@@ -55,6 +69,14 @@ Result<GrammarPtr> AnswerGrammars::of(const ToolRules& rules,
   if (compiled) return compiled;
   const bool named = compiled.error().where.starts_with("tools[");
   return named ? compiled.error() : at_field(compiled.error(), "tools");
+}
+
+void warn_of_notes(const GrammarPtr& grammar, Reply& reply) {
+  if (grammar == nullptr) return;
+  for (const std::string& note : grammar->notes()) {
+    log_warning("{}", note);
+    reply.add_warning(note);
+  }
 }
 
 }  // namespace fathom::api

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "api/markers.h"
+#include "api/reply.h"
 #include "api/structure.h"
 #include "api/tool_grammar.h"
 #include "grammar/compiler.h"
@@ -21,17 +22,23 @@ class AnswerGrammars {
 
   // Errors are kInvalidArgument or kUnsupported: the request's field in `where`, and in the message
   // the place in a schema too ("response_format.json_schema.schema: #/properties/age: ...").
+  // A grammar's notes() say what of a schema that is not strict is not kept to.
   // What is not known yet is compiled within the request's budget.
   Result<GrammarPtr> of(const Structure& structure, const std::shared_ptr<WorkBudget>& budget);
   Result<GrammarPtr> of(const ToolRules& rules, const std::shared_ptr<WorkBudget>& budget);
 
  private:
   grammar::Compiler& compiler();
+  Result<GrammarPtr> any_object(const std::string& note);
 
   tokenizer::Tokenizer tokenizer_;
   MarkerTable markers_;
   std::once_flag once_;
   std::unique_ptr<grammar::Compiler> compiler_;
 };
+
+// Tells the client, and the log, what a request asks for and its grammar (null: none) does not keep
+// to.
+void warn_of_notes(const GrammarPtr& grammar, Reply& reply);
 
 }  // namespace fathom::api

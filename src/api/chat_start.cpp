@@ -19,6 +19,7 @@ void start_chat(HandlerContext& context, const ChatRequest& request, const char*
   auto choices = chat_choices(context, *model, request, prompt_path, reply->budget());
   if (const auto* error = std::get_if<ApiError>(&choices)) return reply->send_error(*error);
   auto& specs = std::get<std::vector<ChoiceSpec>>(choices);
+  warn_of_notes(specs.front().request.grammar, *reply);
   const auto prompt_tokens = static_cast<int64_t>(specs.front().request.prompt.size());
   start_generation({context.engine, context.tokenizer, context.markers, context.metrics},
                    std::move(specs), make_answer(prompt_tokens), reply->writer());

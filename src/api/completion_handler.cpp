@@ -112,6 +112,7 @@ void handle_completion(HandlerContext& context, const std::string& body, const R
     return reply->send_error(error);
   }
 
+  warn_of_notes(*grammar, *reply);
   CompletionAnswerOptions options;
   options.model = context.options.model.id;
   options.choices_per_prompt = request->n;

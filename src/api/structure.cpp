@@ -101,14 +101,16 @@ Status read_response_format(const Json& value, const std::string& path,
   const Json* name = find_member(*format, "name");
   if (name == nullptr) return expected(name_path, "a string", Json());
   FATHOM_TRY(read_string(*name, name_path));
+  SourceKind kind = SourceKind::kEnforceableSchema;
   if (const Json* strict = find_member(*format, "strict")) {
-    FATHOM_TRY(read_bool(*strict, key_path(format_path, "strict")));
+    FATHOM_ASSIGN(const bool whole, read_bool(*strict, key_path(format_path, "strict")));
+    if (whole) kind = SourceKind::kJsonSchema;
   }
   const std::string schema_path = key_path(format_path, "schema");
   const Json* schema = find_member(*format, "schema");
   if (schema == nullptr) return set({{SourceKind::kJsonObject}, schema_path}, structure);
   if (!is_schema(*schema)) return expected(schema_path, "a JSON schema", *schema);
-  return set({{SourceKind::kJsonSchema, schema_text(*schema)}, schema_path}, structure);
+  return set({{kind, schema_text(*schema)}, schema_path}, structure);
 }
 
 Status read_structured_outputs(const Json& value, const std::string& path,

@@ -17,10 +17,11 @@ struct Structure {
 
 // Both change `structure` unless they ask for nothing.
 // {"type": "text" | "json_object"} or {"type": "json_schema", "json_schema": {"name", "schema"}}:
-// a schema is kept to with `strict` and without.
+// without `strict` a schema is kept to as far as it can be (grammar::enforceable_schema()).
 Status read_response_format(const Json& value, const std::string& path,
                             std::optional<Structure>& structure);
-// One of {"json": schema or its text}, {"json_object": true}, {"regex"}, {"grammar": EBNF} and
+// Kept to whole or refused: one of {"json": schema or its text}, {"json_object": true}, {"regex"},
+// {"grammar": EBNF} and
 // {"choice": [texts]}.
 Status read_structured_outputs(const Json& value, const std::string& path,
                                std::optional<Structure>& structure);

@@ -10,9 +10,10 @@ namespace {
 
 using testing::HasSubstr;
 
-Json schema_format(const Json& schema) {
+Json schema_format(const Json& schema, bool strict = false) {
   return {{"response_format",
-           {{"type", "json_schema"}, {"json_schema", {{"name", "x"}, {"schema", schema}}}}}};
+           {{"type", "json_schema"},
+            {"json_schema", {{"name", "x"}, {"schema", schema}, {"strict", strict}}}}}};
 }
 
 const Json kPerson = {
@@ -92,7 +93,7 @@ TEST(Structured, WhatCannotBeIsRefusedWithItsPlace) {
   const std::string schema = "response_format.json_schema.schema";
   const auto age = [](const Json& value) {
     return schema_format(
-        {{"type", "object"}, {"properties", {{"age", value}}}, {"required", {"age"}}});
+        {{"type", "object"}, {"properties", {{"age", value}}}, {"required", {"age"}}}, true);
   };
   refuse(age({{"type", "integer"}, {"minimum", 3}, {"maximum", 2}}), schema, "#/properties/age");
   refuse(age({{"not", Json::object()}}), schema, "#/properties/age/not");
@@ -105,7 +106,9 @@ TEST(Structured, WhatCannotBeIsRefusedWithItsPlace) {
   for (int i = 0; i < 3000; ++i) {
     large["p" + std::to_string(i)] = {{"type", "string"}, {"maxLength", 60000 - i}};
   }
-  refuse(schema_format({{"type", "object"}, {"properties", large}}), schema, "expected");
+  refuse(schema_format({{"type", "object"}, {"properties", large}}, true), schema, "expected");
+  refuse({{"structured_outputs", {{"json", {{"not", Json::object()}}}}}}, "structured_outputs.json",
+         "#/not");
   refuse(schema_format(1), schema, "a JSON schema");
   refuse({{"response_format", 1}}, "response_format", "type");
   refuse({{"response_format", {{"type", "xml"}}}}, "response_format.type", "json_schema");
@@ -128,6 +131,50 @@ TEST(Structured, WhatCannotBeIsRefusedWithItsPlace) {
   refuse({{"structured_outputs", {{"regex", "a"}}}, {"response_format", {{"type", "json_object"}}}},
          "structured_outputs.regex", "only one");
   refuse({{"guided_json", kPerson}}, "guided_json", "structured_outputs");
+}
+
+// Without `strict` the rest of a schema is kept to, and a header says what is not.
+TEST(Structured, WhatIsNotStrictFallsBack) {
+  const Json age = {{"type", "integer"}, {"not", {{"const", 7}}}};
+  const Json schema = {{"type", "object"}, {"properties", {{"age", age}}}, {"required", {"age"}}};
+  Harness harness;
+  for (int i = 0; i < 2; ++i) {  // also from the cache
+    const auto writer = harness.chat(schema_format(schema));
+    harness.engine.text(static_cast<size_t>(i), R"({"age":7})");
+    harness.engine.finish(static_cast<size_t>(i));
+    EXPECT_EQ(writer->response.status, 200);
+    EXPECT_THAT(writer->header("x-fathom-warning"), HasSubstr("#/properties/age/not"));
+  }
+  Json completion = {{"prompt", "x"}};
+  completion.update(schema_format(schema));
+  harness.post("/v1/completions", completion);
+  ASSERT_EQ(harness.engine.requests.size(), 3u);
+  for (const auto& submitted : harness.engine.requests) {
+    EXPECT_TRUE(fits(submitted.request, tokens_of(R"({"age":7})")));
+    EXPECT_FALSE(fits(submitted.request, tokens_of(R"({"age":"7"})")));
+  }
+  // What is kept to whole has no warning, and what is no schema is refused all the same.
+  const auto whole = harness.chat(schema_format(kPerson));
+  harness.engine.text(3, R"({"name":"","age":1})");
+  harness.engine.finish(3);
+  EXPECT_EQ(whole->response.status, 200);
+  EXPECT_EQ(whole->header("x-fathom-warning"), "");
+  EXPECT_EQ(harness.chat(schema_format({{"type", "text"}}))->response.status, 400);
+}
+
+TEST(Structured, ATooLargeSchemaThatIsNotStrictFallsBackToAnyObject) {
+  Json large = Json::object();
+  for (int i = 0; i < 3000; ++i) {
+    large["p" + std::to_string(i)] = {{"type", "string"}, {"maxLength", 60000 - i}};
+  }
+  Harness harness;
+  const auto writer = harness.chat(schema_format({{"type", "object"}, {"properties", large}}));
+  harness.engine.text(0, "{}");
+  harness.engine.finish(0);
+  EXPECT_EQ(writer->response.status, 200);
+  EXPECT_THAT(writer->header("x-fathom-warning"), HasSubstr("any object"));
+  EXPECT_TRUE(fits(harness.engine.requests.at(0).request, tokens_of(R"({"x": [1]})")));
+  EXPECT_FALSE(fits(harness.engine.requests.at(0).request, tokens_of("1")));
 }
 
 TEST(Structured, NoSpecialTokenIsAllowed) {

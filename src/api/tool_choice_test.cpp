@@ -125,6 +125,21 @@ TEST(ToolChoice, AnAnswerWithoutCallsMayHaveASchema) {
   EXPECT_FALSE(fits(ebnf, with_markers("abc<(now|{})>")));
 }
 
+TEST(ToolChoice, WhatIsLeftOutOfASchemaIsTold) {
+  Harness harness;
+  const Json odd = {{"type", "object"},
+                    {"properties", {{"x", {{"type", "integer"}, {"not", {{"const", 7}}}}}}},
+                    {"required", {"x"}}};
+  const auto writer =
+      harness.chat({{"tools", {tool("add", odd), tool("now", {})}}, {"tool_choice", "required"}});
+  harness.engine.finish(0);
+  EXPECT_EQ(writer->response.status, 200);
+  EXPECT_EQ(writer->header("x-fathom-warning"), "tool add: #/properties/x/not: is not supported");
+  const auto& request = harness.engine.requests.at(0).request;
+  EXPECT_TRUE(fits(request, with_markers(R"(<(add|{"x":7})>)")));
+  EXPECT_FALSE(fits(request, with_markers(R"(<(add|{"x":"7"})>)")));
+}
+
 TEST(ToolChoice, ASchemaThatCannotBeKeptToIsRefusedIfStrict) {
   const Json odd = {{"type", "object"}, {"not", {{"required", {"x"}}}}};
   const auto request =

@@ -67,9 +67,26 @@ class CallBuilder {
     const auto share = std::make_shared<WorkBudget>(checks_.share(tool.strict ? 1 : 2));
     const Status usable = check_schema(tool, share);
     checks_.absorb(*share);
-    if (!usable && tool.strict) return at_field(usable.error(), tool.path);
-    return usable ? grammar::json_schema_value(grammar_, tool.parameters)
-                  : grammar::json_object_value(grammar_);
+    if (usable) return grammar::json_schema_value(grammar_, tool.parameters);
+    if (tool.strict) return at_field(usable.error(), tool.path);
+    return as_far_as_possible(tool, usable.error());
+  }
+
+  Result<Expr> as_far_as_possible(const ToolSpec& tool, const Error& problem) {
+    const auto note = [&](const std::string& text) {
+      grammar_.add_note("tool " + tool.name + ": " + text);
+    };
+    const auto share = std::make_shared<WorkBudget>(checks_.share(2));
+    auto rest = grammar::enforceable_schema(Grammar(share), tool.parameters);
+    if (rest) rest->grammar.set_root("#", rest->value);
+    const bool usable = rest && grammar::Automaton::build(rest->grammar);
+    checks_.absorb(*share);
+    if (!usable) {
+      note("any object: " + problem.message);
+      return grammar::json_object_value(grammar_);
+    }
+    for (const std::string& text : rest->notes) note(text);
+    return grammar::json_schema_value(grammar_, rest->text);
   }
 
   Expr call(const std::string& name, Expr arguments) {

@@ -41,9 +41,9 @@ struct ToolRules {
   std::string key() const;
 };
 
-// Arguments of a strict tool keep to its schema. Those of others do, too; where it cannot be kept
-// to, or takes too much of `budget`, they are any JSON object. Errors: a strict tool's schema or a
-// structure that cannot be.
+// Arguments of a strict tool keep to its schema, those of others as far as it can be kept to within
+// half of what `budget` has left; what is left out becomes notes of the grammar. Errors: a strict
+// tool's schema or a structure that cannot be.
 Result<grammar::Grammar> tool_call_grammar(
     const ToolRules& rules, const MarkerTable& markers,
     std::shared_ptr<WorkBudget> budget = std::make_shared<WorkBudget>());

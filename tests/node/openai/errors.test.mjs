@@ -22,9 +22,13 @@ test("wrong fields are BadRequestErrors that name the field", async () => {
   await refused(server.chat([{ type: "image_url", image_url: { url: "data:," } }]),
                 OpenAI.BadRequestError, { param: "messages[0].content[0].type", code: "unsupported" });
   const schema = { type: "object", properties: { a: { not: {} } } };
-  const format = { type: "json_schema", json_schema: { name: "x", schema } };
+  const format = { type: "json_schema", json_schema: { name: "x", strict: true, schema } };
   await refused(server.chat("x", { response_format: format }), OpenAI.BadRequestError,
                 { param: "response_format.json_schema.schema", code: "unsupported" });
+  format.json_schema.strict = false;
+  const { response } = await server.chat("x", { response_format: format, max_tokens: 1 })
+    .withResponse();
+  assert.match(response.headers.get("x-fathom-warning"), /#\/properties\/a\/not/);
   await refused(server.chat("x", { stream: true, max_tokens: -1 }), OpenAI.BadRequestError,
                 { param: "max_tokens" });
 });
