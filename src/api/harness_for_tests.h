@@ -50,6 +50,7 @@ class FakeEngine : public engine::Engine {
   void drain() override { draining = true; }
   bool idle() const override { return true; }
   engine::EngineStats stats() const override { return counts; }
+  int64_t waiting(uint64_t) const override { return counts.waiting; }
   int64_t vocab_size() const override { return 400; }
   models::KvBlockFormat kv_block_format() const override { return {}; }
   int64_t max_context() const override { return context; }

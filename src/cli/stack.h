@@ -42,7 +42,7 @@ struct StackOptions {
   int64_t kv_memory_mib = 0;            // 0: a quarter of the free memory, or less if that does
   KvCacheFormat kv_cache = KvCacheFormat::kAuto;
   int64_t max_running = 64;             // sequences decoded together
-  int64_t max_waiting = 1024;           // requests queued beyond that
+  int64_t max_waiting = 2048;           // requests of one owner queued beyond that
   int64_t balance_steps = 4096;         // steps between two placements of redundant experts; 0: off
   int64_t prefill_chunk = 512;          // prompt tokens a step, while others are answered
   bool prefix_cache = true;             // share the KV blocks of equal beginnings

@@ -13,6 +13,7 @@
 #include "engine/noise.h"
 #include "engine/request_check.h"
 #include "engine/step_loop.h"
+#include "engine/waiting_room.h"
 
 namespace fathom::engine {
 namespace {
@@ -46,6 +47,7 @@ class ThreadedEngine final : public Engine {
             std::move(model), options_, [this](Task& task) { return retire(task); },
             std::move(source), [this] { blocks_came(); }),
         seed_base_(random_seed()),
+        waiting_room_(options_.max_waiting),
         stats_(loop_.stats()) {
     const auto most = static_cast<size_t>(options_.max_waiting + options_.max_running);
     for (auto* mailbox : {&arrived_, &arriving_}) mailbox->reserve(most);
@@ -68,6 +70,7 @@ class ThreadedEngine final : public Engine {
   void drain() override;
   bool idle() const override;
   EngineStats stats() const override;
+  int64_t waiting(uint64_t owner) const override;
   int64_t vocab_size() const override { return request_limits_.vocab_size; }
   models::KvBlockFormat kv_block_format() const override { return kv_format_; }
   int64_t max_context() const override {
@@ -84,6 +87,7 @@ class ThreadedEngine final : public Engine {
   void cancel_requested();
   void cancel_everything();
   void publish();
+  void let_in();
   std::unique_ptr<Task> retire(Task& task);
 
   const EngineOptions options_;
@@ -103,6 +107,7 @@ class ThreadedEngine final : public Engine {
   std::unordered_map<RequestId, std::unique_ptr<Task>> tasks_;  // waiting and running
   std::vector<Task*> arrived_;                                  // mailboxes
   std::vector<RequestId> cancelled_;
+  WaitingRoom waiting_room_;  // those of tasks_ that are not begun
   EngineStats stats_;
   RequestId last_id_ = 0;
   bool draining_ = false;
@@ -119,13 +124,17 @@ Result<RequestId> ThreadedEngine::submit(Request request, Listener listener) {
   {
     const std::lock_guard lock(mutex_);
     if (draining_) return Error{ErrorCode::kUnavailable, "submit: the engine is shutting down"};
-    if (num_waiting() >= options_.max_waiting) {
-      return Error{ErrorCode::kResourceExhausted,
-                   fmt::format("submit: expected fewer than {} waiting requests, got {}",
-                               options_.max_waiting, num_waiting())};
+    if (!waiting_room_.has_room(task->owner, task->request)) {
+      return Error{
+          ErrorCode::kResourceExhausted,
+          fmt::format("submit: expected fewer than {} waiting requests, and no more of one "
+                      "than places are free, got {}",
+                      options_.max_waiting, waiting_room_.waiting(task->owner))};
     }
     id = ++last_id_;
     task->id = id;
+    if (task->request == 0) task->request = id;
+    waiting_room_.enter(task->owner, task->request);
     if (!task->sampling.seed) task->seed = noise_bits(seed_base_, id);
     arrived_.push_back(task.get());
     tasks_.emplace(id, std::move(task));
@@ -172,6 +181,11 @@ EngineStats ThreadedEngine::stats() const {
   return stats;
 }
 
+int64_t ThreadedEngine::waiting(uint64_t owner) const {
+  const std::lock_guard lock(mutex_);
+  return waiting_room_.waiting(owner);
+}
+
 int64_t ThreadedEngine::num_waiting() const {
   return static_cast<int64_t>(tasks_.size()) - stats_.running;
 }
@@ -190,7 +204,7 @@ void ThreadedEngine::run() {
     loop_.hand_over();
     if (!loop_.has_work()) continue;
     loop_.schedule();
-    publish();
+    let_in();
     loop_.run();
     publish();
   }
@@ -249,6 +263,12 @@ void ThreadedEngine::cancel_everything() {
   }
 }
 
+void ThreadedEngine::let_in() {
+  const std::lock_guard lock(mutex_);
+  stats_ = loop_.stats();
+  for (const Task* task : loop_.begun()) waiting_room_.leave(task->owner, task->request);
+}
+
 void ThreadedEngine::publish() {
   const std::lock_guard lock(mutex_);
   stats_ = loop_.stats();
@@ -257,6 +277,7 @@ void ThreadedEngine::publish() {
 std::unique_ptr<Task> ThreadedEngine::retire(Task& task) {
   const std::lock_guard lock(mutex_);
   stats_ = loop_.stats();
+  if (!task.begun) waiting_room_.leave(task.owner, task.request);
   const auto found = tasks_.find(task.id);
   std::unique_ptr<Task> owned = std::move(found->second);
   tasks_.erase(found);

@@ -72,7 +72,11 @@ struct Request {
   // grammar takes for text, which stop nothing. It stops by itself where nothing can follow.
   std::shared_ptr<const grammar::CompiledGrammar> grammar = {};
   std::optional<Thought> thought = {};
-  int32_t priority = 0;    // lower runs first; ties in order of arrival
+  int32_t priority = 0;  // lower runs first; ties by fair shares, then in order of arrival
+  // Whose share of the engine this takes, and of which API request it is a part: the id that
+  // submit() gave its first part; 0: its own first. Shares are fair by owner, then by request.
+  uint64_t owner = 0;
+  RequestId part_of = 0;
   std::string cache_salt;  // requests share cached prefixes only with an equal salt
   // Gets the prompt's KV blocks from kv_first_block on, as many as lie whole before its last token,
   // as they are computed. The request ends when all are handed over. With max_tokens 0.
@@ -123,8 +127,10 @@ using Listener = std::function<void(const Event&)>;
 
 struct EngineOptions {
   std::vector<TokenId> eos_token_ids = {};
-  int64_t max_running = 64;    // sequences in a step at most
-  int64_t max_waiting = 1024;  // submit() answers kResourceExhausted beyond
+  int64_t max_running = 64;  // sequences in a step at most
+  // Of each owner; submit() answers kResourceExhausted beyond. An API request has no more waiting
+  // than places are left free.
+  int64_t max_waiting = 2048;
   // Prompt tokens a step at most, shared by all sequences; twice as many while none is answered.
   int64_t prefill_chunk = 512;
   bool prefix_cache = true;  // requests share the KV blocks of equal beginnings
@@ -185,6 +191,8 @@ class Engine {
   virtual bool idle() const = 0;
 
   virtual EngineStats stats() const = 0;
+  // Requests of that owner which are not begun: how many of its max_waiting places are taken.
+  virtual int64_t waiting(uint64_t owner) const = 0;
   virtual int64_t vocab_size() const = 0;
   virtual models::KvBlockFormat kv_block_format() const = 0;
   virtual int64_t max_context() const = 0;  // prompt and answer; no more than the cache holds

@@ -1,6 +1,9 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <iterator>
+#include <tuple>
+#include <utility>
 
 #include "base/check.h"
 
@@ -25,21 +28,27 @@ Scheduler::Scheduler(const SchedulerLimits& limits, BlockPool& pool, PrefixCache
                "scheduler: expected limits with room for one row of every running sequence");
   running_.reserve(static_cast<size_t>(limits.max_running));
   waiting_.reserve(static_cast<size_t>(limits.max_running + limits.max_waiting));
+  for (auto* queue : {&prompts_, &chosen_}) {
+    queue->reserve(static_cast<size_t>(limits.max_running));
+  }
   step_.reserve(static_cast<size_t>(limits.max_running));
 }
 
 void Scheduler::add(Sequence& sequence) {
+  shares_.join(sequence);
   insert_in_order(waiting_, sequence);
 }
 
 void Scheduler::remove(Sequence& sequence) {
-  const size_t found = std::erase(running_, &sequence) + std::erase(waiting_, &sequence);
-  FATHOM_CHECK(found == 1, "scheduler: expected a sequence in one queue");
+  if (std::erase(waiting_, &sequence) > 0) return shares_.leave(sequence);
+  detach(sequence);
   pool_.release(sequence.blocks);
 }
 
 void Scheduler::detach(Sequence& sequence) {
   FATHOM_CHECK(std::erase(running_, &sequence) == 1, "scheduler: expected a running sequence");
+  FairShares::pause(sequence);
+  shares_.leave(sequence);
 }
 
 std::span<const Chunk> Scheduler::next_step() {
@@ -66,38 +75,115 @@ void Scheduler::advance(Sequence& sequence, int64_t rows) {
 }
 
 void Scheduler::admit() {
-  while (!waiting_.empty() && num_running() < limits_.max_running) {
-    Sequence& sequence = *waiting_.front();
-    const PrefixMatch cached = cache_.match(sequence);
-    if (!fits(sequence, cached)) return;
-    waiting_.erase(waiting_.begin());
+  while (!waiting_.empty()) {
+    auto next = std::ranges::min_element(waiting_, [](const Sequence* a, const Sequence* b) {
+      return FairShares::next_before(*a, *b);
+    });
+    if (num_running() == limits_.max_running && who_yields_to(**next) == running_.end()) return;
+    if (!would_be_read(**next)) {
+      next = std::ranges::min_element(waiting_, {}, [](const Sequence* each) {
+        return std::tuple(each->priority, each->remaining(), each->id);
+      });
+      if (!would_be_read(**next)) return;
+    }
+    Sequence& sequence = **next;
+    PrefixMatch cached = cache_.match(sequence);
+    waiting_.erase(next);
+    if (!make_room(sequence, cached)) return insert_in_order(waiting_, sequence);
     cache_.adopt(sequence, cached);
     FATHOM_CHECK(grow(sequence), "scheduler: expected blocks for an admitted sequence");
     insert_in_order(running_, sequence);
+    FairShares::begin(sequence);
   }
+}
+
+// The running sequence that gives its place to a waiting one; the end of the list for nobody.
+std::vector<Sequence*>::iterator Scheduler::who_yields_to(const Sequence& waiting) {
+  auto gives = running_.end();
+  for (auto each = running_.begin(); each != running_.end(); ++each) {
+    if ((*each)->priority < waiting.priority || !FairShares::has_more(**each, waiting)) continue;
+    if (gives == running_.end() || FairShares::yields_before(**each, **gives)) gives = each;
+  }
+  return gives;
+}
+
+// Whether there is room for the sequence, with what others who have more than their share give.
+bool Scheduler::make_room(Sequence& waiting, PrefixMatch& cached) {
+  while (!fits(waiting, cached)) {
+    const auto gives = who_yields_to(waiting);
+    if (gives == running_.end()) return false;
+    preempt(gives);
+    cached = cache_.match(waiting);
+  }
+  return true;
 }
 
 void Scheduler::decode() {
   int64_t room_for_drafts = std::min(tokens_left_, logits_left_) - num_running();
-  for (int64_t i = 0; i < num_running(); ++i) {
-    Sequence& sequence = *running_[static_cast<size_t>(i)];
-    if (sequence.remaining() != 1) continue;
-    sequence.keep_drafts(std::min(sequence.drafts, room_for_drafts));
-    if (!grow(sequence)) sequence.keep_drafts(0);
-    while (!grow(sequence)) {
-      preempt_last();  // never one of this step: those come before i
-      if (i == num_running()) return;
+  for (size_t i = 0; i < running_.size();) {
+    Sequence& sequence = *running_[i];
+    if (sequence.remaining() == 1) {
+      sequence.keep_drafts(std::min(sequence.drafts, room_for_drafts));
+      if (!grow(sequence)) sequence.keep_drafts(0);
+      if (!grow_at_any_cost(i)) continue;
+      room_for_drafts -= sequence.drafts;
     }
-    room_for_drafts -= sequence.drafts;
-    schedule(sequence, 1 + sequence.drafts);
+    ++i;
   }
+  for (Sequence* sequence : running_) {
+    if (sequence->remaining() > 1) continue;
+    extend(step_.emplace_back(Chunk{sequence, 0, 0}), 1 + sequence->drafts);
+  }
+  decoding_ = step_.size();
+}
+
+// Preempts others until the running sequence at `index` has its blocks, and says where it is by
+// then; false where it is preempted itself.
+bool Scheduler::grow_at_any_cost(size_t& index) {
+  Sequence& sequence = *running_[index];
+  while (!grow(sequence)) {
+    auto gives = running_.begin();
+    for (auto each = running_.begin(); each != running_.end(); ++each) {
+      if (FairShares::yields_before(**each, **gives)) gives = each;
+    }
+    const auto at = static_cast<size_t>(gives - running_.begin());
+    preempt(gives);
+    if (at == index) return false;
+    if (at < index) --index;
+  }
+  return true;
 }
 
 void Scheduler::prefill() {
-  int64_t rows_left = prefill_budget();
+  prompts_.clear();
   for (Sequence* sequence : running_) {
-    if (sequence->remaining() > 1) rows_left -= schedule(*sequence, rows_left);
+    if (sequence->remaining() > 1) prompts_.push_back(sequence);
   }
+  int64_t rows_left = prefill_budget();
+  while (!prompts_.empty() && rows_left > 0) rows_left -= read_prompts_of_one(rows_left);
+}
+
+// Takes the most urgent prompts of the owner who has read the fewest rows out of prompts_, and
+// gives them up to `max_rows`. Returns how many.
+int64_t Scheduler::read_prompts_of_one(int64_t max_rows) {
+  const Sequence* first = *std::ranges::min_element(prompts_, {}, [](const Sequence* each) {
+    return std::pair(each->priority, each->owner_share->rows_read);
+  });
+  const auto is_chosen = [priority = first->priority, owner = first->owner](const Sequence* each) {
+    return each->priority == priority && each->owner == owner;
+  };
+  chosen_.clear();
+  std::ranges::copy_if(prompts_, std::back_inserter(chosen_), is_chosen);
+  std::erase_if(prompts_, is_chosen);
+
+  int64_t in_order = (max_rows + 1) / 2;
+  int64_t rows_left = max_rows - in_order;
+  for (Sequence* sequence : chosen_) in_order -= read(*sequence, in_order);
+  rows_left += in_order;
+  std::ranges::sort(chosen_, {},
+                    [](const Sequence* each) { return std::pair(each->remaining(), each->id); });
+  for (Sequence* sequence : chosen_) rows_left -= read(*sequence, rows_left);
+  return max_rows - rows_left;
 }
 
 // Larger steps read prompts faster, but keep waiting whoever is being answered.
@@ -108,16 +194,30 @@ int64_t Scheduler::prefill_budget() const {
 }
 
 bool Scheduler::fits(const Sequence& waiting, const PrefixMatch& cached) const {
-  return pool_.available() >= blocks_for(waiting) - cached.in_use + num_running() &&
-         unread_before(waiting) < prefill_budget();
+  return num_running() < limits_.max_running &&
+         pool_.available() >= blocks_for(waiting) - cached.in_use + num_running();
 }
 
-int64_t Scheduler::unread_before(const Sequence& waiting) const {
-  int64_t rows = 0;
-  for (const Sequence* sequence : running_) {
-    if (runs_before(sequence, &waiting) && sequence->remaining() > 1) rows += sequence->remaining();
+// Whether a waiting sequence would get some of this step's rows, as read_prompts_of_one() deals
+// them out.
+bool Scheduler::would_be_read(Sequence& waiting) const {
+  const int64_t cached = cache_.match(waiting).blocks * limits_.block_size;
+  const int64_t unread = waiting.remaining() - cached;
+  int64_t rows = prefill_budget();
+  int64_t before = 0;   // of the same owner's prompts, in order
+  int64_t shorter = 0;  // likewise
+  for (const Sequence* each : running_) {
+    if (each->remaining() == 1 || each->priority > waiting.priority) continue;
+    if (each->priority < waiting.priority || each->owner != waiting.owner) {
+      const bool goes_first = each->priority < waiting.priority ||
+                              each->owner_share->rows_read <= waiting.owner_share->rows_read;
+      if (goes_first) rows -= each->remaining();
+      continue;
+    }
+    if (each->id < waiting.id) before += each->remaining();
+    if (each->remaining() <= unread) shorter += each->remaining();
   }
-  return rows;
+  return rows > 0 && (before < (rows + 1) / 2 || shorter < rows / 2);
 }
 
 int64_t Scheduler::blocks_for(const Sequence& sequence) const {
@@ -133,9 +233,10 @@ bool Scheduler::grow(Sequence& sequence) {
   return true;
 }
 
-void Scheduler::preempt_last() {
-  Sequence& sequence = *running_.back();
-  running_.pop_back();
+void Scheduler::preempt(std::vector<Sequence*>::iterator running) {
+  Sequence& sequence = **running;
+  running_.erase(running);
+  FairShares::pause(sequence);
   pool_.release(sequence.blocks);
   sequence.computed = 0;
   sequence.keep_drafts(0);
@@ -143,20 +244,34 @@ void Scheduler::preempt_last() {
   ++preemptions_;
 }
 
-// Adds up to `max_rows` of the sequence's next rows to the step, fewer where the step is full.
-int64_t Scheduler::schedule(Sequence& sequence, int64_t max_rows) {
-  const int64_t limit = std::min({max_rows, sequence.remaining() + sequence.drafts, tokens_left_});
-  Chunk chunk{&sequence, 0, 0};
-  for (; chunk.rows < limit; ++chunk.rows) {
-    if (!sequence.wants_logits(sequence.computed + chunk.rows)) continue;
-    if (chunk.logit_rows == logits_left_) break;
+// Adds up to `max_rows` of a prompt's next rows to the step, to its chunk where it has one.
+int64_t Scheduler::read(Sequence& sequence, int64_t max_rows) {
+  if (max_rows == 0) return 0;
+  const auto prompts = step_.begin() + static_cast<std::ptrdiff_t>(decoding_);
+  auto chunk = std::find_if(prompts, step_.end(),
+                            [&](const Chunk& each) { return each.sequence == &sequence; });
+  if (chunk == step_.end()) chunk = step_.insert(chunk, Chunk{&sequence, 0, 0});
+  const int64_t rows = extend(*chunk, max_rows);
+  if (chunk->rows == 0) step_.pop_back();
+  FairShares::read(sequence, rows);
+  return rows;
+}
+
+// Adds up to `max_rows` of the sequence's next rows to its chunk, fewer where the step is full.
+int64_t Scheduler::extend(Chunk& chunk, int64_t max_rows) {
+  const Sequence& sequence = *chunk.sequence;
+  const int64_t left = sequence.remaining() + sequence.drafts - chunk.rows;
+  const int64_t limit = std::min({max_rows, left, tokens_left_});
+  int64_t rows = 0;
+  for (; rows < limit; ++rows) {
+    if (!sequence.wants_logits(sequence.computed + chunk.rows + rows)) continue;
+    if (logits_left_ == 0) break;
+    --logits_left_;
     ++chunk.logit_rows;
   }
-  if (chunk.rows == 0) return 0;
-  tokens_left_ -= chunk.rows;
-  logits_left_ -= chunk.logit_rows;
-  step_.push_back(chunk);
-  return chunk.rows;
+  chunk.rows += rows;
+  tokens_left_ -= rows;
+  return rows;
 }
 
 }  // namespace fathom::engine

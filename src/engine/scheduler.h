@@ -2,14 +2,26 @@
 // no clock, so a planner can drive it on a virtual one.
 //
 // A step is: one row of every running sequence that is decoding, and its drafts where there is room
-// (nobody is preempted for them), then prompts in order (priority, then arrival) until the prefill
-// budget is spent. A waiting sequence is admitted when it would get rows in this step and the pool
-// holds blocks for all its tokens and one more for each running sequence (cached blocks that nobody
-// holds count as free, those that others hold need none); so a prompt never stops half-read for
-// want of blocks, and a sequence preempted for them does not come back at once. When a decoding
-// sequence finds no block, the last in order is preempted: it gives its blocks back and waits,
-// first of its priority, to be computed anew. Nobody overtakes the head of the queue, so nobody
-// starves; the first in order is never preempted, so there is always progress.
+// (nobody is preempted for them), then rows of prompts until the prefill budget is spent. A waiting
+// sequence is admitted when it would get rows in this step and the pool holds blocks for all its
+// tokens and one more for each running sequence (cached blocks that nobody holds count as free,
+// those that others hold need none); so a prompt never stops half-read for want of blocks, and a
+// sequence preempted for them does not come back at once.
+//
+// Within a priority all is shared fairly by owner, then by API request (fair_shares.h):
+// - The next to be admitted is of the owner with the fewest running sequences, and of that owner's
+//   request with the fewest; ties in order of arrival. Where long prompts before it leave it no
+//   rows, it is the shortest that waits. Where there is no place or no memory for it,
+//   a sequence of who has at least two more running gives its own: it waits to be computed anew,
+//   from what the prefix cache still has.
+// - Prompts are read of the owner who has read the fewest rows; half of the rows go to that owner's
+//   prompts in order of arrival, half to the shortest. So a short prompt takes at most twice the
+//   steps that it would take without the long ones before it, and a long one twice those that it
+//   would take without the short ones.
+// - When a decoding sequence finds no block, one is preempted, maybe itself: of the lowest priority
+//   the last one of who has most running.
+// Nobody overtakes the next to be admitted, and whoever waits has ever fewer running beside the
+// others, so nobody starves; the first in order is never preempted, so there is always progress.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +29,7 @@
 #include <vector>
 
 #include "engine/block_pool.h"
+#include "engine/fair_shares.h"
 #include "engine/prefix_cache.h"
 #include "engine/sequence.h"
 
@@ -76,20 +89,29 @@ class Scheduler {
   void prefill();
 
   bool fits(const Sequence& waiting, const PrefixMatch& cached) const;
+  std::vector<Sequence*>::iterator who_yields_to(const Sequence& waiting);
+  bool make_room(Sequence& waiting, PrefixMatch& cached);
+  bool would_be_read(Sequence& waiting) const;
   int64_t prefill_budget() const;
-  int64_t unread_before(const Sequence& waiting) const;
+  int64_t read_prompts_of_one(int64_t max_rows);
   int64_t blocks_for(const Sequence& sequence) const;
   bool grow(Sequence& sequence);
-  void preempt_last();
-  int64_t schedule(Sequence& sequence, int64_t max_rows);
+  bool grow_at_any_cost(size_t& index);
+  void preempt(std::vector<Sequence*>::iterator running);
+  int64_t read(Sequence& sequence, int64_t max_rows);
+  int64_t extend(Chunk& chunk, int64_t max_rows);
 
   SchedulerLimits limits_;
   BlockPool& pool_;
   PrefixCache& cache_;
   std::vector<Sequence*> running_;  // both in order of priority, then arrival
   std::vector<Sequence*> waiting_;
+  FairShares shares_;
   std::vector<Chunk> step_;
-  int64_t tokens_left_ = 0;  // of the step being decided
+  size_t decoding_ = 0;             // chunks of the step being decided that are no prompts'
+  std::vector<Sequence*> prompts_;  // to be read in it, reused
+  std::vector<Sequence*> chosen_;   // of these, those of one owner, reused
+  int64_t tokens_left_ = 0;         // of the step being decided
   int64_t logits_left_ = 0;
   uint64_t preemptions_ = 0;
 };

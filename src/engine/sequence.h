@@ -18,9 +18,15 @@
 
 namespace fathom::engine {
 
+struct Share;
+
 struct Sequence {
   RequestId id = 0;  // rises with arrival
   int32_t priority = 0;
+  uint64_t owner = 0;
+  RequestId request = 0;           // the API request that it is a part of
+  Share* owner_share = nullptr;    // the scheduler's, while it knows the sequence (fair_shares.h)
+  Share* request_share = nullptr;  // likewise
   SamplingParams sampling;
   uint64_t seed = 0;
   std::vector<TokenId> stop_tokens;  // end of sequence (unless ignored) and the request's own

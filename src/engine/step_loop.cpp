@@ -63,6 +63,7 @@ StepLoop::StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions&
                 .max_sequences = scheduler_.max_running()},
                runner_, scratch_),
       retire_(std::move(retire)) {
+  begun_.reserve(static_cast<size_t>(scheduler_.max_running()));
   handing_over_.reserve(static_cast<size_t>(scheduler_.max_running()));
   if (source == nullptr) return;
   remote_ = std::make_unique<RemotePrefix>(std::move(source), options.min_fetch_tokens, scheduler_,
@@ -82,9 +83,11 @@ void StepLoop::schedule() {
   }
   FATHOM_CHECK(!chunks_.empty(), "scheduler: expected rows to run while there is work");
   const auto now = std::chrono::steady_clock::now();
+  begun_.clear();
   for (const Chunk& chunk : chunks_) {
     Task& task = static_cast<Task&>(*chunk.sequence);
     if (std::exchange(task.begun, true)) continue;
+    begun_.push_back(&task);
     task.queue_seconds = std::chrono::duration<double>(now - task.submitted).count();
     task.cached_tokens = task.computed;
     if (task.fetched_from) {

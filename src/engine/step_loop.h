@@ -44,6 +44,8 @@ class StepLoop {
   // One step, in two halves: schedule() decides it, run() does it. Needs work.
   void schedule();
   void run();
+  // Tasks that schedule() began, which were in no step before.
+  std::span<Task* const> begun() const { return begun_; }
 
   // All but `waiting` and `kv_fetched`.
   EngineStats stats() const;
@@ -74,6 +76,7 @@ class StepLoop {
   Drafter drafter_;
   Retire retire_;
   std::unique_ptr<RemotePrefix> remote_;  // null: all prompts are computed here
+  std::vector<Task*> begun_;              // by the step
   std::vector<Task*> handing_over_;       // of the step: blocks of theirs go to another engine
   std::vector<Task*> lingering_;          // computed, and not handed over yet
   std::span<const Chunk> chunks_;         // of the step that schedule() decided

@@ -17,6 +17,8 @@ Result<std::unique_ptr<Task>> make_task(Request request, Listener listener,
   task->listener = std::move(listener);
   task->submitted = std::chrono::steady_clock::now();
   task->priority = request.priority;
+  task->owner = request.owner;
+  task->request = request.part_of;
   task->prompt_size = static_cast<int64_t>(request.prompt.size());
   task->given_size = request.generated_from.value_or(task->prompt_size);
   task->max_new = std::min(request.sampling.max_tokens, limits.max_context - task->prompt_size);
