@@ -42,6 +42,10 @@ class Answer {
  public:
   virtual ~Answer() = default;
 
+  // Bytes that each log-probability takes, with all that it is made into, until the answer is sent;
+  // none of those that are written as they come.
+  virtual size_t bytes_per_logprob() const { return 0; }
+
   virtual void begin() = 0;
   // Once for each choice, before all else of it: how many tokens of its prompt the cache held.
   virtual void prompt_read(int /*choice*/, int64_t /*cached_tokens*/) {}

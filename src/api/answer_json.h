@@ -26,6 +26,9 @@ Json usage_json(const UsageCounts& usage);
 // a stop string ended it.
 void add_end(const std::optional<ChoiceEnd>& end, Json& choice);
 
+// What an answer that is not streamed takes for each log-probability: as numbers, and as text.
+inline constexpr size_t kBytesPerLogprobText = 128;
+
 // A log-probability as JSON can hold it: -infinity becomes -9999.
 double finite_logprob(float logprob);
 

@@ -5,8 +5,9 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
-#include <sstream>
+#include <set>
 
 namespace fathom::api {
 namespace {
@@ -16,6 +17,7 @@ constexpr size_t kMaxKeyBytes = 512;
 constexpr size_t kMaxKeys = 10'000;
 constexpr size_t kMaxFileBytes = 8 << 20;
 constexpr std::string_view kHashed = "sha256:";
+constexpr std::string_view kPriority = "priority=";
 
 std::string_view without_line_end(std::string_view line) {
   while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
@@ -44,8 +46,16 @@ bool is_sound_key(std::string_view key) {
          std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c < 0x7f; });
 }
 
-Result<KeyHash> parse_line(std::string_view line, size_t number) {
-  const std::string_view word = line.substr(0, line.find_first_of(" \t"));
+// Takes the next word off the front of `line`; empty at its end.
+std::string_view take_word(std::string_view& line) {
+  constexpr std::string_view kBlanks = " \t";
+  line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
+  const std::string_view word = line.substr(0, line.find_first_of(kBlanks));
+  line.remove_prefix(word.size());
+  return word;
+}
+
+Result<KeyHash> parse_key(std::string_view word, size_t number) {
   KeyHash hash = {};
   if (word.starts_with(kHashed)) {
     if (parse_hash(word.substr(kHashed.size()), hash)) return hash;
@@ -62,6 +72,45 @@ Result<KeyHash> parse_line(std::string_view line, size_t number) {
                   kMinKeyBytes, kMaxKeyBytes, word.size()));
 }
 
+Result<int32_t> parse_priority(std::string_view option, size_t number) {
+  int32_t priority = 0;
+  const char* end = option.data() + option.size();
+  const bool known = option.starts_with(kPriority);
+  if (known) option.remove_prefix(kPriority.size());
+  const auto [stop, failure] = std::from_chars(option.data(), end, priority);
+  if (known && failure == std::errc{} && stop == end && priority <= 0) return priority;
+  return invalid_argument(fmt::format(
+      "line {}: expected behind the key a name and priority=N with N of 0 or less, got an option "
+      "that is none of these",
+      number));
+}
+
+// Owners are told apart by a hash, so that names need no bound and no name is like another's key.
+std::string owner_of(std::string_view kind, std::string_view what) {
+  constexpr size_t kBytes = 16;
+  const KeyHash hash = hash_key(fmt::format("{} {}", kind, what));
+  std::string digits;
+  for (size_t i = 0; i < kBytes; ++i) digits += fmt::format("{:02x}", hash[i]);
+  return digits;
+}
+
+Result<ApiKey> parse_line(std::string_view line, size_t number) {
+  ApiKey key;
+  FATHOM_ASSIGN(key.hash, parse_key(take_word(line), number));
+  std::string name;
+  for (auto word = take_word(line); !word.empty() && word.front() != '#'; word = take_word(line)) {
+    if (word.find('=') != word.npos) {
+      FATHOM_ASSIGN(key.caller.lowest_priority, parse_priority(word, number));
+      continue;
+    }
+    if (!name.empty()) name += ' ';
+    name += word;
+  }
+  const std::string_view hash(reinterpret_cast<const char*>(key.hash.data()), key.hash.size());
+  key.caller.owner = name.empty() ? owner_of("key", hash) : owner_of("name", name);
+  return key;
+}
+
 }  // namespace
 
 KeyHash hash_key(std::string_view key) {
@@ -70,21 +119,26 @@ KeyHash hash_key(std::string_view key) {
   return hash;
 }
 
-Result<std::vector<KeyHash>> parse_keys(std::string_view text) {
-  std::vector<KeyHash> hashes;
+Result<std::vector<ApiKey>> parse_keys(std::string_view text) {
+  std::vector<ApiKey> keys;
+  std::set<KeyHash> seen;
   for (size_t number = 1; !text.empty(); ++number) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     const std::string_view content = without_line_end(line);
     if (content.empty() || content.front() == '#') continue;
-    FATHOM_ASSIGN(const KeyHash hash, parse_line(content, number));
-    hashes.push_back(hash);
-    if (hashes.size() > kMaxKeys) {
+    FATHOM_ASSIGN(ApiKey key, parse_line(content, number));
+    if (!seen.insert(key.hash).second) {
+      return invalid_argument(
+          fmt::format("line {}: expected each key once, got one a second time", number));
+    }
+    keys.push_back(std::move(key));
+    if (keys.size() > kMaxKeys) {
       return invalid_argument(fmt::format("expected at most {} keys, got more", kMaxKeys));
     }
   }
-  if (hashes.empty()) return invalid_argument("expected one key a line, got none");
-  return hashes;
+  if (keys.empty()) return invalid_argument("expected one key a line, got none");
+  return keys;
 }
 
 Result<std::shared_ptr<ApiKeys>> ApiKeys::load(std::filesystem::path file) {
@@ -106,31 +160,32 @@ Status ApiKeys::reload() {
     return invalid_argument(
         fmt::format("{}: expected at most {} bytes, got more", file_.string(), kMaxFileBytes));
   }
-  auto hashes = parse_keys(text);
-  if (!hashes) return hashes.error().with_context(file_.string());
-  auto shared = std::make_shared<const std::vector<KeyHash>>(std::move(*hashes));
+  auto keys = parse_keys(text);
+  if (!keys) return keys.error().with_context(file_.string());
+  auto shared = std::make_shared<const std::vector<ApiKey>>(std::move(*keys));
   const std::scoped_lock lock(mutex_);
-  hashes_ = std::move(shared);
+  keys_ = std::move(shared);
   return {};
 }
 
-bool ApiKeys::accepts(std::string_view key) const {
-  std::shared_ptr<const std::vector<KeyHash>> hashes;
+std::optional<Caller> ApiKeys::find(std::string_view key) const {
+  std::shared_ptr<const std::vector<ApiKey>> keys;
   {
     const std::scoped_lock lock(mutex_);
-    hashes = hashes_;
+    keys = keys_;
   }
   const KeyHash given = hash_key(key);
-  int found = 0;
-  for (const KeyHash& hash : *hashes) {
-    found |= CRYPTO_memcmp(given.data(), hash.data(), hash.size()) == 0 ? 1 : 0;
+  size_t found = keys->size();
+  for (size_t i = 0; i < keys->size(); ++i) {
+    const KeyHash& hash = (*keys)[i].hash;
+    found = CRYPTO_memcmp(given.data(), hash.data(), hash.size()) == 0 ? i : found;
   }
-  return found != 0;
+  return found < keys->size() ? std::optional((*keys)[found].caller) : std::nullopt;
 }
 
 size_t ApiKeys::size() const {
   const std::scoped_lock lock(mutex_);
-  return hashes_->size();
+  return keys_->size();
 }
 
 }  // namespace fathom::api

@@ -1,5 +1,6 @@
 #include "api/chat_answer.h"
 
+#include <algorithm>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -15,16 +16,30 @@ AnswerHead make_head(const ChatAnswerOptions& options) {
           options.model, std::time(nullptr)};
 }
 
-// {"content": [...], "refusal": null}, and the thought's tokens apart, as DeepSeek has them.
-Json logprobs_json(const TokenWords& words, const std::vector<TokenRecord>& tokens) {
-  Json content = Json::array();
-  Json reasoning = Json::array();
+void append_tokens(const TokenWords& words, const std::vector<TokenRecord>& tokens, bool reasoning,
+                   std::string& out) {
+  out += '[';
+  bool first = true;
   for (const TokenRecord& token : tokens) {
-    (token.reasoning ? reasoning : content).push_back(chat_token_json(words, token.logprob));
+    if (token.reasoning != reasoning) continue;
+    if (!std::exchange(first, false)) out += ',';
+    out += dump_json(chat_token_json(words, token.logprob));
   }
-  Json result = {{"content", std::move(content)}, {"refusal", nullptr}};
-  if (!reasoning.empty()) result["reasoning_content"] = std::move(reasoning);
-  return result;
+  out += ']';
+}
+
+// {"content": [...], "refusal": null}, and the thought's tokens apart, as DeepSeek has them.
+void append_logprobs(const TokenWords& words, const std::vector<TokenRecord>& tokens,
+                     std::string& out) {
+  ObjectText object(out);
+  object.name("content");
+  append_tokens(words, tokens, false, out);
+  object.add({{"refusal", nullptr}});
+  if (std::ranges::any_of(tokens, &TokenRecord::reasoning)) {
+    object.name("reasoning_content");
+    append_tokens(words, tokens, true, out);
+  }
+  object.end();
 }
 
 Json call_delta_json(const ToolCallDelta& call) {
@@ -38,6 +53,8 @@ Json call_delta_json(const ToolCallDelta& call) {
   return json;
 }
 
+constexpr std::string_view kNoLogprobs = "null";
+
 class ChatStream : public Answer {
  public:
   ChatStream(ChatAnswerOptions options, TokenWords words, std::shared_ptr<Reply> reply)
@@ -50,7 +67,7 @@ class ChatStream : public Answer {
     begun_ = true;
     reply_->begin_events(options_.keep_alive);
     for (int i = 0; i < options_.choices; ++i) {
-      send_choice(i, {{"role", "assistant"}, {"content", ""}}, nullptr, {});
+      send_choice(i, {{"role", "assistant"}, {"content", ""}}, kNoLogprobs, {});
     }
   }
 
@@ -63,13 +80,14 @@ class ChatStream : public Answer {
     for (const ToolCallDelta& call : delta.tool_calls) {
       json["tool_calls"].push_back(call_delta_json(call));
     }
-    Json logprobs;
-    if (options_.logprobs) logprobs = logprobs_json(words_, delta.tokens);
-    send_choice(choice, std::move(json), std::move(logprobs), {});
+    std::string logprobs;
+    if (options_.logprobs) append_logprobs(words_, delta.tokens, logprobs);
+    send_choice(choice, std::move(json),
+                options_.logprobs ? std::string_view(logprobs) : kNoLogprobs, {});
   }
 
   void finish(int choice, const ChoiceEnd& end) override {
-    send_choice(choice, Json::object(), nullptr, end);
+    send_choice(choice, Json::object(), kNoLogprobs, end);
   }
 
   void end(const UsageCounts& usage) override {
@@ -90,14 +108,26 @@ class ChatStream : public Answer {
   }
 
  private:
-  void send_choice(int index, Json delta, Json logprobs, const std::optional<ChoiceEnd>& end) {
-    Json chunk = head_;
-    Json choice = {
-        {"index", index}, {"delta", std::move(delta)}, {"logprobs", std::move(logprobs)}};
-    add_end(end, choice);
-    chunk["choices"].push_back(std::move(choice));
-    if (options_.include_usage) chunk["usage"] = nullptr;
-    reply_->event(chunk);
+  // `logprobs` is JSON.
+  void send_choice(int index, Json delta, std::string_view logprobs,
+                   const std::optional<ChoiceEnd>& end) {
+    std::string text;
+    ObjectText chunk(text);
+    chunk.add(head_);
+    chunk.name("choices");
+    text += '[';
+    ObjectText choice(text);
+    choice.add({{"index", index}, {"delta", std::move(delta)}});
+    choice.name("logprobs");
+    text += logprobs;
+    Json ending = Json::object();
+    add_end(end, ending);
+    choice.add(ending);
+    choice.end();
+    text += ']';
+    if (options_.include_usage) chunk.add({{"usage", nullptr}});
+    chunk.end();
+    reply_->event_text(text);
   }
 
   ChatAnswerOptions options_;
@@ -115,6 +145,7 @@ class WholeChat : public Answer {
         reply_(std::move(reply)),
         choices_(static_cast<size_t>(options_.choices)) {}
 
+  size_t bytes_per_logprob() const override { return kBytesPerLogprobText; }
   void begin() override {}
   void prompt_logprobs(int, const std::vector<engine::TokenLogprob>&) override {}
 
@@ -138,11 +169,20 @@ class WholeChat : public Answer {
   }
 
   void end(const UsageCounts& usage) override {
-    Json body = head_json(make_head(options_));
-    body["choices"] = Json::array();
-    for (const Choice& choice : choices_) body["choices"].push_back(choice_json(choice));
-    body["usage"] = usage_json(usage);
-    reply_->send_json(body);
+    std::string text;
+    ObjectText body(text);
+    body.add(head_json(make_head(options_)));
+    body.name("choices");
+    text += '[';
+    for (size_t i = 0; i < choices_.size(); ++i) {
+      if (i > 0) text += ',';
+      append_choice(static_cast<int>(i), text);
+      choices_[i] = {};
+    }
+    text += ']';
+    body.add({{"usage", usage_json(usage)}});
+    body.end();
+    reply_->send_json_text(std::move(text));
   }
 
   void fail(const ApiError& error) override { reply_->send_error(error); }
@@ -156,11 +196,20 @@ class WholeChat : public Answer {
     ChoiceEnd end;
   };
 
-  Json choice_json(const Choice& choice) const {
-    Json json = {{"index", &choice - choices_.data()}, {"message", message_json(choice)}};
-    json["logprobs"] = options_.logprobs ? logprobs_json(words_, choice.tokens) : Json();
-    add_end(choice.end, json);
-    return json;
+  void append_choice(int index, std::string& text) const {
+    const Choice& choice = choices_[static_cast<size_t>(index)];
+    ObjectText object(text);
+    object.add({{"index", index}, {"message", message_json(choice)}});
+    object.name("logprobs");
+    if (options_.logprobs) {
+      append_logprobs(words_, choice.tokens, text);
+    } else {
+      text += kNoLogprobs;
+    }
+    Json ending = Json::object();
+    add_end(choice.end, ending);
+    object.add(ending);
+    object.end();
   }
 
   static Json message_json(const Choice& choice) {

@@ -5,7 +5,8 @@
 
 namespace fathom::api {
 
-void handle_chat(HandlerContext& context, const std::string& body, const ReplyPtr& reply) {
+void handle_chat(HandlerContext& context, const Caller& caller, const std::string& body,
+                 const ReplyPtr& reply) {
   const auto json = parse_json(body);
   if (!json) return reply->send_error(to_api_error(json.error()));
   const auto request = read_chat(context, *json);
@@ -18,7 +19,7 @@ void handle_chat(HandlerContext& context, const std::string& body, const ReplyPt
     return make_chat_answer(std::move(options),
                             TokenWords(context.tokenizer, request->tokens_as_ids), reply);
   };
-  start_chat(context, *request, "messages", make_answer, reply);
+  start_chat(context, caller, *request, "messages", make_answer, reply);
 }
 
 }  // namespace fathom::api

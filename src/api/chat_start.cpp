@@ -12,8 +12,8 @@ Result<ChatRequest> read_chat(const HandlerContext& context, const Json& body) {
   return request;
 }
 
-void start_chat(HandlerContext& context, const ChatRequest& request, const char* prompt_path,
-                const MakeAnswer& make_answer, const ReplyPtr& reply) {
+void start_chat(HandlerContext& context, const Caller& caller, const ChatRequest& request,
+                const char* prompt_path, const MakeAnswer& make_answer, const ReplyPtr& reply) {
   const auto model = context.find_model(request.model);
   if (!model) return reply->send_error(model_not_found(*request.model));
   auto choices = chat_choices(context, *model, request, prompt_path, reply->budget());
@@ -21,8 +21,8 @@ void start_chat(HandlerContext& context, const ChatRequest& request, const char*
   auto& specs = std::get<std::vector<ChoiceSpec>>(choices);
   warn_of_notes(specs.front().request.grammar, *reply);
   const auto prompt_tokens = static_cast<int64_t>(specs.front().request.prompt.size());
-  start_generation({context.engine, context.tokenizer, context.markers, context.metrics},
-                   std::move(specs), make_answer(prompt_tokens), reply->writer());
+  start_generation(context.tools(caller), std::move(specs), make_answer(prompt_tokens),
+                   reply->writer());
 }
 
 }  // namespace fathom::api

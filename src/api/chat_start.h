@@ -19,7 +19,7 @@ using MakeAnswer = std::function<std::unique_ptr<Answer>(int64_t prompt_tokens)>
 
 // Refusals are sent to `reply`; `prompt_path` is the field they name if the conversation itself is
 // at fault.
-void start_chat(HandlerContext& context, const ChatRequest& request, const char* prompt_path,
-                const MakeAnswer& make_answer, const ReplyPtr& reply);
+void start_chat(HandlerContext& context, const Caller& caller, const ChatRequest& request,
+                const char* prompt_path, const MakeAnswer& make_answer, const ReplyPtr& reply);
 
 }  // namespace fathom::api

@@ -36,7 +36,7 @@ TEST(Chat, AnswersWhole) {
 TEST(Chat, UsageTellsWhatTheCacheHeld) {
   Harness harness;
   const auto writer = harness.chat({{"cache_salt", "tenant"}});
-  EXPECT_EQ(harness.engine.requests[0].request.cache_salt, "tenant");
+  EXPECT_EQ(harness.engine.requests[0].request.cache_salt, "/tenant");
   engine::Event event = harness.engine.event(0);
   event.token = 'a';
   event.usage.cached_tokens = 4;

@@ -2,6 +2,7 @@
 
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "api/completion_logprobs.h"
 #include "api/ids.h"
@@ -64,14 +65,21 @@ class CompletionAnswer : public Answer {
     }
   }
 
-  // The choice with what is not sent yet.
-  Json take_choice(int index, const std::optional<ChoiceEnd>& end) {
+  // Appends the choice with what is not sent yet.
+  void take_choice(int index, const std::optional<ChoiceEnd>& end, std::string& out) {
     Choice& choice = choices_[static_cast<size_t>(index)];
-    Json json = {{"index", index}, {"text", std::move(choice.text)}};
-    json["logprobs"] = options_.logprobs ? choice.logprobs.take(words_) : Json();
-    add_end(end, json);
-    choice.text.clear();
-    return json;
+    ObjectText object(out);
+    object.add({{"index", index}, {"text", std::exchange(choice.text, "")}});
+    object.name("logprobs");
+    if (options_.logprobs) {
+      choice.logprobs.take(words_, out);
+    } else {
+      out += "null";
+    }
+    Json ending = Json::object();
+    add_end(end, ending);
+    object.add(ending);
+    object.end();
   }
 
   const PromptEcho& echo_of(int index) const {
@@ -124,10 +132,16 @@ class CompletionStream : public CompletionAnswer {
 
  private:
   void send(int index, const std::optional<ChoiceEnd>& end) {
-    Json chunk = head_;
-    chunk["choices"].push_back(take_choice(index, end));
-    if (options_.include_usage) chunk["usage"] = nullptr;
-    reply_->event(chunk);
+    std::string text;
+    ObjectText chunk(text);
+    chunk.add(head_);
+    chunk.name("choices");
+    text += '[';
+    take_choice(index, end, text);
+    text += ']';
+    if (options_.include_usage) chunk.add({{"usage", nullptr}});
+    chunk.end();
+    reply_->event_text(text);
   }
 
   bool begun_ = false;
@@ -137,6 +151,7 @@ class WholeCompletion : public CompletionAnswer {
  public:
   using CompletionAnswer::CompletionAnswer;
 
+  size_t bytes_per_logprob() const override { return kBytesPerLogprobText; }
   void begin() override { start_choices(); }
   void delta(int index, const OutputDelta& delta) override { append(index, delta); }
   void finish(int index, const ChoiceEnd& end) override {
@@ -144,13 +159,20 @@ class WholeCompletion : public CompletionAnswer {
   }
 
   void end(const UsageCounts& usage) override {
-    Json body = head_;
-    body["choices"] = Json::array();
+    std::string text;
+    ObjectText body(text);
+    body.add(head_);
+    body.name("choices");
+    text += '[';
     for (size_t i = 0; i < choices_.size(); ++i) {
-      body["choices"].push_back(take_choice(static_cast<int>(i), choices_[i].end));
+      if (i > 0) text += ',';
+      take_choice(static_cast<int>(i), choices_[i].end, text);
+      choices_[i] = {};
     }
-    body["usage"] = usage_json(usage);
-    reply_->send_json(body);
+    text += ']';
+    body.add({{"usage", usage_json(usage)}});
+    body.end();
+    reply_->send_json_text(std::move(text));
   }
 
   void fail(const ApiError& error) override { reply_->send_error(error); }

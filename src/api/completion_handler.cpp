@@ -94,7 +94,8 @@ Result<std::vector<ChoiceSpec>> make_choices(const HandlerContext& context,
 
 }  // namespace
 
-void handle_completion(HandlerContext& context, const std::string& body, const ReplyPtr& reply) {
+void handle_completion(HandlerContext& context, const Caller& caller, const std::string& body,
+                       const ReplyPtr& reply) {
   auto request = read_request(context, body);
   if (!request) return reply->send_error(to_api_error(request.error()));
   if (!context.find_model(request->model)) {
@@ -126,8 +127,7 @@ void handle_completion(HandlerContext& context, const std::string& body, const R
   auto answer =
       make_completion_answer(std::move(options), context.tokenizer,
                              TokenWords(context.tokenizer, request->tokens_as_ids), reply);
-  start_generation({context.engine, context.tokenizer, context.markers, context.metrics},
-                   std::move(*choices), std::move(answer), reply->writer());
+  start_generation(context.tools(caller), std::move(*choices), std::move(answer), reply->writer());
 }
 
 }  // namespace fathom::api

@@ -47,20 +47,26 @@ void CompletionLogprobs::add(const engine::TokenLogprob& token, int64_t text_off
   entries_.push_back({token.token, false, token, text_offset});
 }
 
-Json CompletionLogprobs::take(const TokenWords& words) {
-  Json offsets = Json::array(), logprobs = Json::array(), tokens = Json::array(),
-       top = Json::array();
-  for (const Entry& entry : entries_) {
-    offsets.push_back(entry.text_offset);
-    logprobs.push_back(entry.first ? Json() : Json(finite_logprob(entry.logprob.logprob)));
-    tokens.push_back(words.name(entry.id));
-    top.push_back(entry.first ? Json() : top_json(words, entry.logprob));
-  }
+void CompletionLogprobs::take(const TokenWords& words, std::string& out) {
+  ObjectText object(out);
+  const auto list = [&](const char* name, const auto& value) {
+    object.name(name);
+    out += '[';
+    for (const Entry& entry : entries_) {
+      if (&entry != entries_.data()) out += ',';
+      out += dump_json(value(entry));
+    }
+    out += ']';
+  };
+  list("text_offset", [](const Entry& entry) { return Json(entry.text_offset); });
+  list("token_logprobs", [](const Entry& entry) {
+    return entry.first ? Json() : Json(finite_logprob(entry.logprob.logprob));
+  });
+  list("tokens", [&](const Entry& entry) { return Json(words.name(entry.id)); });
+  list("top_logprobs",
+       [&](const Entry& entry) { return entry.first ? Json() : top_json(words, entry.logprob); });
+  object.end();
   entries_.clear();
-  return {{"text_offset", std::move(offsets)},
-          {"token_logprobs", std::move(logprobs)},
-          {"tokens", std::move(tokens)},
-          {"top_logprobs", std::move(top)}};
 }
 
 }  // namespace fathom::api

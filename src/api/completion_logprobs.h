@@ -20,14 +20,14 @@ struct PromptEcho {
 PromptEcho echo_prompt(const tokenizer::Tokenizer& tokenizer,
                        std::span<const tokenizer::TokenId> prompt, bool skip_special_tokens);
 
-// {"text_offset", "token_logprobs", "tokens", "top_logprobs"}, filled bit by bit.
+// {"text_offset", "token_logprobs", "tokens", "top_logprobs"} as JSON, filled bit by bit.
 class CompletionLogprobs {
  public:
   // The first token of a prompt has no log-probability.
   void add_first(tokenizer::TokenId id, int64_t text_offset);
   void add(const engine::TokenLogprob& token, int64_t text_offset);
-  // All that was added since the last take.
-  Json take(const TokenWords& words);
+  // Appends all that was added since the last take.
+  void take(const TokenWords& words, std::string& out);
 
  private:
   struct Entry {

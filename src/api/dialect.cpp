@@ -1,9 +1,12 @@
 #include "api/dialect.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
 
 #include "api/schema_chat.h"
+#include "api/text_search.h"
 #include "base/check.h"
 
 namespace fathom::api {
@@ -70,6 +73,14 @@ Result<std::string> required_string(const Json& object, const char* name, const 
   const Json* value = find_member(object, name);
   if (value == nullptr) return invalid_argument(at + ": expected a string, got nothing", at);
   return read_string(*value, at);
+}
+
+Result<std::string> read_short_string(const Json& value, const std::string& path, size_t most) {
+  FATHOM_ASSIGN(std::string text, read_string(value, path));
+  const size_t characters = count_characters(text);
+  if (characters <= most) return text;
+  return invalid_argument(
+      fmt::format("{}: expected at most {} characters, got {}", path, most, characters), path);
 }
 
 std::string left_out_note(const std::string& type) {

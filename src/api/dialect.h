@@ -55,6 +55,9 @@ std::string tool_left_out(const std::string& path, const std::string& type);
 // A member that must be there.
 Result<std::string> required_string(const Json& object, const char* name, const std::string& path);
 
+// A string of at most `most` characters.
+Result<std::string> read_short_string(const Json& value, const std::string& path, size_t most);
+
 // What stands in a tool's result for a part that is no text: "[image left out: ...]".
 std::string left_out_note(const std::string& type);
 

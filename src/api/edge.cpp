@@ -96,6 +96,12 @@ bool Edge::origin_may_ask(const net::HttpRequest& head) const {
   return site == nullptr || *site == "same-origin" || *site == "none";
 }
 
+std::optional<Caller> Edge::caller(const net::HttpRequest& head) const {
+  if (options_.keys == nullptr || is_liveness(head)) return Caller();
+  const auto key = key_of(head);
+  return key ? options_.keys->find(*key) : std::nullopt;
+}
+
 std::optional<ApiError> Edge::refusal(const net::HttpRequest& head) const {
   if (options_.checks_host && !host_is_ours(head)) {
     return forbidden("Host: expected this machine's or one of --allowed-host, got " +
@@ -107,11 +113,10 @@ std::optional<ApiError> Edge::refusal(const net::HttpRequest& head) const {
     return forbidden("Origin: expected this server's or one of --cors-origin, got another page's",
                      "origin_not_allowed");
   }
-  if (is_liveness(head)) return std::nullopt;
-  const auto key = key_of(head);
-  if (key && options_.keys->accepts(*key)) return std::nullopt;
+  if (caller(head)) return std::nullopt;
   return ApiError{.status = 401,
-                  .message = key ? "Incorrect API key provided"
+                  .message = key_of(head)
+                                 ? "Incorrect API key provided"
                                  : "expected an API key as \"Authorization: Bearer KEY\" or "
                                    "\"x-api-key: KEY\", got none",
                   .type = "authentication_error",

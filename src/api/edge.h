@@ -40,6 +40,8 @@ class Edge {
   // key and has none that is right. Liveness (/health) never needs one. Keys come as
   // "Authorization: Bearer KEY" or as "x-api-key: KEY".
   std::optional<ApiError> refusal(const net::HttpRequest& head) const;
+  // Who asks; nothing where refusal() has something to say of the key.
+  std::optional<Caller> caller(const net::HttpRequest& head) const;
 
   // For every answer to that request.
   std::vector<net::Header> cors_headers(const net::HttpRequest& head) const;

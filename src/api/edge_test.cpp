@@ -52,8 +52,45 @@ TEST(ApiKeys, ReadsPlainAndHashedLines) {
       parse_keys(std::string("# ours\n\n") + kKey + " alice # hers\r\n" + kHashedLine);
   ASSERT_TRUE(keys.ok()) << keys.error().message;
   ASSERT_EQ(keys->size(), 2u);
-  EXPECT_EQ((*keys)[0], hash_key(kKey));
-  EXPECT_EQ((*keys)[1], hash_key("sk-fedcba9876543210"));
+  EXPECT_EQ((*keys)[0].hash, hash_key(kKey));
+  EXPECT_EQ((*keys)[1].hash, hash_key("sk-fedcba9876543210"));
+}
+
+TEST(ApiKeys, KeysOfEqualNamesHaveOneOwner) {
+  const auto keys = parse_keys(
+      "aaaaaaaaaaaaaaaa alice\nbbbbbbbbbbbbbbbb  alice # her other one\ncccccccccccccccc bob\n"
+      "dddddddddddddddd\neeeeeeeeeeeeeeee\nffffffffffffffff alice smith priority=-3\n");
+  ASSERT_TRUE(keys.ok()) << keys.error().message;
+  const auto owner = [&](size_t i) { return (*keys)[i].caller.owner; };
+  EXPECT_EQ(owner(0), owner(1));
+  for (const size_t a : {0, 2, 3, 4, 5}) {
+    EXPECT_EQ(owner(a).size(), 32u);
+    for (const size_t b : {0, 2, 3, 4, 5}) {
+      EXPECT_EQ(a == b, owner(a) == owner(b));
+    }
+  }
+  EXPECT_EQ((*keys)[0].caller.lowest_priority, 0);
+  EXPECT_EQ((*keys)[5].caller.lowest_priority, -3);
+}
+
+TEST(ApiKeys, AHashedKeyHasTheOwnerOfThePlainOne) {
+  const auto plain = parse_keys("sk-fedcba9876543210");
+  const auto hashed = parse_keys(kHashedLine);
+  ASSERT_TRUE(plain.ok() && hashed.ok());
+  EXPECT_EQ((*plain)[0].caller.owner, (*hashed)[0].caller.owner);
+}
+
+TEST(ApiKeys, RefusesOptionsThatAreNone) {
+  for (const char* options :
+       {"alice priority=1", "alice priority=", "priority=-1x", "alice priority=-99999999999",
+        "alice quota=5", "alice priority=-1 priority=x"}) {
+    const auto keys = parse_keys(std::string("# ours\n") + kKey + " " + options);
+    ASSERT_FALSE(keys.ok()) << options;
+    EXPECT_NE(keys.error().message.find("line 2"), std::string::npos) << keys.error().message;
+  }
+  const auto twice = parse_keys(std::string(kKey) + " alice\n" + kKey + " bob\n");
+  ASSERT_FALSE(twice.ok());
+  EXPECT_NE(twice.error().message.find("line 2"), std::string::npos) << twice.error().message;
 }
 
 // FIPS 180-4's own example.
@@ -84,18 +121,18 @@ TEST(ApiKeys, SaysWhichLineIsWrongAndNotTheKey) {
 TEST(ApiKeys, ReloadsAndKeepsTheOldOnesWhereTheFileIsBad) {
   const KeyFile file(kKey);
   const auto keys = ApiKeys::load(file.path).value();
-  EXPECT_TRUE(keys->accepts(kKey));
-  EXPECT_FALSE(keys->accepts(std::string(kKey) + "0"));
-  EXPECT_FALSE(keys->accepts(""));
+  EXPECT_TRUE(keys->find(kKey).has_value());
+  EXPECT_FALSE(keys->find(std::string(kKey) + "0").has_value());
+  EXPECT_FALSE(keys->find("").has_value());
 
   file.write("bad\n");
   EXPECT_FALSE(keys->reload().ok());
-  EXPECT_TRUE(keys->accepts(kKey));
+  EXPECT_TRUE(keys->find(kKey).has_value());
 
   file.write("another-0123456789abcdef\n");
   EXPECT_TRUE(keys->reload().ok());
-  EXPECT_FALSE(keys->accepts(kKey));
-  EXPECT_TRUE(keys->accepts("another-0123456789abcdef"));
+  EXPECT_FALSE(keys->find(kKey).has_value());
+  EXPECT_TRUE(keys->find("another-0123456789abcdef").has_value());
 }
 
 TEST(Edge, WantsAKeyForEverythingButLiveness) {

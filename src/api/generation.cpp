@@ -1,5 +1,7 @@
 #include "api/generation.h"
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <mutex>
 #include <new>
@@ -17,13 +19,38 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
+std::optional<ApiError> priority_refusal(const Caller& caller, int32_t priority) {
+  if (priority >= caller.lowest_priority) return std::nullopt;
+  return ApiError{.status = 403,
+                  .message = fmt::format("priority: expected {} or more, which is what this key "
+                                         "may ask for, got {}",
+                                         caller.lowest_priority, priority),
+                  .type = "permission_error",
+                  .param = "priority",
+                  .code = "priority_not_allowed"};
+}
+
+size_t count_logprobs(const engine::Request& request) {
+  const engine::SamplingParams& sampling = request.sampling;
+  const auto each = [](std::optional<int32_t> top) {
+    return top ? 1 + static_cast<size_t>(*top) : size_t{0};
+  };
+  return each(sampling.logprobs) * static_cast<size_t>(sampling.max_tokens) +
+         each(sampling.prompt_logprobs) * request.prompt.size();
+}
+
 // Kept alive by the listeners that the engine holds. The engine is never called with the lock
 // held: its own locks come first for threads that submit.
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
   Generation(const GenerationTools& tools, const std::vector<ChoiceSpec>& specs,
              std::unique_ptr<Answer> answer)
-      : engine_(tools.engine), metrics_(tools.metrics), answer_(std::move(answer)) {
+      : engine_(tools.engine),
+        metrics_(tools.metrics),
+        caller_(tools.caller),
+        share_prefix_cache_(tools.share_prefix_cache),
+        answer_memory_(tools.answer_memory),
+        answer_(std::move(answer)) {
     choices_.reserve(specs.size());
     for (const ChoiceSpec& spec : specs) {
       choices_.push_back({OutputParser(tools.tokenizer, tools.markers, spec.output)});
@@ -48,9 +75,17 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
  private:
   void submit_all(std::vector<ChoiceSpec> specs, net::ResponseWriter& writer) {
+    auto memory = hold_memory(specs);
+    if (!memory) return give_up(to_api_error(memory.error()));
     for (size_t i = 0; i < specs.size(); ++i) {
+      engine::Request& request = specs[i].request;
+      if (const auto error = priority_refusal(caller_, request.priority)) return give_up(*error);
+      request.owner = owner_number(caller_.owner);
+      if (i > 0) request.part_of = *choices_.front().id;
+      request.cache_salt =
+          salt_within(share_prefix_cache_ ? "" : caller_.owner, request.cache_salt);
       auto id = engine_.submit(
-          std::move(specs[i].request),
+          std::move(request),
           [self = shared_from_this(), i](const engine::Event& event) { self->on_event(i, event); });
       if (!id) return give_up(to_api_error(id.error()));
       const std::lock_guard lock(mutex_);
@@ -58,9 +93,18 @@ class Generation : public std::enable_shared_from_this<Generation> {
       if (closed_) unwanted_.push_back(*id);
     }
     begin();
-    writer.on_client_gone([weak = weak_from_this()] {
+    // The callback is there, and with it the memory, until the answer has left.
+    writer.on_client_gone([weak = weak_from_this(), held = std::move(*memory)] {
       if (const auto self = weak.lock()) self->abandon();
     });
+  }
+
+  Result<AnswerMemory::Hold> hold_memory(const std::vector<ChoiceSpec>& specs) {
+    size_t logprobs = 0;
+    for (const ChoiceSpec& spec : specs) logprobs += count_logprobs(spec.request);
+    const size_t bytes = logprobs * answer_->bytes_per_logprob();
+    if (bytes == 0) return AnswerMemory::Hold();
+    return answer_memory_.take(bytes);
   }
 
   struct Choice {
@@ -270,6 +314,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
   engine::Engine& engine_;
   Metrics& metrics_;
+  const Caller caller_;
+  const bool share_prefix_cache_;
+  AnswerMemory& answer_memory_;
   const Clock::time_point submitted_ = Clock::now();
 
   std::mutex mutex_;  // guards all below

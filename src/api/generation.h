@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "api/answer.h"
+#include "api/answer_memory.h"
+#include "api/caller.h"
 #include "api/metrics.h"
 #include "api/output_parser.h"
 #include "engine/engine.h"
@@ -18,6 +20,9 @@ struct GenerationTools {
   const tokenizer::Tokenizer& tokenizer;
   const MarkerTable& markers;
   Metrics& metrics;
+  AnswerMemory& answer_memory;
+  const Caller& caller;
+  bool share_prefix_cache = false;  // among owners
 };
 
 struct ChoiceSpec {
@@ -26,8 +31,10 @@ struct ChoiceSpec {
   bool counts_prompt = true;  // off for all but one choice of the same prompt
 };
 
-// Submits the choices and returns; `answer` is then given from the engine's thread. If one is
-// refused the others are cancelled and the refusal is the answer.
+// Submits the choices in the caller's name and returns; `answer` is then given from the engine's
+// thread. If one is refused the others are cancelled and the refusal is the answer: 403 for a
+// priority that the caller may not ask for, what the memory for answers says of log-probabilities,
+// else what the engine says.
 void start_generation(const GenerationTools& tools, std::vector<ChoiceSpec> choices,
                       std::unique_ptr<Answer> answer, net::ResponseWriter& writer);
 

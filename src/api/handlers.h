@@ -5,6 +5,7 @@
 #include <string>
 
 #include "api/answer_grammars.h"
+#include "api/caller.h"
 #include "api/generation.h"
 #include "api/metrics.h"
 #include "api/prompt_builder.h"
@@ -31,7 +32,11 @@ struct HandlerContext {
   Metrics metrics;
   AnswerGrammars grammars;
   std::shared_ptr<responses::ResponseStore> responses;
+  AnswerMemory answer_memory;
 
+  GenerationTools tools(const Caller& caller) {
+    return {engine, tokenizer, markers, metrics, answer_memory, caller, options.share_prefix_cache};
+  }
   ModelLimits limits() const { return {engine.vocab_size(), engine.max_context()}; }
   // What a request's `model` stands for; an absent name is the served model's. Nothing if no model
   // has that name.
@@ -40,18 +45,25 @@ struct HandlerContext {
 
 using ReplyPtr = std::shared_ptr<Reply>;
 
-void handle_chat(HandlerContext& context, const std::string& body, const ReplyPtr& reply);
-void handle_completion(HandlerContext& context, const std::string& body, const ReplyPtr& reply);
-void handle_responses(HandlerContext& context, const std::string& body, const ReplyPtr& reply);
-void handle_response_input_tokens(HandlerContext& context, const std::string& body,
-                                  const ReplyPtr& reply);
-void handle_response_get(HandlerContext& context, const std::string& id, const std::string& query,
-                         const ReplyPtr& reply);
-void handle_response_delete(HandlerContext& context, const std::string& id, const ReplyPtr& reply);
-void handle_response_cancel(HandlerContext& context, const std::string& id, const ReplyPtr& reply);
-void handle_response_input_items(HandlerContext& context, const std::string& id,
-                                 const std::string& query, const ReplyPtr& reply);
-void handle_messages(HandlerContext& context, const net::HttpRequest& http, const ReplyPtr& reply);
+void handle_chat(HandlerContext& context, const Caller& caller, const std::string& body,
+                 const ReplyPtr& reply);
+void handle_completion(HandlerContext& context, const Caller& caller, const std::string& body,
+                       const ReplyPtr& reply);
+void handle_responses(HandlerContext& context, const Caller& caller, const std::string& body,
+                      const ReplyPtr& reply);
+void handle_response_input_tokens(HandlerContext& context, const Caller& caller,
+                                  const std::string& body, const ReplyPtr& reply);
+void handle_response_get(HandlerContext& context, const Caller& caller, const std::string& id,
+                         const std::string& query, const ReplyPtr& reply);
+void handle_response_delete(HandlerContext& context, const Caller& caller, const std::string& id,
+                            const ReplyPtr& reply);
+void handle_response_cancel(HandlerContext& context, const Caller& caller, const std::string& id,
+                            const ReplyPtr& reply);
+void handle_response_input_items(HandlerContext& context, const Caller& caller,
+                                 const std::string& id, const std::string& query,
+                                 const ReplyPtr& reply);
+void handle_messages(HandlerContext& context, const Caller& caller, const net::HttpRequest& http,
+                     const ReplyPtr& reply);
 void handle_message_count(HandlerContext& context, const net::HttpRequest& http,
                           const ReplyPtr& reply);
 void handle_tokenize(HandlerContext& context, const std::string& body, const ReplyPtr& reply);

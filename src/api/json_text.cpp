@@ -113,6 +113,23 @@ std::string dump_json(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+void ObjectText::add(const Json& members) {
+  if (members.empty()) return;
+  separate();
+  const std::string text = dump_json(members);
+  out_.append(text, 1, text.size() - 2);  // without its braces
+}
+
+void ObjectText::name(std::string_view name) {
+  separate();
+  out_ += dump_json(name);
+  out_ += ':';
+}
+
+void ObjectText::separate() {
+  if (!std::exchange(first_, false)) out_ += ',';
+}
+
 const char* json_type_name(const Json& value) {
   switch (value.type()) {
     case Json::value_t::null:

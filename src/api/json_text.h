@@ -27,6 +27,23 @@ Result<Json> parse_json(std::string_view text, JsonLimits limits = {});
 // Ill-formed UTF-8 in strings becomes U+FFFD; never throws.
 std::string dump_json(const Json& value);
 
+// Appends an object to a text member by member, so that what is large need never be a tree.
+class ObjectText {
+ public:
+  explicit ObjectText(std::string& out) : out_(out) { out_ += '{'; }
+  // All members of an object.
+  void add(const Json& members);
+  // The name of a member whose value the caller appends.
+  void name(std::string_view name);
+  void end() { out_ += '}'; }
+
+ private:
+  void separate();
+
+  std::string& out_;
+  bool first_ = true;
+};
+
 // "a string", "a number", ...: what a value is, for messages.
 const char* json_type_name(const Json& value);
 

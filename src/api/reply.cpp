@@ -67,6 +67,10 @@ void Reply::send_json(const Json& body, int status) {
   send(status, kJsonType, dump_json(body));
 }
 
+void Reply::send_json_text(std::string body) {
+  send(200, kJsonType, std::move(body));
+}
+
 void Reply::send_error(const ApiError& error, std::vector<net::Header> extra) {
   metrics_.count_http(route_, error.status);
   if (error.status == 429 && quota_) quota_->remaining = 0;

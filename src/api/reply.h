@@ -41,6 +41,7 @@ class Reply {
 
   void send(int status, std::string content_type, std::string body);
   void send_json(const Json& body, int status = 200);
+  void send_json_text(std::string body);
   // `extra` headers go before the standard ones.
   void send_error(const ApiError& error, std::vector<net::Header> extra = {});
 

@@ -119,12 +119,15 @@ struct ApiService::Impl {
                 options,
                 Metrics(options.model.id, options.expert_metrics),
                 AnswerGrammars(tokenizer),
-                std::make_shared<responses::ResponseStore>(options.stored_responses)},
+                std::make_shared<responses::ResponseStore>(options.stored_responses),
+                AnswerMemory(options.answer_memory_bytes)},
         openapi(dump_json(openapi_document(options.version))),
         edge(options.edge) {}
 
-  void dispatch(const RouteMatch& match, const net::HttpRequest& request, const ReplyPtr& reply);
-  void dispatch_work(Route route, const net::HttpRequest& request, const ReplyPtr& reply);
+  void dispatch(const RouteMatch& match, const net::HttpRequest& request, const Caller& caller,
+                const ReplyPtr& reply);
+  void dispatch_work(Route route, const net::HttpRequest& request, const Caller& caller,
+                     const ReplyPtr& reply);
   std::optional<net::HttpResponse> refuse_early(const net::HttpRequest& head);
   void send_health(const ReplyPtr& reply) const;
   ApiError unavailable() const;
@@ -163,16 +166,16 @@ void ApiService::Impl::send_health(const ReplyPtr& reply) const {
 }
 
 void ApiService::Impl::dispatch(const RouteMatch& match, const net::HttpRequest& request,
-                                const ReplyPtr& reply) {
+                                const Caller& caller, const ReplyPtr& reply) {
   switch (match.route) {
     case Route::kResponseGet:
-      return handle_response_get(context, match.argument, request.query, reply);
+      return handle_response_get(context, caller, match.argument, request.query, reply);
     case Route::kResponseDelete:
-      return handle_response_delete(context, match.argument, reply);
+      return handle_response_delete(context, caller, match.argument, reply);
     case Route::kResponseCancel:
-      return handle_response_cancel(context, match.argument, reply);
+      return handle_response_cancel(context, caller, match.argument, reply);
     case Route::kResponseInputItems:
-      return handle_response_input_items(context, match.argument, request.query, reply);
+      return handle_response_input_items(context, caller, match.argument, request.query, reply);
     case Route::kModels:
       return handle_models(context, reply);
     case Route::kModel:
@@ -187,29 +190,30 @@ void ApiService::Impl::dispatch(const RouteMatch& match, const net::HttpRequest&
       return reply->send(200, "text/plain; version=0.0.4; charset=utf-8",
                          context.metrics.page(context.engine.stats(), context.options.kv_sent()));
     default:
-      return dispatch_work(match.route, request, reply);
+      return dispatch_work(match.route, request, caller, reply);
   }
 }
 
 void ApiService::Impl::dispatch_work(Route route, const net::HttpRequest& request,
-                                     const ReplyPtr& reply) {
+                                     const Caller& caller, const ReplyPtr& reply) {
   const std::string& body = request.body;
   const int64_t most = context.options.max_waiting;
-  reply->set_quota({most, std::max<int64_t>(0, most - context.engine.stats().waiting)});
+  reply->set_quota(
+      {most, std::max<int64_t>(0, most - context.engine.waiting(owner_number(caller.owner)))});
   if (shutting_down || !ready) return reply->send_error(unavailable());
   const size_t limit = context.options.max_body_bytes;
   if (body.size() > limit) return reply->send_error(body_too_large(limit, body.size()));
   switch (route) {
     case Route::kChat:
-      return handle_chat(context, body, reply);
+      return handle_chat(context, caller, body, reply);
     case Route::kCompletions:
-      return handle_completion(context, body, reply);
+      return handle_completion(context, caller, body, reply);
     case Route::kResponses:
-      return handle_responses(context, body, reply);
+      return handle_responses(context, caller, body, reply);
     case Route::kResponseInputTokens:
-      return handle_response_input_tokens(context, body, reply);
+      return handle_response_input_tokens(context, caller, body, reply);
     case Route::kMessages:
-      return handle_messages(context, request, reply);
+      return handle_messages(context, caller, request, reply);
     case Route::kMessageCount:
       return handle_message_count(context, request, reply);
     case Route::kTokenize:
@@ -247,14 +251,18 @@ void ApiService::handle(net::HttpRequest request, std::shared_ptr<net::ResponseW
   if (!match->allowed) {
     return reply->send_error(wrong_method(request, *match), {{"Allow", match->allow}});
   }
+  const auto caller = impl_->edge.caller(request);
+  if (!caller) return reply->send_error(*impl_->edge.refusal(request));  // the keys have changed
   if (const auto error = unpack(request, impl_->context.options.max_body_bytes)) {
     return reply->send_error(*error);
   }
-  impl_->dispatch(*match, request, reply);
+  impl_->dispatch(*match, request, *caller, reply);
 }
 
 net::Lane ApiService::lane(const net::HttpRequest& request) const {
   if (request.body.empty()) return net::Lane::kQuick;
+  // What is packed may be anything.
+  if (request.header("content-encoding") != nullptr) return net::Lane::kHeavy;
   return may_be_heavy(request.body) ? net::Lane::kHeavy : net::Lane::kShort;
 }
 

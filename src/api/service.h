@@ -36,11 +36,16 @@ struct ApiOptions {
   // Text prompts begin with the model's first token (add_bos_token of tokenizer_config.json).
   bool add_bos_token = true;
   size_t max_body_bytes = 16 << 20;
-  responses::StoreLimits stored_responses;       // of /v1/responses
-  int max_choices = 1024;                        // of one request: prompts times n
-  int64_t max_waiting = 1024;                    // the engine's; x-ratelimit headers tell it
+  responses::StoreLimits stored_responses;  // of /v1/responses
+  int max_choices = 1024;                   // of one request: prompts times n
+  // Of all answers with log-probabilities that are kept until they are whole.
+  size_t answer_memory_bytes = size_t{2} << 30;
+  int64_t max_waiting = 2048;                    // the engine's; x-ratelimit headers tell it
   std::chrono::milliseconds keep_alive{10'000};  // between comments in a silent stream
   bool expert_metrics = false;                   // /metrics has a counter for each expert
+  // Prompts find what those of other keys' owners left in the prefix cache, which is faster where
+  // they begin alike, and lets an owner learn how others' prompts begin.
+  bool share_prefix_cache = false;
   EdgeOptions edge;
   // For /metrics: what this engine has sent to others.
   std::function<engine::KvTransferStats()> kv_sent = [] { return engine::KvTransferStats(); };

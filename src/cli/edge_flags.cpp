@@ -54,6 +54,9 @@ void add_edge_flags(CLI::App& app, EdgeSettings& settings) {
   app.add_option("--api-keys", settings.api_keys,
                  "file of keys that requests must carry, one a line (docs/security.md)")
       ->envname("FATHOM_API_KEYS");
+  app.add_flag("--share-prefix-cache", settings.share_prefix_cache,
+               "prompts find what other owners' keys left in the prefix cache: faster where all "
+               "begin alike, but tells how others' prompts begin");
   app.add_flag("--insecure-public", settings.insecure_public,
                "listen where others can reach the server although it asks for no key");
   app.add_option("--cors-origin", settings.cors_origins,

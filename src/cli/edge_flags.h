@@ -18,6 +18,7 @@ struct EdgeSettings {
   std::string host = "127.0.0.1";
   int port = 8000;
   std::string api_keys;                    // file; "": everyone may ask
+  bool share_prefix_cache = false;         // among the owners of keys
   bool insecure_public = false;            // without keys, even where others can reach the port
   std::vector<std::string> cors_origins;   // "*": all
   std::vector<std::string> allowed_hosts;  // further names that requests may be sent to

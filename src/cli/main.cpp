@@ -90,7 +90,8 @@ void add_stack_options(CLI::App& app, StackOptions& stack) {
       ->envname("FATHOM_MAX_RUNNING")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  app.add_option("--max-waiting", stack.max_waiting, "requests queued beyond those; then 429")
+  app.add_option("--max-waiting", stack.max_waiting,
+                 "requests of one owner queued beyond those; then 429")
       ->envname("FATHOM_MAX_WAITING")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
@@ -169,6 +170,11 @@ void add_api_options(CLI::App& serve, ServeOptions& options) {
       .add_option("--keep-responses", options.keep_responses_seconds,
                   "seconds that stored responses are kept; 0: not at all")
       ->check(CLI::Range(int64_t{0}, int64_t{366} * 86400))
+      ->capture_default_str();
+  serve
+      .add_option("--answer-memory", options.answer_memory_mib,
+                  "MiB that log-probabilities may take in answers that are not streamed; then 429")
+      ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   serve
       .add_option("--keep-responses-memory", options.keep_responses_mib,

@@ -118,6 +118,7 @@ Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& op
   }
   api.stored_responses = {std::chrono::seconds(options.keep_responses_seconds),
                           static_cast<size_t>(options.keep_responses_mib) << 20};
+  api.answer_memory_bytes = static_cast<size_t>(options.answer_memory_mib) << 20;
   api.version = kVersion;
   api.default_thinking = options.thinking;
   api.add_bos_token = serving->stack_.add_bos_token;
@@ -130,6 +131,7 @@ Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& op
   if (serving->prefill_) {
     api.kv_sent = [server = serving->prefill_.get()] { return server->stats(); };
   }
+  api.share_prefix_cache = options.edge.share_prefix_cache;
   api.edge = {.keys = files.keys,
               .cors_origins = options.edge.cors_origins,
               .checks_host = checks_host(options.edge),

@@ -25,6 +25,7 @@ struct ServeOptions {
   std::vector<std::string> aliases;       // further names (api/model_alias.h)
   int64_t keep_responses_seconds = 3600;  // for previous_response_id
   int64_t keep_responses_mib = 256;       // of them in memory at most
+  int64_t answer_memory_mib = 2048;       // of answers with log-probabilities
   bool expert_metrics = false;            // /metrics has a counter for each expert
   int64_t shutdown_seconds = 60;          // how long running answers may take after a signal
   DryRunOptions dry_run;

@@ -193,6 +193,131 @@ class Bodies(Directory):
             self.assertIn("gzip", headers["accept-encoding"])
 
 
+def post(server, path, key, **body):
+    """-> (status, JSON) of one request."""
+    status, _, answer = ask(server, "POST", path, {"x-api-key": key}, json.dumps(body))
+    return status, json.loads(answer)
+
+
+class Owners(Directory):
+    ALICE, ALICES_OTHER, BOB = "sk-alice-0123456789", "sk-alice-9876543210", "sk-bob-012345678901"
+
+    def serve(self, *flags):
+        keys = f"{self.ALICE} alice priority=-5\n{self.ALICES_OTHER} alice\n{self.BOB} bob\n"
+        return fathom.Server(MODEL, *SIM, "--api-keys", self.write("keys", keys), *flags)
+
+    def cached(self, server, key):
+        text = "The PIN of alice is 073. " * 20
+        usage = post(server, "/v1/completions", key, prompt=text, max_tokens=1)[1]["usage"]
+        return usage["prompt_tokens_details"]["cached_tokens"]
+
+    def test_prefixes_are_the_owners(self):
+        with self.serve() as server:
+            self.assertEqual(self.cached(server, self.ALICE), 0)
+            self.assertEqual(self.cached(server, self.BOB), 0)
+            own = self.cached(server, self.ALICE)
+            self.assertGreater(own, 0)
+            self.assertEqual(self.cached(server, self.ALICES_OTHER), own)
+            self.assertEqual(self.cached(server, self.BOB), own)  # bob's own by now
+
+    def test_or_everybodys_where_the_server_is_told_so(self):
+        with self.serve("--share-prefix-cache") as server:
+            self.assertEqual(self.cached(server, self.ALICE), 0)
+            self.assertGreater(self.cached(server, self.BOB), 0)
+
+    def test_responses_are_the_owners(self):
+        with self.serve() as server:
+            created = post(server, "/v1/responses", self.ALICE, input="4711", max_output_tokens=4)
+            path = "/v1/responses/" + created[1]["id"]
+            for key, status in ((self.BOB, 404), (self.ALICES_OTHER, 200)):
+                for end in ("", "/input_items"):
+                    got = ask(server, "GET", path + end, {"x-api-key": key})
+                    self.assertEqual(got[0], status)
+                    self.assertEqual(b"4711" in got[2], status == 200 and end != "")
+            self.assertEqual(ask(server, "DELETE", path, {"x-api-key": self.BOB})[0], 404)
+            self.assertEqual(ask(server, "DELETE", path, {"x-api-key": self.ALICE})[0], 200)
+
+    def test_priority_is_a_right(self):
+        with self.serve() as server:
+            for key, priority, status in (
+                (self.ALICE, -5, 200),
+                (self.ALICE, -6, 403),
+                (self.ALICES_OTHER, -1, 403),
+                (self.BOB, 3, 200),
+            ):
+                got = post(
+                    server, "/v1/completions", key, prompt="x", max_tokens=1, priority=priority
+                )
+                self.assertEqual(got[0], status, got)
+
+    def test_bad_rights_are_refused(self):
+        keys = self.write("keys", f"{KEY} alice\n{self.BOB} bob priority=high\n")
+        self.assertIn("line 2", refused_start("--api-keys", keys))
+
+
+class Shares(unittest.TestCase):
+    def test_a_request_of_1024_prompts_leaves_room_for_others(self):
+        flags = ("--max-running", "16", "--kernels", "launch=100")
+        with fathom.Server(MODEL, *SIM, *flags) as server:
+            many = {"prompt": ["x"] * 1024, "max_tokens": 1500, "ignore_eos": True}
+            streams = [server.stream("/v1/completions", {**many, "stream": True})]
+            next(streams[0])
+            streams.append(
+                server.stream("/v1/completions", {**many, "prompt": ["x"] * 64, "stream": True})
+            )
+            next(streams[1])
+            # 1,500 tokens of 1,024 prompts would take hours.
+            status, answer = post(server, "/v1/completions", KEY, prompt="y", max_tokens=2)
+            for events in streams:
+                events.close()
+            self.assertEqual(status, 200, answer)
+
+    def test_and_is_answered_itself(self):
+        with fathom.Server(MODEL, *SIM) as server:
+            body = {"prompt": ["x"] * 1024, "max_tokens": 3, "ignore_eos": True}
+            status, answer = post(server, "/v1/completions", KEY, **body)
+            self.assertEqual(status, 200, answer)
+            self.assertEqual(len(answer["choices"]), 1024)
+            self.assertEqual(answer["usage"]["completion_tokens"], 3 * 1024)
+
+
+def peak_bytes(server):
+    """Memory that the server has taken at most so far."""
+    with open(f"/proc/{server.process.pid}/status", encoding="ascii") as status:
+        line = next(line for line in status if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+class Answers(unittest.TestCase):
+    LOGPROBS = {"logprobs": True, "top_logprobs": 20, "ignore_eos": True}
+
+    def test_log_probabilities_take_little_more_than_their_text(self):
+        messages = [{"role": "user", "content": "x"}]
+        with fathom.Server(MODEL, *SIM) as server:
+            post(server, "/v1/chat/completions", KEY, messages=messages, max_tokens=8)
+            before = peak_bytes(server)
+            body = {"messages": messages, "n": 128, "max_tokens": 200, **self.LOGPROBS}
+            status, _, answer = ask(
+                server, "POST", "/v1/chat/completions", {}, json.dumps(body)
+            )
+            self.assertEqual(status, 200)
+            self.assertLess(peak_bytes(server) - before, 4 * len(answer))
+            choices = json.loads(answer)["choices"]
+            self.assertEqual(len(choices), 128)
+            for choice in choices:
+                self.assertEqual(len(choice["logprobs"]["content"]), 200)
+
+    def test_what_can_never_fit_is_refused(self):
+        messages = [{"role": "user", "content": "x"}]
+        with fathom.Server(MODEL, *SIM, "--answer-memory", "1") as server:
+            body = {"messages": messages, "max_tokens": 1000, **self.LOGPROBS}
+            status, answer = post(server, "/v1/chat/completions", KEY, **body)
+            self.assertEqual(status, 400)
+            self.assertIn("--answer-memory", answer["error"]["message"])
+            body["max_tokens"] = 100
+            self.assertEqual(post(server, "/v1/chat/completions", KEY, **body)[0], 200)
+
+
 class Public(Directory):
     def test_a_public_address_needs_keys(self):
         for host in ("0.0.0.0", "::", "127.evil.example"):

@@ -37,7 +37,8 @@ Result<ChatRequest> read_request(const HandlerContext& context, const net::HttpR
 
 }  // namespace
 
-void handle_messages(HandlerContext& context, const net::HttpRequest& http, const ReplyPtr& reply) {
+void handle_messages(HandlerContext& context, const Caller& caller, const net::HttpRequest& http,
+                     const ReplyPtr& reply) {
   const auto request = read_request(context, http, false, *reply);
   if (!request) return reply->send_error(to_api_error(request.error()));
   const auto make_answer = [&](int64_t prompt_tokens) {
@@ -45,7 +46,7 @@ void handle_messages(HandlerContext& context, const net::HttpRequest& http, cons
         {context.options.model.id, request->stream, prompt_tokens, context.options.keep_alive},
         reply);
   };
-  start_chat(context, *request, "messages", make_answer, reply);
+  start_chat(context, caller, *request, "messages", make_answer, reply);
 }
 
 void handle_message_count(HandlerContext& context, const net::HttpRequest& http,

@@ -9,6 +9,9 @@ namespace fathom::api::responses {
 
 namespace {
 
+// As a tree, a copy of it for the whole response, and its text.
+constexpr size_t kBytesPerLogprob = 1024;
+
 Json response_usage(const UsageCounts& usage) {
   return {
       {"input_tokens", usage.prompt_tokens},
@@ -26,6 +29,9 @@ class ResponseAnswer : public Answer {
         reply_(std::move(reply)),
         items_(emitter(), options_.logprobs ? &words_ : nullptr, options_.tools),
         created_(std::time(nullptr)) {}
+
+  // All are in the last event, too, and in what is stored.
+  size_t bytes_per_logprob() const override { return kBytesPerLogprob; }
 
   void begin() override {
     begun_ = true;

@@ -28,8 +28,9 @@ Error no_such_response(const std::string& id, const char* path) {
 }
 
 // All items before the turn that follows response `id`.
-Result<Json> earlier_items(const HandlerContext& context, const std::string& id) {
-  const auto stored = context.responses->find(id);
+Result<Json> earlier_items(const HandlerContext& context, const Caller& caller,
+                           const std::string& id) {
+  const auto stored = context.responses->find(caller.owner, id);
   if (!stored) {
     Error error = no_such_response(id, "previous_response_id");
     error.code = ErrorCode::kInvalidArgument;
@@ -41,13 +42,14 @@ Result<Json> earlier_items(const HandlerContext& context, const std::string& id)
   return items;
 }
 
-Result<Turn> read_turn(const HandlerContext& context, const std::string& body) {
+Result<Turn> read_turn(const HandlerContext& context, const Caller& caller,
+                       const std::string& body) {
   FATHOM_ASSIGN(const Json json, parse_json(body));
   Turn turn;
   FATHOM_ASSIGN(turn.request, responses::read_responses_request(json));
   turn.items = Json::array();
   if (turn.request.previous_response_id) {
-    FATHOM_ASSIGN(turn.items, earlier_items(context, *turn.request.previous_response_id));
+    FATHOM_ASSIGN(turn.items, earlier_items(context, caller, *turn.request.previous_response_id));
   }
   for (const Json& item : turn.request.input) turn.items.push_back(item);
 
@@ -69,8 +71,9 @@ void send_not_found(const std::string& id, const ReplyPtr& reply) {
 
 }  // namespace
 
-void handle_responses(HandlerContext& context, const std::string& body, const ReplyPtr& reply) {
-  auto turn = read_turn(context, body);
+void handle_responses(HandlerContext& context, const Caller& caller, const std::string& body,
+                      const ReplyPtr& reply) {
+  auto turn = read_turn(context, caller, body);
   if (!turn) return reply->send_error(to_api_error(turn.error()));
 
   for (const std::string& text : turn->request.tools.left_out) reply->add_warning(text);
@@ -84,20 +87,20 @@ void handle_responses(HandlerContext& context, const std::string& body, const Re
     options.logprobs = turn->request.logprobs;
     options.keep_alive = context.options.keep_alive;
     if (turn->request.store) {
-      options.keep = [store = context.responses, id = options.id,
+      options.keep = [store = context.responses, owner = caller.owner, id = options.id,
                       items = dump_json(turn->items)](const Json& response) {
-        store->put(id, {dump_json(response), items});
+        store->put(owner, id, {dump_json(response), items});
       };
     }
     return responses::make_response_answer(
         std::move(options), TokenWords(context.tokenizer, turn->chat.tokens_as_ids), reply);
   };
-  start_chat(context, turn->chat, "input", make_answer, reply);
+  start_chat(context, caller, turn->chat, "input", make_answer, reply);
 }
 
-void handle_response_input_tokens(HandlerContext& context, const std::string& body,
-                                  const ReplyPtr& reply) {
-  const auto turn = read_turn(context, body);
+void handle_response_input_tokens(HandlerContext& context, const Caller& caller,
+                                  const std::string& body, const ReplyPtr& reply) {
+  const auto turn = read_turn(context, caller, body);
   if (!turn) return reply->send_error(to_api_error(turn.error()));
   const auto model = context.find_model(turn->chat.model);
   if (!model) return reply->send_error(model_not_found(*turn->chat.model));
@@ -106,23 +109,25 @@ void handle_response_input_tokens(HandlerContext& context, const std::string& bo
   reply->send_json({{"object", "response.input_tokens"}, {"input_tokens", prompt->tokens.size()}});
 }
 
-void handle_response_get(HandlerContext& context, const std::string& id, const std::string& query,
-                         const ReplyPtr& reply) {
+void handle_response_get(HandlerContext& context, const Caller& caller, const std::string& id,
+                         const std::string& query, const ReplyPtr& reply) {
   if (net::query_parameter(query, "stream").value_or("false") != "false") {
     return reply->send_error(to_api_error(unsupported("stream", "a finished response has none")));
   }
-  const auto stored = context.responses->find(id);
+  const auto stored = context.responses->find(caller.owner, id);
   if (!stored) return send_not_found(id, reply);
   reply->send(200, "application/json", stored->response);
 }
 
-void handle_response_delete(HandlerContext& context, const std::string& id, const ReplyPtr& reply) {
-  if (!context.responses->erase(id)) return send_not_found(id, reply);
+void handle_response_delete(HandlerContext& context, const Caller& caller, const std::string& id,
+                            const ReplyPtr& reply) {
+  if (!context.responses->erase(caller.owner, id)) return send_not_found(id, reply);
   reply->send_json({{"id", id}, {"object", "response"}, {"deleted", true}});
 }
 
-void handle_response_cancel(HandlerContext& context, const std::string& id, const ReplyPtr& reply) {
-  if (!context.responses->find(id)) return send_not_found(id, reply);
+void handle_response_cancel(HandlerContext& context, const Caller& caller, const std::string& id,
+                            const ReplyPtr& reply) {
+  if (!context.responses->find(caller.owner, id)) return send_not_found(id, reply);
   reply->send_error(to_api_error(invalid_argument(
       "Only a response that is made in background can be cancelled", "response_id")));
 }

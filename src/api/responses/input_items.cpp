@@ -13,12 +13,20 @@ namespace fathom::api::responses {
 namespace {
 
 constexpr size_t kMaxItems = 100'000;
+constexpr size_t kMaxIdCharacters = 512;
 constexpr const char* kFunctionOutput = "function_call_output";
 constexpr const char* kCustomOutput = "custom_tool_call_output";
 
-std::string id_of(const Json& item, const char* prefix) {
+Result<std::string> id_of(const Json& item, const std::string& path, const char* prefix) {
   const Json* id = find_member(item, "id");
-  return id != nullptr && id->is_string() ? id->get<std::string>() : random_id(prefix);
+  if (id == nullptr || !id->is_string()) return random_id(prefix);
+  return read_short_string(*id, key_path(path, "id"), kMaxIdCharacters);
+}
+
+// The name of a call that items refer to.
+Result<std::string> read_call_id(const Json& item, const std::string& path) {
+  FATHOM_ASSIGN(const std::string id, required_string(item, "call_id", path));
+  return read_short_string(id, key_path(path, "call_id"), kMaxIdCharacters);
 }
 
 Json message_item(const std::string& id, const std::string& role, const std::string& text) {
@@ -57,7 +65,8 @@ Result<Json> read_message(const Json& item, const std::string& path) {
         content_path + ": expected a string or an array of text parts, got nothing", content_path);
   }
   FATHOM_ASSIGN(const std::string text, read_said(*content, content_path, role));
-  return message_item(id_of(item, "msg_"), role, text);
+  FATHOM_ASSIGN(const std::string id, id_of(item, path, "msg_"));
+  return message_item(id, role, text);
 }
 
 // `call` with the namespace of the tool, if `item` names one.
@@ -69,11 +78,12 @@ Result<Json> with_group(const Json& item, const std::string& path, Json call) {
 }
 
 Result<Json> read_call(const Json& item, const std::string& path) {
-  FATHOM_ASSIGN(const std::string call_id, required_string(item, "call_id", path));
+  FATHOM_ASSIGN(const std::string id, id_of(item, path, "fc_"));
+  FATHOM_ASSIGN(const std::string call_id, read_call_id(item, path));
   FATHOM_ASSIGN(const std::string name, required_string(item, "name", path));
   FATHOM_ASSIGN(const std::string arguments, required_string(item, "arguments", path));
   return with_group(item, path,
-                    {{"id", id_of(item, "fc_")},
+                    {{"id", id},
                      {"type", "function_call"},
                      {"status", "completed"},
                      {"call_id", call_id},
@@ -82,11 +92,12 @@ Result<Json> read_call(const Json& item, const std::string& path) {
 }
 
 Result<Json> read_custom_call(const Json& item, const std::string& path) {
-  FATHOM_ASSIGN(const std::string call_id, required_string(item, "call_id", path));
+  FATHOM_ASSIGN(const std::string id, id_of(item, path, "ctc_"));
+  FATHOM_ASSIGN(const std::string call_id, read_call_id(item, path));
   FATHOM_ASSIGN(const std::string name, required_string(item, "name", path));
   FATHOM_ASSIGN(const std::string input, required_string(item, "input", path));
   return with_group(item, path,
-                    {{"id", id_of(item, "ctc_")},
+                    {{"id", id},
                      {"type", "custom_tool_call"},
                      {"status", "completed"},
                      {"call_id", call_id},
@@ -95,22 +106,21 @@ Result<Json> read_custom_call(const Json& item, const std::string& path) {
 }
 
 Result<Json> read_call_output(const Json& item, const std::string& type, const std::string& path) {
-  FATHOM_ASSIGN(const std::string call_id, required_string(item, "call_id", path));
+  const bool custom = type == kCustomOutput;
+  FATHOM_ASSIGN(const std::string id, id_of(item, path, custom ? "ctco_" : "fco_"));
+  FATHOM_ASSIGN(const std::string call_id, read_call_id(item, path));
   const std::string output_path = key_path(path, "output");
   const Json* output = find_member(item, "output");
   if (output == nullptr) {
     return invalid_argument(output_path + ": expected a string, got nothing", output_path);
   }
   FATHOM_ASSIGN(const std::string text, read_tool_output(*output, output_path));
-  const bool custom = type == kCustomOutput;
-  return Json{{"id", id_of(item, custom ? "ctco_" : "fco_")},
-              {"type", type},
-              {"status", "completed"},
-              {"call_id", call_id},
-              {"output", text}};
+  return Json{
+      {"id", id}, {"type", type}, {"status", "completed"}, {"call_id", call_id}, {"output", text}};
 }
 
 Result<Json> read_reasoning(const Json& item, const std::string& path) {
+  FATHOM_ASSIGN(const std::string id, id_of(item, path, "rs_"));
   std::string text;
   if (const Json* content = find_member(item, "content")) {
     FATHOM_ASSIGN(text,
@@ -118,10 +128,8 @@ Result<Json> read_reasoning(const Json& item, const std::string& path) {
   }
   Json parts = Json::array();
   if (!text.empty()) parts.push_back({{"type", "reasoning_text"}, {"text", text}});
-  return Json{{"id", id_of(item, "rs_")},
-              {"type", "reasoning"},
-              {"summary", Json::array()},
-              {"content", std::move(parts)}};
+  return Json{
+      {"id", id}, {"type", "reasoning"}, {"summary", Json::array()}, {"content", std::move(parts)}};
 }
 
 Result<Json> read_item(const Json& item, const std::string& path) {

@@ -71,9 +71,10 @@ Result<Json> list_items(const std::string& items, const std::string& query) {
 
 }  // namespace
 
-void handle_response_input_items(HandlerContext& context, const std::string& id,
-                                 const std::string& query, const ReplyPtr& reply) {
-  const auto stored = context.responses->find(id);
+void handle_response_input_items(HandlerContext& context, const Caller& caller,
+                                 const std::string& id, const std::string& query,
+                                 const ReplyPtr& reply) {
+  const auto stored = context.responses->find(caller.owner, id);
   if (!stored) {
     return reply->send_error(
         to_api_error({ErrorCode::kNotFound, "Response with id '" + shorten(id, 100) + "' not found",

@@ -1,9 +1,12 @@
 #include "api/responses/request.h"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "api/dialect.h"
 #include "api/responses/input_items.h"
+#include "api/text_search.h"
 
 namespace fathom::api::responses {
 
@@ -12,6 +15,12 @@ namespace {
 using R = ResponsesRequest;
 
 constexpr size_t kMaxIncludes = 64;
+// OpenAI's: pairs, and characters of each.
+constexpr size_t kMaxMetadata = 16;
+constexpr size_t kMaxMetadataKey = 64;
+constexpr size_t kMaxMetadataText = 512;
+constexpr size_t kMaxEchoBytes = 1 << 20;
+constexpr size_t kMaxHint = 512;  // characters of what is only repeated
 
 Status take_tools(const Json& value, const std::string& path, R& request) {
   FATHOM_ASSIGN(request.tools, read_tools(value, path));
@@ -50,7 +59,8 @@ Status read_reasoning(const Json& value, const std::string& path, R& request) {
   if (!value.is_object()) return expected(path, "an object", value);
   for (const char* name : {"effort", "summary"}) {
     if (const Json* member = find_member(value, name)) {
-      FATHOM_ASSIGN(const std::string text, read_string(*member, key_path(path, name)));
+      FATHOM_ASSIGN(const std::string text,
+                    read_short_string(*member, key_path(path, name), kMaxHint));
       request.echo["reasoning"][name] = text;
     }
   }
@@ -72,7 +82,20 @@ Status read_include(const Json& value, const std::string& path, R& request) {
 
 Status read_metadata(const Json& value, const std::string& path, R& request) {
   if (!value.is_object()) return expected(path, "an object", value);
-  for (const auto& [key, text] : value.items()) FATHOM_TRY(read_string(text, key_path(path, key)));
+  if (value.size() > kMaxMetadata) {
+    return invalid_argument(
+        fmt::format("{}: expected at most {} keys, got {}", path, kMaxMetadata, value.size()),
+        path);
+  }
+  for (const auto& [key, text] : value.items()) {
+    const std::string at = key_path(path, shorten(key, kMaxMetadataKey));
+    if (count_characters(key) > kMaxMetadataKey) {
+      return invalid_argument(fmt::format("{}: expected a key of at most {} characters, got {}", at,
+                                          kMaxMetadataKey, count_characters(key)),
+                              at);
+    }
+    FATHOM_TRY(read_short_string(text, at, kMaxMetadataText));
+  }
   request.echo["metadata"] = value;
   return {};
 }
@@ -102,7 +125,7 @@ Field<R> echoed(const char* name, const char* chat_name) {
 Field<R> echoed_string(const char* name, const char* help) {
   return {{name, "string", help},
           [name](const Json& value, const std::string& path, R& request) -> Status {
-            FATHOM_ASSIGN(request.echo[name], read_string(value, path));
+            FATHOM_ASSIGN(request.echo[name], read_short_string(value, path, kMaxHint));
             return {};
           }};
 }
@@ -137,6 +160,7 @@ FieldTable<R> own_fields() {
       {{"background", "boolean", "Only false.", "false"}, read_background},
       echoed_string("prompt_cache_key", "As for chat; repeated in the response."),
       echoed_string("safety_identifier", "The end user; not used."),
+      echoed_string("user", "The end user; not used."),
       refused_field<R>("conversation", "string or object", "not supported; use input"),
       refused_field<R>("prompt", "object", "not supported; use instructions"),
   };
@@ -144,7 +168,7 @@ FieldTable<R> own_fields() {
 
 FieldTable<R> make_table() {
   FieldTable<R> table = own_fields();
-  for (const char* name : {"temperature", "top_p", "top_logprobs", "parallel_tool_calls", "user"}) {
+  for (const char* name : {"temperature", "top_p", "top_logprobs", "parallel_tool_calls"}) {
     table.push_back(echoed(name, name));
   }
   table.push_back(echoed("max_output_tokens", "max_completion_tokens"));
@@ -176,6 +200,16 @@ Json echo_of_nothing() {
           {"truncation", "disabled"}};
 }
 
+// What a response repeats is stored with it, and no token of the context is its price.
+Status check_echo(const Json& echo) {
+  const size_t bytes = dump_json(echo).size();
+  if (bytes <= kMaxEchoBytes) return {};
+  return invalid_argument(
+      fmt::format("tools: expected at most {} bytes of JSON, text and tool_choice included, got {}",
+                  kMaxEchoBytes, bytes),
+      "tools");
+}
+
 }  // namespace
 
 const FieldTable<ResponsesRequest>& responses_field_table() {
@@ -203,6 +237,7 @@ Result<ResponsesRequest> read_responses_request(const Json& body) {
   if (request.input.empty() && !request.previous_response_id) {
     return invalid_argument("input: expected a string or an array of items, got nothing", "input");
   }
+  FATHOM_TRY(check_echo(request.echo));
   request.echo["store"] = request.store;
   if (request.instructions) request.echo["instructions"] = *request.instructions;
   if (request.previous_response_id) {

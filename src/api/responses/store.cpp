@@ -1,36 +1,48 @@
 #include "api/responses/store.h"
 
+#include <algorithm>
+
 namespace fathom::api::responses {
 
 namespace {
 constexpr size_t kEntryBytes = 512;  // of the containers, about
 }
 
-void ResponseStore::put(const std::string& id, StoredResponse response) {
+void ResponseStore::put(const std::string& owner, const std::string& id, StoredResponse response) {
   const size_t bytes = response.response.size() + response.input.size() + kEntryBytes;
   const std::lock_guard lock(mutex_);
   drop_expired();
-  if (bytes > limits_.max_bytes) return;
-  while (bytes_ + bytes > limits_.max_bytes) drop(oldest_first_.begin());
-  oldest_first_.push_back({id, std::make_shared<const StoredResponse>(std::move(response)), bytes,
-                           now_() + limits_.lifetime});
-  by_id_[id] = std::prev(oldest_first_.end());
+  if (bytes > std::min(limits_.max_bytes, limits_.max_response_bytes)) return;
+  Shelf& shelf = shelves_[owner];
+  shelf.oldest_first.push_back({id, std::make_shared<const StoredResponse>(std::move(response)),
+                                bytes, now_() + limits_.lifetime});
+  shelf.by_id[id] = std::prev(shelf.oldest_first.end());
+  shelf.bytes += bytes;
   bytes_ += bytes;
+  while (bytes_ > limits_.max_bytes) {
+    const auto most = largest();
+    drop(most, most->second.oldest_first.begin());
+  }
 }
 
-std::shared_ptr<const StoredResponse> ResponseStore::find(const std::string& id) {
+std::shared_ptr<const StoredResponse> ResponseStore::find(const std::string& owner,
+                                                          const std::string& id) {
   const std::lock_guard lock(mutex_);
   drop_expired();
-  const auto found = by_id_.find(id);
-  return found == by_id_.end() ? nullptr : found->second->response;
+  const auto shelf = shelves_.find(owner);
+  if (shelf == shelves_.end()) return nullptr;
+  const auto found = shelf->second.by_id.find(id);
+  return found == shelf->second.by_id.end() ? nullptr : found->second->response;
 }
 
-bool ResponseStore::erase(const std::string& id) {
+bool ResponseStore::erase(const std::string& owner, const std::string& id) {
   const std::lock_guard lock(mutex_);
   drop_expired();
-  const auto found = by_id_.find(id);
-  if (found == by_id_.end()) return false;
-  drop(found->second);
+  const auto shelf = shelves_.find(owner);
+  if (shelf == shelves_.end()) return false;
+  const auto found = shelf->second.by_id.find(id);
+  if (found == shelf->second.by_id.end()) return false;
+  drop(shelf, found->second);
   return true;
 }
 
@@ -39,16 +51,32 @@ size_t ResponseStore::bytes() const {
   return bytes_;
 }
 
-void ResponseStore::drop(std::list<Entry>::iterator entry) {
+ResponseStore::Shelves::iterator ResponseStore::largest() {
+  return std::ranges::max_element(
+      shelves_, {}, [](const Shelves::value_type& shelf) { return shelf.second.bytes; });
+}
+
+// A shelf that is empty goes with its last entry.
+void ResponseStore::drop(Shelves::iterator shelf, std::list<Entry>::iterator entry) {
+  Shelf& entries = shelf->second;
   bytes_ -= entry->bytes;
-  by_id_.erase(entry->id);
-  oldest_first_.erase(entry);
+  entries.bytes -= entry->bytes;
+  entries.by_id.erase(entry->id);
+  entries.oldest_first.erase(entry);
+  if (entries.oldest_first.empty()) shelves_.erase(shelf);
 }
 
 void ResponseStore::drop_expired() {
   const Clock::time_point now = now_();
-  while (!oldest_first_.empty() && oldest_first_.front().expires <= now) {
-    drop(oldest_first_.begin());
+  for (auto shelf = shelves_.begin(); shelf != shelves_.end();) {
+    const auto next = std::next(shelf);
+    auto& entries = shelf->second.oldest_first;
+    const auto fresh =
+        std::ranges::find_if(entries, [now](const Entry& each) { return each.expires > now; });
+    for (auto old = std::distance(entries.begin(), fresh); old > 0; --old) {
+      drop(shelf, entries.begin());
+    }
+    shelf = next;
   }
 }
 

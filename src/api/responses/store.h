@@ -1,11 +1,14 @@
-// Responses that later ones go on from. Kept as JSON text, so that their size is known: the oldest
-// go first when a time or an amount of memory is over. Thread-safe.
+// Responses that later ones go on from, each its owner's alone. Kept as JSON text, so that their
+// size is known: they go when their time is over, and where memory is short the oldest of the owner
+// who has most go first. So nobody who keeps less than an equal share of it loses anything to
+// others. Thread-safe.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -20,7 +23,8 @@ struct StoredResponse {
 
 struct StoreLimits {
   std::chrono::seconds lifetime{3600};
-  size_t max_bytes = 256 << 20;  // of text; a response larger than that is not kept
+  size_t max_bytes = 256 << 20;          // of text, all owners'
+  size_t max_response_bytes = 16 << 20;  // of one response; a larger one is not kept
 };
 
 class ResponseStore {
@@ -29,9 +33,10 @@ class ResponseStore {
   explicit ResponseStore(StoreLimits limits, std::function<Clock::time_point()> now = Clock::now)
       : limits_(limits), now_(std::move(now)) {}
 
-  void put(const std::string& id, StoredResponse response);
-  std::shared_ptr<const StoredResponse> find(const std::string& id);  // null if there is none
-  bool erase(const std::string& id);
+  void put(const std::string& owner, const std::string& id, StoredResponse response);
+  // Null, and false, if the owner has none of that id.
+  std::shared_ptr<const StoredResponse> find(const std::string& owner, const std::string& id);
+  bool erase(const std::string& owner, const std::string& id);
   size_t bytes() const;
 
  private:
@@ -41,14 +46,22 @@ class ResponseStore {
     size_t bytes;
     Clock::time_point expires;
   };
-  void drop(std::list<Entry>::iterator entry);
+  // The responses of one owner, in the order that they came.
+  struct Shelf {
+    std::list<Entry> oldest_first;
+    std::unordered_map<std::string, std::list<Entry>::iterator> by_id;
+    size_t bytes = 0;
+  };
+  using Shelves = std::map<std::string, Shelf>;  // by owner; none is empty
+
+  void drop(Shelves::iterator shelf, std::list<Entry>::iterator entry);
+  Shelves::iterator largest();
   void drop_expired();
 
   StoreLimits limits_;
   std::function<Clock::time_point()> now_;
   mutable std::mutex mutex_;  // guards all below
-  std::list<Entry> oldest_first_;
-  std::unordered_map<std::string, std::list<Entry>::iterator> by_id_;
+  Shelves shelves_;
   size_t bytes_ = 0;
 };
 

@@ -1,0 +1,23 @@
+// Who asks: what the key that came with a request stands for.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace fathom::api {
+
+struct Caller {
+  // Whose prefixes, stored responses and share of the engine these are: 32 hexadecimal digits, or
+  // nothing where no keys are asked for and everyone is one owner.
+  std::string owner = {};
+  int32_t lowest_priority = 0;  // the most urgent that its requests may ask for; 0 or less
+};
+
+// What the engine is told of a request's own cache_salt: prefixes are shared within an owner. No
+// two owners have a salt in common, whatever their requests say.
+std::string salt_within(const std::string& owner, const std::string& salt);
+
+// For the engine's fair shares; owners that meet in one number share one.
+uint64_t owner_number(const std::string& owner);
+
+}  // namespace fathom::api
