@@ -55,6 +55,8 @@ std::string tool_left_out(const std::string& path, const std::string& type);
 // A member that must be there.
 Result<std::string> required_string(const Json& object, const char* name, const std::string& path);
 
+// Of ids that clients give to items and calls, as OpenAI bounds them.
+inline constexpr size_t kMaxIdCharacters = 512;
 // A string of at most `most` characters.
 Result<std::string> read_short_string(const Json& value, const std::string& path, size_t most);
 

@@ -14,7 +14,7 @@ const std::string kAnyMethods = "GET, HEAD, POST, DELETE";
 constexpr const char* kRequestHeaders = "Authorization, Content-Type, X-Api-Key, X-Request-Id";
 constexpr const char* kExposedHeaders =
     "X-Request-Id, Retry-After, X-RateLimit-Limit-Requests, X-RateLimit-Remaining-Requests, "
-    "X-RateLimit-Reset-Requests";
+    "X-RateLimit-Reset-Requests, X-Fathom-Warning";
 constexpr const char* kPreflightSeconds = "600";
 
 bool is_liveness(const net::HttpRequest& head) {

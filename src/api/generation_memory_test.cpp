@@ -7,6 +7,10 @@
 namespace fathom::api {
 namespace {
 
+// nlohmann's JSON values allocate where they are destroyed, and end the process where that fails:
+// some bytes for each member, of which no event has as many as make these.
+constexpr size_t kBeyondJsonsOwn = 256;
+
 // The engine's thread is to hear nothing of it, whichever allocation fails: either the answer goes
 // on, or the request is cancelled and the writer let go of or told.
 void fail_each(const Json& body) {
@@ -21,7 +25,7 @@ void fail_each(const Json& body) {
     event.token = 'x';
     event.logprob = engine::TokenLogprob{'x', -0.1f, {{'x', -0.1f}, {'y', -0.2f}}};
     {
-      const AllocationFailure failure(good);
+      const AllocationFailure failure(good, kBeyondJsonsOwn);
       EXPECT_NO_THROW(harness.engine.send(0, event)) << good;
       failed = failure.happened();
     }

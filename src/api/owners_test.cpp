@@ -48,7 +48,7 @@ const std::vector<Route>& routes() {
       {"/v1/chat/completions", {{"messages", kMessages}}},
       {"/v1/completions", {{"prompt", "hi"}}},
       {"/v1/responses", {{"input", "hi"}}},
-      {"/v1/messages", {{"messages", kMessages}, {"max_tokens", 5}}},
+      {"/v1/messages", {{"model", "tiny"}, {"messages", kMessages}, {"max_tokens", 5}}},
   };
   return all;
 }
@@ -202,7 +202,7 @@ TEST(Owners, WhatAResponseRepeatsIsBounded) {
   refused({{"user", long_text}}, "user");
   refused({{"safety_identifier", long_text}}, "safety_identifier");
   const Json tool = {
-      {"type", "function"}, {"name", "f"}, {"description", std::string(2 << 20, 'x')}};
+      {"type", "function"}, {"name", "f"}, {"description", std::string(9 << 20, 'x')}};
   refused({{"tools", Json::array({tool})}, {"tool_choice", "none"}}, "tools");
 }
 

@@ -36,14 +36,6 @@ void Reply::add_warning(const std::string& text) {
   warnings_.push_back(std::move(line));
 }
 
-void Reply::add_warning(const std::string& text) {
-  if (warnings_.size() == kMaxWarnings) return;
-  std::string line = shorten(text, kMaxWarningBytes);
-  std::replace_if(
-      line.begin(), line.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-  warnings_.push_back(std::move(line));
-}
-
 std::vector<net::Header> Reply::headers(const std::string& content_type) const {
   std::vector<net::Header> all = {{"Content-Type", content_type}, {"X-Request-Id", request_id_}};
   if (errors_ == ErrorShape::kAnthropic) all.push_back({"Request-Id", request_id_});

@@ -10,10 +10,11 @@ std::atomic<bool> g_counting = false;
 std::atomic<int64_t> g_allocations = 0;
 constexpr int64_t kUnlimited = -1;
 thread_local int64_t t_good_left = kUnlimited;
+thread_local size_t t_at_least = 0;
 thread_local bool t_failed = false;
 
-bool fails() noexcept {
-  if (t_good_left == kUnlimited) return false;
+bool fails(size_t bytes) noexcept {
+  if (t_good_left == kUnlimited || bytes < t_at_least) return false;
   if (t_good_left > 0) {
     --t_good_left;
     return false;
@@ -24,7 +25,7 @@ bool fails() noexcept {
 
 void* counted(size_t bytes) noexcept {
   if (g_counting.load(std::memory_order_relaxed)) ++g_allocations;
-  if (fails()) return nullptr;
+  if (fails(bytes)) return nullptr;
   return std::malloc(bytes == 0 ? 1 : bytes);
 }
 
@@ -36,7 +37,7 @@ void* counted_or_throw(size_t bytes) {
 void* counted_aligned(size_t bytes, std::align_val_t alignment) {
   const auto align = static_cast<size_t>(alignment);
   if (g_counting.load(std::memory_order_relaxed)) ++g_allocations;
-  if (fails()) throw std::bad_alloc();
+  if (fails(bytes)) throw std::bad_alloc();
   if (void* memory = std::aligned_alloc(align, (bytes + align - 1) / align * align)) return memory;
   throw std::bad_alloc();
 }
@@ -59,8 +60,9 @@ int64_t AllocationCounter::stop() {
   return g_allocations;
 }
 
-AllocationFailure::AllocationFailure(int64_t good) {
+AllocationFailure::AllocationFailure(int64_t good, size_t at_least) {
   t_failed = false;
+  t_at_least = at_least;
   t_good_left = good;
 }
 

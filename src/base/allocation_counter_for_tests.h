@@ -2,6 +2,7 @@
 // fathom_allocation_counter replaces the global operator new and delete of that binary.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace fathom {
@@ -19,10 +20,11 @@ class AllocationCounter {
 };
 
 // From the calling thread's allocation number `good` + 1 on, all of its allocations fail with
-// std::bad_alloc until the end of this. One a thread at a time.
+// std::bad_alloc until the end of this; those below `at_least` bytes neither fail nor count. One a
+// thread at a time.
 class AllocationFailure {
  public:
-  explicit AllocationFailure(int64_t good);
+  explicit AllocationFailure(int64_t good, size_t at_least = 0);
   ~AllocationFailure();
   AllocationFailure(const AllocationFailure&) = delete;
   AllocationFailure& operator=(const AllocationFailure&) = delete;

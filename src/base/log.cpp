@@ -37,7 +37,11 @@ void set_log_level(LogLevel level) {
   logger().set_level(spdlog_level(level));
 }
 bool log_enabled(LogLevel level) {
-  return logger().should_log(spdlog_level(level));
+  try {
+    return logger().should_log(spdlog_level(level));
+  } catch (const std::exception&) {  // the first line of all, and no memory for a logger
+    return false;
+  }
 }
 void log_line(LogLevel level, std::string_view text) {
   logger().log(spdlog_level(level), text);

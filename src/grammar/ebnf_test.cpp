@@ -71,7 +71,7 @@ TEST(Ebnf, ErrorsNameTheLine) {
       {"root ::= (\"a\"", "line 1: expected )"},
       {"root ::= [a", "line 1: expected ]"},
       {"root ::= \"a\"{3,2}", "line 1: expected {n,m}"},
-      {"root ::= \"a\"{9999999}", "line 1: expected a number up to"},
+      {"root ::= \"a\"{9999999}", "line 1: expected n below 1000000"},
       {"root ::= \"\\q\"", "line 1: expected an escape"},
       {"root ::= \"a\"\nroot ::= \"b\"", "line 2: expected one rule named root"},
       {"root ::= *", "line 1: expected a literal"},

@@ -75,6 +75,11 @@ Result<Json> read_hosted_item(const Json& item, const std::string& path) {
     const bool text = value == nullptr || value->is_string() || !type.starts_with("mcp_");
     if (!text) return expected(key_path(path, name), "a string", *value);
   }
+  for (const char* name : {"id", "call_id"}) {
+    const Json* id = find_member(item, name);
+    if (id == nullptr || !id->is_string()) continue;
+    FATHOM_TRY(read_short_string(*id, key_path(path, name), kMaxIdCharacters));
+  }
   const bool output = std::string_view(type).ends_with(kOutput);
   if (output && find_member(item, "output") == nullptr && type != "apply_patch_call_output") {
     return invalid_argument(key_path(path, "output") + ": expected a string, got nothing",

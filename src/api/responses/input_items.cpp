@@ -13,7 +13,6 @@ namespace fathom::api::responses {
 namespace {
 
 constexpr size_t kMaxItems = 100'000;
-constexpr size_t kMaxIdCharacters = 512;
 constexpr const char* kFunctionOutput = "function_call_output";
 constexpr const char* kCustomOutput = "custom_tool_call_output";
 

@@ -19,7 +19,7 @@ constexpr size_t kMaxIncludes = 64;
 constexpr size_t kMaxMetadata = 16;
 constexpr size_t kMaxMetadataKey = 64;
 constexpr size_t kMaxMetadataText = 512;
-constexpr size_t kMaxEchoBytes = 1 << 20;
+constexpr size_t kMaxEchoBytes = size_t{8} << 20;
 constexpr size_t kMaxHint = 512;  // characters of what is only repeated
 
 Status take_tools(const Json& value, const std::string& path, R& request) {
