@@ -52,5 +52,8 @@ std::string json_excerpt(const Json& value);
 
 // The first `max_bytes` of `text` or a little less, cut between characters, with "..." where cut.
 std::string shorten(std::string_view text, size_t max_bytes);
+// The same with a question mark for what is not printable ASCII: for a header, or a line of the
+// log.
+std::string printable(std::string_view text, size_t max_bytes);
 
 }  // namespace fathom::api

@@ -1,6 +1,5 @@
 #include "api/reply.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "api/metrics.h"
@@ -30,10 +29,7 @@ Reply::Reply(std::shared_ptr<net::ResponseWriter> writer, std::string request_id
 
 void Reply::add_warning(const std::string& text) {
   if (warnings_.size() == kMaxWarnings) return;
-  std::string line = shorten(text, kMaxWarningBytes);
-  std::replace_if(
-      line.begin(), line.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-  warnings_.push_back(std::move(line));
+  warnings_.push_back(printable(text, kMaxWarningBytes));
 }
 
 std::vector<net::Header> Reply::headers(const std::string& content_type) const {
