@@ -73,6 +73,19 @@ TEST(ContentCoding, StopsAtTheLimit) {
   EXPECT_EQ(bomb.error().code, ErrorCode::kResourceExhausted);
 }
 
+// With little room Beast decodes in other steps than with much.
+TEST(ContentCoding, TextsOfEveryLengthFitWhereTheyJustDo) {
+  std::string text;
+  for (int i = 0; text.size() < 700; ++i) {
+    text += i % 3 == 0 ? "hello, " : std::to_string(i * 7919 % 1000);
+    const std::string packed = gzip(text);
+    const auto got = gunzip(packed, text.size());
+    ASSERT_TRUE(got.ok()) << text.size();
+    EXPECT_EQ(*got, text);
+    EXPECT_FALSE(gunzip(packed, text.size() - 1).ok()) << text.size();
+  }
+}
+
 TEST(ContentCoding, RefusesWhatIsDamaged) {
   const std::string good = gzip("some text that is packed");
   for (std::size_t size = 0; size < good.size(); ++size) {
