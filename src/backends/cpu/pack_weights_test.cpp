@@ -12,8 +12,8 @@
 namespace fathom::cpu {
 namespace {
 
-// The compiler's own half floats, whose name in C++ depends on the processor.
-#if defined(__aarch64__)
+// The compiler's own half floats, whose name in C++ depends on compiler and processor.
+#if defined(__aarch64__) || defined(__clang__)
 using Half = __fp16;
 #else
 using Half = _Float16;
