@@ -21,6 +21,7 @@ MODEL = os.path.join(fathom.REPOSITORY, "models", "tiny")
 SIM = ("--chip", "sim")
 KEY = "sk-0123456789abcdef"
 RELOAD_DEADLINE_S = 20
+SANITIZED = bool(os.environ.get("FATHOM_SANITIZED"))
 
 
 def ask(server, method, path, headers=None, body=None, context=None):
@@ -307,7 +308,8 @@ class Answers(unittest.TestCase):
                 server, "POST", "/v1/chat/completions", {}, json.dumps(body)
             )
             self.assertEqual(status, 200)
-            self.assertLess(peak_bytes(server) - before, 4 * len(answer))
+            if not SANITIZED:  # sanitizers keep what is freed
+                self.assertLess(peak_bytes(server) - before, 4 * len(answer))
             choices = json.loads(answer)["choices"]
             self.assertEqual(len(choices), 128)
             for choice in choices:
