@@ -64,12 +64,14 @@ struct HttpServer::Impl {
 
   void stop() {
     if (context.stopping.exchange(true)) return;
+    // First: else a thread whose client is cut takes up the next in the queue.
+    for (const Lane lane : {Lane::kQuick, Lane::kShort, Lane::kHeavy}) {
+      context.handlers(lane).stop();
+    }
     if (!threads.empty()) asio::post(loops[0]->io, [this] { listener->close(); });
     for (const auto& loop : loops) asio::post(loop->io, [loop] { cut_connections(*loop); });
     guards.clear();
     for (std::thread& thread : threads) thread.join();
-    for (const Lane lane : {Lane::kQuick, Lane::kShort, Lane::kHeavy})
-      context.handlers(lane).stop();
     for (const Lane lane : {Lane::kQuick, Lane::kShort, Lane::kHeavy})
       context.handlers(lane).join();
   }

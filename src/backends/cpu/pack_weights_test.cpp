@@ -1,6 +1,7 @@
 // The packed layout, read back by its definition (packed_layout.h).
 #include "backends/cpu/pack_weights.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -11,13 +12,6 @@
 
 namespace fathom::cpu {
 namespace {
-
-// The compiler's own half floats, whose name in C++ depends on compiler and processor.
-#if defined(__aarch64__) || defined(__clang__)
-using Half = __fp16;
-#else
-using Half = _Float16;
-#endif
 
 using test::CpuDevice;
 using test::Matrix;
@@ -30,6 +24,16 @@ double f16_value(uint16_t bits) {
   const double magnitude =
       exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
   return (bits & 0x8000) != 0 ? -magnitude : magnitude;
+}
+
+// The nearest half, of two equally near ones the even; not the compiler's own, which Clang 14
+// lacks.
+uint16_t f16_bits(float value) {
+  const double magnitude = std::abs(static_cast<double>(value));
+  const int exponent = magnitude == 0 ? -14 : std::max(std::ilogb(magnitude), -14);
+  const double units = std::nearbyint(std::ldexp(magnitude, 10 - exponent));
+  const double bits = std::min(1024.0 * (exponent + 14) + units, 31744.0);  // infinity at most
+  return static_cast<uint16_t>((std::signbit(value) ? 0x8000 : 0) | static_cast<int>(bits));
 }
 
 // The real weight at [row, column], as the layout's definition reads.
@@ -102,7 +106,7 @@ std::vector<uint8_t> packed_by_definition(const fathom_weight& w) {
       }
       for (int64_t row = strip * kStripOutputs; row < (strip + 1) * kStripOutputs; ++row) {
         const float scale = row < w.n ? w.scale[row * shape.groups + group] : 0.0f;
-        const Half half = static_cast<Half>(scale);
+        const uint16_t half = f16_bits(scale);
         const size_t size = int8 ? sizeof(scale) : sizeof(half);
         std::memcpy(to, int8 ? static_cast<const void*>(&scale) : &half, size);
         to += size;
