@@ -21,16 +21,16 @@ Result<AnswerMemory::Hold> AnswerMemory::take(size_t bytes) {
                     mebibytes(limit_), mebibytes(bytes)),
         "top_logprobs");
   }
-  size_t before = taken_;
+  size_t before = *taken_;
   do {
     if (before > limit_ - bytes) {
       return Error{ErrorCode::kResourceExhausted,
                    fmt::format("answers: expected {} MiB free for log-probabilities, got {}",
                                mebibytes(bytes), (limit_ - before) >> 20)};
     }
-  } while (!taken_.compare_exchange_weak(before, before + bytes));
-  return Hold(new size_t(bytes), [this](const size_t* held) {
-    taken_ -= *held;
+  } while (!taken_->compare_exchange_weak(before, before + bytes));
+  return Hold(new size_t(bytes), [taken = taken_](const size_t* held) {
+    *taken -= *held;
     delete held;
   });
 }

@@ -14,16 +14,16 @@ class AnswerMemory {
  public:
   explicit AnswerMemory(size_t bytes) : limit_(bytes) {}
 
-  // Given back when the last copy goes; this memory must outlive it. Errors: kInvalidArgument where
+  // Given back when the last copy goes, which may be after this. Errors: kInvalidArgument where
   // no request may take so much, kResourceExhausted where others have it now.
   using Hold = std::shared_ptr<const size_t>;
   Result<Hold> take(size_t bytes);
 
-  size_t taken() const { return taken_; }
+  size_t taken() const { return *taken_; }
 
  private:
   const size_t limit_;
-  std::atomic<size_t> taken_ = 0;
+  const std::shared_ptr<std::atomic<size_t>> taken_ = std::make_shared<std::atomic<size_t>>(0);
 };
 
 }  // namespace fathom::api
