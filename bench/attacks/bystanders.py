@@ -101,6 +101,12 @@ def abandoned(port, _turn):
         client.sendall(post_bytes("/tokenize", body_of(prompt="a" * (4 * MIB))))
 
 
+def hold(clients, seconds):
+    time.sleep(seconds)
+    for client in clients:
+        client.close()
+
+
 def slow_bodies(port, _turn):
     clients = [connect(port) for _ in range(16)]
     for client in clients:
@@ -109,9 +115,7 @@ def slow_bodies(port, _turn):
             client.sendall(head + b"\r\n\r\n" + b"a" * (8 * MIB))
         except OSError:
             pass
-    time.sleep(1)
-    for client in clients:
-        client.close()
+    hold(clients, 1)
 
 
 def idle_connections(port, _turn):
@@ -121,9 +125,7 @@ def idle_connections(port, _turn):
             clients.append(connect(port))
     except OSError:
         pass
-    time.sleep(2)
-    for client in clients:
-        client.close()
+    hold(clients, 2)
 
 
 def large_items(port, _turn):
