@@ -83,6 +83,7 @@ Status Listener::listen_on(tcp::endpoint endpoint, bool only_address) {
   }
   if (!error) acceptor->bind(endpoint, error);
   if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
+  if (!error) acceptor->non_blocking(true, error);
   if (error) {
     Error failure = listen_error(endpoint.address().to_string(), port_, error);
     if (error == asio::error::address_family_not_supported ||
@@ -122,7 +123,11 @@ asio::awaitable<void, Executor> Listener::accept_forever(Acceptor& acceptor) {
       }
       const std::shared_ptr<Loop> loop = loops_[next_loop_];
       Socket socket(loop->io.get_executor());
-      co_await acceptor.async_accept(socket, asio::redirect_error(kAwait, error));
+      // Without a descriptor to spare accept fails whether or not a client is there: trying before
+      // one is would never rest.
+      co_await acceptor.async_wait(Acceptor::wait_read, asio::redirect_error(kAwait, error));
+      if (!error) acceptor.accept(socket, error);
+      if (error == asio::error::would_block) continue;  // the client has left
       if (!error) {
         complained_ = false;
         next_loop_ = (next_loop_ + 1) % loops_.size();
@@ -157,14 +162,15 @@ bool Listener::refuse_by_reserve(Acceptor& acceptor) {
   const int client =
       ::accept4(acceptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (client >= 0) {
-    ++context_.counters.refused_connections;
     try {
       if (!context_.options.tls) send_refusal(client);
     } catch (const std::bad_alloc&) {  // then it is closed without a word
     }
     ::close(client);
   }
-  return reserve_.keep();
+  const bool kept = reserve_.keep();
+  if (client >= 0) ++context_.counters.refused_connections;
+  return kept;
 }
 
 void Listener::send_refusal(int client) const {
