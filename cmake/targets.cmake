@@ -22,17 +22,41 @@ if(FATHOM_SANITIZE)
   target_link_options(fathom_options INTERFACE -fsanitize=${FATHOM_SANITIZE})
   # Which warnings count is the plain build's to say: with checks in the code GCC sees what is none.
   target_compile_options(fathom_options INTERFACE -Wno-error)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-    # GCC cannot model fences under -fsanitize=thread and warns in library headers.
-    target_compile_options(fathom_options INTERFACE -Wno-tsan -Wno-maybe-uninitialized)
-  else()
-    # Clang 14 cannot assemble coroutines with the checks of function pointers.
-    target_compile_options(fathom_options INTERFACE -fno-sanitize=function)
-  endif()
+endif()
+if(FATHOM_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  # GCC cannot model fences under -fsanitize=thread and warns in library headers.
+  target_compile_options(fathom_options INTERFACE -Wno-tsan -Wno-maybe-uninitialized)
+elseif(FATHOM_SANITIZE)
+  # Clang 14 cannot assemble coroutines with the checks of function pointers.
+  target_compile_options(fathom_options INTERFACE -fno-sanitize=function)
+endif()
+if(FATHOM_FUZZ)
+  # Counts which branches run, for libFuzzer to find inputs that take new ones.
+  target_compile_options(fathom_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 if(NOT CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-  # Another compiler builds fuzz targets only; which warnings count is GCC's to say.
+  # Which warnings count is GCC's to say.
   target_compile_options(fathom_options INTERFACE -w)
+endif()
+
+# What is compiled for several instruction sets, all of it inlined: some checks, and all that ask in
+# place instead of by a call, make such a file take a compiler three times as long. Addresses are
+# checked all the same.
+add_library(fathom_kernel_options INTERFACE)  # linked behind fathom_options: the last flag counts
+if(FATHOM_SANITIZE MATCHES address)
+  target_compile_options(fathom_kernel_options INTERFACE
+    -fno-sanitize=null,alignment,object-size,pointer-overflow
+    -fno-sanitize-address-use-after-scope)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    target_compile_options(fathom_kernel_options INTERFACE
+      "SHELL:--param asan-instrumentation-with-call-threshold=0")
+  else()
+    target_compile_options(fathom_kernel_options INTERFACE
+      "SHELL:-mllvm -asan-instrumentation-with-call-threshold=0")
+  endif()
+endif()
+if(FATHOM_FUZZ)
+  target_compile_options(fathom_kernel_options INTERFACE -fno-sanitize=fuzzer-no-link)
 endif()
 
 # Sources are compiled in batches, most of a file's time being its headers'. Kernels are not
@@ -65,7 +89,7 @@ function(fathom_vector_sources library)
   set(portable_LANES 4)
   foreach(isa ${SETS})
     add_library(${library}_${isa} OBJECT ${ARGN})
-    target_link_libraries(${library}_${isa} PRIVATE fathom_options)
+    target_link_libraries(${library}_${isa} PRIVATE fathom_options fathom_kernel_options)
     target_compile_definitions(${library}_${isa} PRIVATE FATHOM_ISA=${isa}
                                                          FATHOM_LANES=${${isa}_LANES})
     # Traps and errno would keep loops from being vectorised.
@@ -87,6 +111,8 @@ function(fathom_test name)
     fathom_batches(${name})
   endif()
   target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
+  # Most of a sanitizer build's time would go to code that runs once.
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Sanitize>:-O0>)
   add_dependencies(sanitized_tests ${name})
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 900)

@@ -150,6 +150,12 @@ inline RequestId submit(Engine& engine, const Request& request, Client& client,
   return *id;
 }
 
+inline Answer ask(Engine& engine, const Request& request) {
+  Client client;
+  submit(engine, request, client);
+  return client.wait();
+}
+
 // `size` tokens that differ by `seed`.
 inline std::vector<TokenId> some_tokens(int64_t size, uint64_t seed) {
   std::vector<TokenId> tokens;

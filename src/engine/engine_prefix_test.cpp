@@ -6,12 +6,6 @@
 namespace fathom::engine {
 namespace {
 
-Answer ask(Engine& engine, const Request& request) {
-  Client client;
-  submit(engine, request, client);
-  return client.wait();
-}
-
 // A request that goes on from another's answer, as the next turn of a conversation does.
 Request next_turn(const Request& request, const Answer& answer, uint64_t seed) {
   Request next = request;

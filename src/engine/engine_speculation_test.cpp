@@ -13,12 +13,6 @@ std::unique_ptr<Engine> start_drafting(int64_t drafts, uint64_t right_drafts,
                {}, right_drafts);
 }
 
-Answer ask(Engine& engine, const Request& request) {
-  Client client;
-  submit(engine, request, client);
-  return client.wait();
-}
-
 // Requests that use all that the sampler knows.
 std::vector<Request> requests_of_all_kinds() {
   std::vector<Request> requests;

@@ -11,7 +11,7 @@
 namespace fathom::engine {
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kInf = std::numeric_limits<float>::infinity();
 
 std::vector<float> awkward_row(size_t count, uint32_t seed) {
   std::mt19937 random(seed);
@@ -19,7 +19,7 @@ std::vector<float> awkward_row(size_t count, uint32_t seed) {
   std::vector<float> row(count);
   for (auto& logit : row) logit = normal(random);
   for (size_t i = 5; i < count; i += 41) {
-    const float odd[] = {std::nanf(""), kInfinity, -kInfinity, 0.0f};
+    const float odd[] = {std::nanf(""), kInf, -kInf, 0.0f};
     row[i] = odd[i % 4];
   }
   return row;
@@ -34,7 +34,7 @@ TEST_P(LogitScanTest, FindsTheGreatestFiniteLogitOfEachBlock) {
     std::vector<float> maxima(static_cast<size_t>(blocks_of(static_cast<int64_t>(count))));
     GetParam()->block_maxima(row.data(), static_cast<int64_t>(count), maxima.data());
     for (size_t block = 0; block < maxima.size(); ++block) {
-      float greatest = -kInfinity;
+      float greatest = -kInf;
       for (size_t i = block * 64; i < std::min(count, block * 64 + 64); ++i) {
         if (std::isfinite(row[i])) greatest = std::max(greatest, row[i]);
       }

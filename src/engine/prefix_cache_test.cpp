@@ -10,8 +10,8 @@ namespace {
 constexpr int64_t kBlock = 4;
 
 // Sequences that are computed in order without a scheduler.
-struct Bench {
-  explicit Bench(bool exact = false, int64_t num_blocks = 20, bool enabled = true)
+struct CacheBench {
+  explicit CacheBench(bool exact = false, int64_t num_blocks = 20, bool enabled = true)
       : pool(num_blocks),
         cache({.enabled = enabled, .exact = exact, .block_size = kBlock}, random_prefix_keys(),
               pool) {}
@@ -54,7 +54,7 @@ std::vector<TokenId> count_up(TokenId size, TokenId first = 0) {
 }
 
 TEST(PrefixCache, SharesFullBlocksOfAnEqualBeginning) {
-  Bench bench;
+  CacheBench bench;
   Sequence& first = bench.add(count_up(14));
   EXPECT_EQ(bench.run(first), 0);
   std::vector<TokenId> tokens = count_up(14);
@@ -74,7 +74,7 @@ TEST(PrefixCache, SharesFullBlocksOfAnEqualBeginning) {
 }
 
 TEST(PrefixCache, ABlockIsFoundOnlyBehindTheSameBlocks) {
-  Bench bench;
+  CacheBench bench;
   bench.run(bench.add(count_up(12)));
   std::vector<TokenId> tokens = count_up(12);
   tokens[0] = 50;
@@ -83,14 +83,14 @@ TEST(PrefixCache, ABlockIsFoundOnlyBehindTheSameBlocks) {
 }
 
 TEST(PrefixCache, TheLastTokenIsAlwaysComputed) {
-  Bench bench;
+  CacheBench bench;
   bench.run(bench.add(count_up(8)));
   EXPECT_EQ(bench.run(bench.add(count_up(8))), 4);
   EXPECT_EQ(bench.run(bench.add(count_up(9))), 8);
 }
 
 TEST(PrefixCache, ScoredRowsAreComputed) {
-  Bench bench;
+  CacheBench bench;
   bench.run(bench.add(count_up(12)));
   Sequence& scored = bench.add(count_up(12));
   scored.sampling.prompt_logprobs = 0;
@@ -100,7 +100,7 @@ TEST(PrefixCache, ScoredRowsAreComputed) {
 }
 
 TEST(PrefixCache, SaltsDoNotMeet) {
-  Bench bench;
+  CacheBench bench;
   bench.run(bench.add(count_up(12), 12, "one"));
   EXPECT_EQ(bench.run(bench.add(count_up(12), 12, "two")), 0);
   EXPECT_EQ(bench.run(bench.add(count_up(12))), 0);
@@ -108,18 +108,18 @@ TEST(PrefixCache, SaltsDoNotMeet) {
 }
 
 TEST(PrefixCache, ExactTellsGivenFromGeneratedRows) {
-  Bench exact(true);
+  CacheBench exact(true);
   exact.run(exact.add(count_up(12), 6));
   EXPECT_EQ(exact.run(exact.add(count_up(12))), 4);
   EXPECT_EQ(exact.run(exact.add(count_up(12), 7)), 4);
   EXPECT_EQ(exact.run(exact.add(count_up(12), 6)), 8);
-  Bench loose(false);
+  CacheBench loose(false);
   loose.run(loose.add(count_up(12), 6));
   EXPECT_EQ(loose.run(loose.add(count_up(12))), 8);
 }
 
 TEST(PrefixCache, ForgetsTheEndOfWhatWasReleasedFirst) {
-  Bench bench(false, 6);
+  CacheBench bench(false, 6);
   Sequence& old = bench.add(count_up(12));
   Sequence& recent = bench.add(count_up(12, 100));
   bench.run(old);
@@ -136,7 +136,7 @@ TEST(PrefixCache, ForgetsTheEndOfWhatWasReleasedFirst) {
 }
 
 TEST(PrefixCache, UsingABlockAgainKeepsIt) {
-  Bench bench(false, 6);
+  CacheBench bench(false, 6);
   Sequence& first = bench.add(count_up(4));
   Sequence& second = bench.add(count_up(4, 100));
   bench.run(first);
@@ -153,7 +153,7 @@ TEST(PrefixCache, UsingABlockAgainKeepsIt) {
 }
 
 TEST(PrefixCache, OffItFindsNothing) {
-  Bench bench(false, 20, false);
+  CacheBench bench(false, 20, false);
   bench.run(bench.add(count_up(12)));
   EXPECT_EQ(bench.run(bench.add(count_up(12))), 0);
 }

@@ -24,10 +24,10 @@ ExchangeOptions options(int& wakes) {
 // Runs `act` with ever more allocations that succeed, until none fails; `check` after each.
 template <typename Act, typename Check>
 void with_each_failure(const Act& act, const Check& check) {
-  constexpr int kMost = 1000;
+  constexpr int kMostAllocations = 1000;
   bool failed = true;
   for (int good = 0; failed; ++good) {
-    ASSERT_LT(good, kMost);
+    ASSERT_LT(good, kMostAllocations);
     int wakes = 0;
     const auto exchange = std::make_shared<Exchange>(options(wakes));
     auto writer = make_response_writer(exchange);

@@ -49,7 +49,7 @@ std::string heavy_request(std::size_t bytes) {
          "\r\n\r\n" + std::string(bytes, 'x');
 }
 
-std::string answer_to(const HttpServer& server, const std::string& request) {
+std::string head_of_answer_to(const HttpServer& server, const std::string& request) {
   RawClient client(server.port());
   client.send(request);
   return client.receive_until("\r\n\r\n");
@@ -65,7 +65,7 @@ TEST(HandlerLanes, HeavyRequestsHoldUpNoOthers) {
   }
   EXPECT_TRUE(eventually([&] { return work.running == 2; }));
   for (const char* path : {"/quick", "/short"}) {
-    EXPECT_TRUE(answer_to(*server, get_request(path)).starts_with("HTTP/1.1 200")) << path;
+    EXPECT_TRUE(head_of_answer_to(*server, get_request(path)).starts_with("HTTP/1.1 200")) << path;
   }
   work.promise.set_value();
   for (RawClient& client : clients) {
@@ -83,11 +83,11 @@ TEST(HandlerLanes, HeavyRequestsAreBoundedByNumberAndBytes) {
       clients.back().send(heavy_request(10));
     }
     EXPECT_TRUE(eventually([&] { return server->stats().requests == 3; }));
-    EXPECT_TRUE(answer_to(*server, heavy_request(10)).starts_with("HTTP/1.1 503"));
+    EXPECT_TRUE(head_of_answer_to(*server, heavy_request(10)).starts_with("HTTP/1.1 503"));
     work.promise.set_value();
     for (RawClient& client : clients) client.receive_until("\r\n\r\n");
     EXPECT_TRUE(eventually(
-        [&] { return answer_to(*server, heavy_request(10)).starts_with("HTTP/1.1 200"); }));
+        [&] { return head_of_answer_to(*server, heavy_request(10)).starts_with("HTTP/1.1 200"); }));
   }
 }
 

@@ -10,10 +10,6 @@
 namespace fathom::tokenizer {
 namespace {
 
-Tokenizer small_tokenizer() {
-  return Tokenizer::parse(small_tokenizer_json().dump()).value();
-}
-
 TEST(Detokenizer, HoldsACharacterBackUntilItIsWhole) {
   Detokenizer stream(small_tokenizer());
   EXPECT_EQ(stream.push(259), "hello");

@@ -9,6 +9,7 @@
 
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/deepseek_split.h"
+#include "tokenizer/tokenizer.h"
 
 namespace fathom::tokenizer {
 
@@ -56,6 +57,10 @@ inline nlohmann::json small_tokenizer_json() {
           {"decoder", {{"type", "ByteLevel"}}},
           {"model",
            {{"type", "BPE"}, {"byte_fallback", false}, {"vocab", vocabulary}, {"merges", merges}}}};
+}
+
+inline Tokenizer small_tokenizer() {
+  return Tokenizer::parse(small_tokenizer_json().dump()).value();
 }
 
 }  // namespace fathom::tokenizer

@@ -13,10 +13,6 @@ namespace {
 
 using Ids = std::vector<TokenId>;
 
-Tokenizer small_tokenizer() {
-  return Tokenizer::parse(small_tokenizer_json().dump()).value();
-}
-
 Ids concatenated(std::initializer_list<Ids> parts) {
   Ids all;
   for (const Ids& part : parts) all.insert(all.end(), part.begin(), part.end());
@@ -54,9 +50,10 @@ TEST(Tokenizer, AddedTokensAreFoundLongestFirst) {
 
 // Tokens that are not normalized come first, even where another begins further left.
 TEST(Tokenizer, NormalizedTokensAreFoundInWhatTheOthersLeft) {
-  nlohmann::json json = small_tokenizer_json();
-  json["added_tokens"] = {added_token_json(300, "abc", false), added_token_json(301, "cd", true)};
-  const Tokenizer tokenizer = Tokenizer::parse(json.dump()).value();
+  nlohmann::json description = small_tokenizer_json();
+  description["added_tokens"] = {added_token_json(300, "abc", false),
+                                 added_token_json(301, "cd", true)};
+  const Tokenizer tokenizer = Tokenizer::parse(description.dump()).value();
   EXPECT_EQ(tokenizer.encode_with_added_tokens("abcd"), (Ids{'a', 'b', 301}));
   EXPECT_EQ(tokenizer.encode_with_added_tokens("abc"), (Ids{300}));
 }
@@ -121,25 +118,26 @@ TEST(Tokenizer, EncodesOddTextsWithoutTrouble) {
 }
 
 TEST(Tokenizer, OtherSplitPatternsRunOnPcre2) {
-  nlohmann::json json = small_tokenizer_json();
-  json["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}};
-  EXPECT_EQ(Tokenizer::parse(json.dump()).value().encode("hello wor 12"),
+  nlohmann::json description = small_tokenizer_json();
+  description["pre_tokenizer"] = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}};
+  EXPECT_EQ(Tokenizer::parse(description.dump()).value().encode("hello wor 12"),
             (Ids{259, 262, ' ', '1', '2'}));
   // Without a space of its own, " wor" cannot be one token.
-  json["pre_tokenizer"] = {
+  description["pre_tokenizer"] = {
       {"type", "Sequence"},
       {"pretokenizers",
        {split_json("\\s"),
         {{"type", "Digits"}, {"individual_digits", true}},
         {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}};
-  EXPECT_EQ(Tokenizer::parse(json.dump()).value().encode("hello wor"),
+  EXPECT_EQ(Tokenizer::parse(description.dump()).value().encode("hello wor"),
             (Ids{259, ' ', 'w', 'o', 'r'}));
 }
 
 TEST(Tokenizer, TakesBosAndEosFromTheConfiguration) {
-  const std::string json = small_tokenizer_json().dump();
-  const auto with = [&](const char* config) { return Tokenizer::parse(json, config); };
-  EXPECT_EQ(Tokenizer::parse(json)->bos(), std::nullopt);
+  const std::string description = small_tokenizer_json().dump();
+  const auto with = [&](const char* config) { return Tokenizer::parse(description, config); };
+  EXPECT_EQ(Tokenizer::parse(description)->bos(), std::nullopt);
   const Tokenizer both =
       with(R"({"bos_token": "<｜bos｜>", "eos_token": {"content": "<｜User｜>", "special": true}})")
           .value();
@@ -160,14 +158,16 @@ TEST(Tokenizer, LoadsFilesAndNamesThoseItCannot) {
   EXPECT_EQ(missing.code, ErrorCode::kNotFound);
   EXPECT_NE(missing.message.find("no_such_file.json"), std::string::npos);
   EXPECT_EQ(Tokenizer::load(folder).error().code, ErrorCode::kIo);
-  EXPECT_EQ(Tokenizer::load(file, folder / "no_such_file.json").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(Tokenizer::load(file, folder / "no_such_file.json").error().code,
+            ErrorCode::kNotFound);
   std::filesystem::remove(file);
 }
 
 TEST(Tokenizer, ServesThreadsAtOnce) {
-  nlohmann::json json = small_tokenizer_json();
-  json["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}};
-  for (const Tokenizer& tokenizer : {small_tokenizer(), Tokenizer::parse(json.dump()).value()}) {
+  nlohmann::json description = small_tokenizer_json();
+  description["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false}};
+  for (const Tokenizer& tokenizer :
+       {small_tokenizer(), Tokenizer::parse(description.dump()).value()}) {
     const std::string text = "hello wor hello, 你好 12345\n";
     const Ids expected = tokenizer.encode(text);
     std::vector<std::thread> threads;

@@ -9,7 +9,7 @@ FATHOM_BUILD_PACKAGES=(
   libgtest-dev libgmock-dev   # test binaries are built with everything else
 )
 FATHOM_TEST_PACKAGES=(clang-format-14 python3 python3-numpy python3-yaml openssl)
-FATHOM_FUZZ_PACKAGES=(clang-14 libclang-rt-14-dev)
+FATHOM_SANITIZER_PACKAGES=(clang-14 libclang-rt-14-dev)
 # Kernels for aarch64 are cross-compiled and tested under an emulator (cmake/aarch64.cmake).
 FATHOM_AARCH64_PACKAGES=(
   g++-aarch64-linux-gnu qemu-user

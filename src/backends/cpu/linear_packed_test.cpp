@@ -20,8 +20,8 @@ fathom_status multiply(CpuDevice& device, const fathom_weight& weight, const fat
   return device.run(FATHOM_OP_LINEAR, &args);
 }
 
-Matrix linear(const KernelSet& kernels, Matrix& x, const WeightData& weight, int threads = 1,
-              int64_t gap = 0) {
+Matrix linear_packed(const KernelSet& kernels, Matrix& x, const WeightData& weight, int threads = 1,
+                     int64_t gap = 0) {
   CpuDevice device(kernels, threads);
   const PackedWeight packed(device, FATHOM_OP_LINEAR, weight.view());
   Matrix out(x.rows(), weight.view().n, gap);
@@ -33,7 +33,7 @@ Matrix linear(const KernelSet& kernels, Matrix& x, const WeightData& weight, int
 
 void expect_matches_formula(const KernelSet& kernels, Matrix& x, const WeightData& weight,
                             int64_t out_gap = 0) {
-  const Matrix got = linear(kernels, x, weight, 2, out_gap);
+  const Matrix got = linear_packed(kernels, x, weight, 2, out_gap);
   const int64_t group = weight.view().block_k;
   const int64_t groups = (x.columns() + group - 1) / group;
   std::vector<double> w(static_cast<size_t>(x.columns()));
@@ -65,10 +65,10 @@ struct Format {
   fathom_dtype dtype;
   int32_t group;
 };
-constexpr Format kFormats[] = {{FATHOM_I8, 128}, {FATHOM_I4, 32}};
+constexpr Format kLinearFormats[] = {{FATHOM_I8, 128}, {FATHOM_I4, 32}};
 
 TEST_P(LinearPacked, MatchesTheFormulaForAnyNumberOfRows) {
-  for (const auto [dtype, group] : kFormats) {
+  for (const auto [dtype, group] : kLinearFormats) {
     const auto weight = WeightData::random(random_, dtype, 70, 390, 1, group);
     for (const int64_t rows : {1, 2, 3, 4, 5, 7, 8, 9, 16, 33, 64, 65, 130}) {
       SCOPED_TRACE("type " + std::to_string(dtype) + ", rows " + std::to_string(rows));
@@ -119,7 +119,7 @@ TEST_P(LinearPacked, TheLargestProductsStayExact) {
       for (const int64_t rows : {1, 13}) {
         Matrix x(rows, 256);
         for (int64_t i = 0; i < rows * 256; ++i) x.at(i / 256, i % 256) = sign * 127;
-        const Matrix out = linear(kernels(), x, weight);
+        const Matrix out = linear_packed(kernels(), x, weight);
         for (int64_t j = 0; j < 33; ++j) {
           for (int64_t r = 0; r < rows; ++r) {
             ASSERT_EQ(out.at(r, j), sign * 127 * 256 * static_cast<float>(weight.value(j, 0)));
@@ -137,7 +137,7 @@ TEST_P(LinearPacked, RowsThatDoNotFitTheScratchGoThroughInParts) {
 }
 
 TEST_P(LinearPacked, ZerosHugeAndTinyValues) {
-  for (const auto [dtype, group] : kFormats) {
+  for (const auto [dtype, group] : kLinearFormats) {
     const auto weight = WeightData::random(random_, dtype, 40, 256, 1, group);
     Matrix x = Matrix::random(random_, 9, 256);
     for (int64_t i = 0; i < 256; ++i) {
@@ -156,14 +156,14 @@ TEST_P(LinearPacked, ZerosHugeAndTinyValues) {
 
 TEST_P(LinearPacked, NanAndInfinityMakeTheirRowNanAndNoOther) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  for (const auto [dtype, group] : kFormats) {
+  for (const auto [dtype, group] : kLinearFormats) {
     const auto weight = WeightData::random(random_, dtype, 40, 300, 1, group);
     Matrix x = Matrix::random(random_, 12, 300);
-    const Matrix clean = linear(kernels(), x, weight);
+    const Matrix clean = linear_packed(kernels(), x, weight);
     x.at(1, 299) = std::nanf("");
     x.at(5, 0) = kInfinity;
     x.at(6, 130) = -kInfinity;
-    const Matrix out = linear(kernels(), x, weight);
+    const Matrix out = linear_packed(kernels(), x, weight);
     for (int64_t r = 0; r < 12; ++r) {
       for (int64_t j = 0; j < 40; ++j) {
         if (r == 1 || r == 5 || r == 6) {
@@ -177,7 +177,7 @@ TEST_P(LinearPacked, NanAndInfinityMakeTheirRowNanAndNoOther) {
 }
 
 TEST_P(LinearPacked, ARowHasTheSameBitsInAnyBatchAndWithAnyThreads) {
-  for (const auto [dtype, group] : kFormats) {
+  for (const auto [dtype, group] : kLinearFormats) {
     const auto weight = WeightData::random(random_, dtype, 301, 1300, 1, group);
     Matrix x = Matrix::random(random_, 70, 1300);
     Matrix single(70, 301);
@@ -188,7 +188,7 @@ TEST_P(LinearPacked, ARowHasTheSameBitsInAnyBatchAndWithAnyThreads) {
                 FATHOM_OK);
     }
     for (const int threads : {1, 2, 3}) {
-      EXPECT_TRUE(linear(kernels(), x, weight, threads).same_bits(single)) << dtype;
+      EXPECT_TRUE(linear_packed(kernels(), x, weight, threads).same_bits(single)) << dtype;
     }
     for (const int64_t rows : {2, 3, 4, 6, 9, 15, 37}) {
       Matrix out(rows, 301);
@@ -203,7 +203,7 @@ TEST_P(LinearPacked, ARowHasTheSameBitsInAnyBatchAndWithAnyThreads) {
 TEST_P(LinearPacked, ZeroRowsAreFine) {
   const auto weight = WeightData::random(random_, FATHOM_I8, 20, 30);
   Matrix x(0, 30);
-  EXPECT_EQ(linear(kernels(), x, weight).rows(), 0);
+  EXPECT_EQ(linear_packed(kernels(), x, weight).rows(), 0);
 }
 
 FATHOM_NATIVE_SUITE(LinearPacked);
@@ -212,14 +212,14 @@ FATHOM_NATIVE_SUITE(LinearPacked);
 // processor rounds a product before it adds.
 TEST(LinearPackedSets, AgreeBitForBitWhereTheyFuse) {
   std::mt19937 random(13);
-  for (const auto [dtype, group] : kFormats) {
+  for (const auto [dtype, group] : kLinearFormats) {
     const auto weight = WeightData::random(random, dtype, 64, 640, 1, group);
     Matrix x = Matrix::random(random, 11, 640);
     const auto sets = test::native_sets();
-    const Matrix expected = linear(*sets.back(), x, weight);
+    const Matrix expected = linear_packed(*sets.back(), x, weight);
     for (const KernelSet* set : sets) {
       if (std::string(set->name) == "portable") continue;
-      EXPECT_TRUE(linear(*set, x, weight).same_bits(expected)) << set->name;
+      EXPECT_TRUE(linear_packed(*set, x, weight).same_bits(expected)) << set->name;
     }
   }
 }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "models/deepseek_v3/examples_for_tests.h"
 #include "models/deepseek_v3/traffic.h"
 
 namespace fathom::models::deepseek_v3 {
@@ -21,13 +22,6 @@ RunLimits limits(const Config& config) {
           .kv_block_size = 32};
 }
 
-Config v3() {
-  return Config::load(FATHOM_TEST_DATA "/deepseek-v3-config.json").value();
-}
-Config tiny() {
-  return Config::load(std::filesystem::path(FATHOM_MODELS) / "tiny" / "config.json").value();
-}
-
 Result<ShardPlan> choose(const Config& config, int64_t ranks, int64_t memory) {
   return choose_layout(config, planned_tensors(config).value(), WeightFormat::kAsStored, ranks,
                        limits(config), {.memory = memory});
@@ -39,30 +33,31 @@ std::string chosen(const Config& config, int64_t ranks, int64_t memory) {
 }
 
 TEST(ChooseLayout, FitsV3OnWhatThereIs) {
-  EXPECT_EQ(chosen(v3(), 1, 800 * kGB), "pp=1,dp=1,tp=1,ep=1");
+  EXPECT_EQ(chosen(v3_config(), 1, 800 * kGB), "pp=1,dp=1,tp=1,ep=1");
   // Two ranks reduce 123 rows (3.5 MB) and gather logits (0.3 MB); half of 9.98 MB is more.
-  EXPECT_EQ(chosen(v3(), 2, 480 * kGB), "pp=1,dp=1,tp=2,ep=2");
-  EXPECT_EQ(chosen(v3(), 4, 256 * kGB), "pp=1,dp=4,tp=1,ep=4");
-  EXPECT_EQ(chosen(v3(), 8, 141 * kGB), "pp=1,dp=8,tp=1,ep=8");
-  EXPECT_EQ(chosen(v3(), 32, 64 * kGB), "pp=1,dp=32,tp=1,ep=32");
-  EXPECT_EQ(chosen(v3(), 320, 64 * kGB), "pp=1,dp=320,tp=1,ep=320,redundant=64");
+  EXPECT_EQ(chosen(v3_config(), 2, 480 * kGB), "pp=1,dp=1,tp=2,ep=2");
+  EXPECT_EQ(chosen(v3_config(), 4, 256 * kGB), "pp=1,dp=4,tp=1,ep=4");
+  EXPECT_EQ(chosen(v3_config(), 8, 141 * kGB), "pp=1,dp=8,tp=1,ep=8");
+  EXPECT_EQ(chosen(v3_config(), 32, 64 * kGB), "pp=1,dp=32,tp=1,ep=32");
+  EXPECT_EQ(chosen(v3_config(), 320, 64 * kGB), "pp=1,dp=320,tp=1,ep=320,redundant=64");
 }
 
 TEST(ChooseLayout, SplitsAttentionWhereMemoryIsShort) {
-  EXPECT_EQ(chosen(v3(), 16, 64 * kGB), "pp=1,dp=8,tp=2,ep=16");
-  EXPECT_EQ(chosen(v3(), 16, 96 * kGB), "pp=1,dp=16,tp=1,ep=16");
+  EXPECT_EQ(chosen(v3_config(), 16, 64 * kGB), "pp=1,dp=8,tp=2,ep=16");
+  EXPECT_EQ(chosen(v3_config(), 16, 96 * kGB), "pp=1,dp=16,tp=1,ep=16");
 }
 
 TEST(ChooseLayout, SaysHowMuchMemoryV3Takes) {
-  EXPECT_THAT(chosen(v3(), 1, 64 * kGB), HasSubstr("on 1 rank (pp=1,dp=1,tp=1,ep=1), got 64.0 GB"));
-  const std::string refusal = chosen(v3(), 8, 64 * kGB);
+  EXPECT_THAT(chosen(v3_config(), 1, 64 * kGB),
+              HasSubstr("on 1 rank (pp=1,dp=1,tp=1,ep=1), got 64.0 GB"));
+  const std::string refusal = chosen(v3_config(), 8, 64 * kGB);
   EXPECT_THAT(refusal, HasSubstr("--parallel auto: expected "));
   EXPECT_THAT(refusal, HasSubstr("got 64.0 GB; more ranks"));
 }
 
 TEST(ChooseLayout, TheEmbeddedModelFitsAnyRanks) {
   for (const int64_t ranks : {1, 2, 4, 8, 16, 32, 320}) {
-    const auto plan = choose(tiny(), ranks, 4 * kGB);
+    const auto plan = choose(tiny_config(), ranks, 4 * kGB);
     ASSERT_TRUE(plan.ok()) << plan.error().message;
     EXPECT_EQ(plan->layout().ranks(), ranks);
     EXPECT_EQ(plan->layout().pp, 1);
@@ -72,7 +67,7 @@ TEST(ChooseLayout, TheEmbeddedModelFitsAnyRanks) {
 
 // Whatever is chosen fits, and no other layout of as few stages that fits sends less.
 TEST(ChooseLayout, NothingThatFitsSendsLess) {
-  const Config config = v3();
+  const Config config = v3_config();
   const RankMemory memory = {.memory = 64 * kGB};
   const auto best = choose(config, 16, memory.memory);
   ASSERT_TRUE(best.ok());
@@ -90,7 +85,8 @@ TEST(ChooseLayout, NothingThatFitsSendsLess) {
 }
 
 TEST(ChooseLayout, AddsStagesOnlyWhereOneDoesNotDo) {
-  Config deep = tiny();  // its embedding and heads are small, its layers are not shared by data
+  Config deep =
+      tiny_config();  // its embedding and heads are small, its layers are not shared by data
   const auto one = choose(deep, 4, 4 * kGB);
   ASSERT_TRUE(one.ok());
   // Just too little for any layout of one stage.

@@ -8,7 +8,7 @@
 namespace fathom::models::deepseek_v3 {
 namespace {
 
-Config v3() {
+Config published_config() {
   Config config;
   config.vocab_size = 129280;
   config.hidden_size = 7168;
@@ -77,7 +77,7 @@ class Cost : public ::testing::Test {
     return CostModel(config_, weights_of(config_, dtype), FATHOM_BF16, false);
   }
 
-  const Config config_ = v3();
+  const Config config_ = published_config();
 };
 
 TEST_F(Cost, OneTokenReadsTheActiveParameters) {

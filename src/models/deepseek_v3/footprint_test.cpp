@@ -4,19 +4,10 @@
 
 #include <numeric>
 
+#include "models/deepseek_v3/examples_for_tests.h"
+
 namespace fathom::models::deepseek_v3 {
 namespace {
-
-Config v3() {
-  return Config::load(FATHOM_TEST_DATA "/deepseek-v3-config.json").value();
-}
-
-ShardPlan plan(const Config& config, const std::string& layout,
-               WeightFormat format = WeightFormat::kAsStored) {
-  return ShardPlan::make(config, Layout::parse(layout).value(), planned_tensors(config).value(),
-                         format)
-      .value();
-}
 
 RunLimits limits() {
   return {.max_step_tokens = 640,
@@ -32,7 +23,7 @@ Footprint footprint(const ShardPlan& sharded, int64_t rank, int64_t memory) {
 }
 
 TEST(Footprint, LatentsAreThePublishedBytesAToken) {
-  Config config = v3();
+  Config config = v3_config();
   const int64_t mtp_layer = 576 * 2;
   EXPECT_EQ(footprint(plan(config, "tp=8"), 3, 0).kv_token_bytes, 70272 + mtp_layer);
   config.num_nextn_predict_layers = 0;
@@ -50,7 +41,7 @@ TEST(Footprint, LatentsAreThePublishedBytesAToken) {
 // From the published parameters: attention 187.1M a layer, an expert 44.04M, a dense MLP 396.4M,
 // embedding and head 0.927B each; FP8 has a byte a weight and a scale for 16,384.
 TEST(Footprint, RanksOfEP144HoldAllButTheExpertsAndTwoOfThem) {
-  Config config = v3();
+  Config config = v3_config();
   config.num_nextn_predict_layers = 0;
   const double expected =
       61 * 187.1e6 + 3 * 396.4e6 + 58 * (1 + 2) * 44.04e6 + 2 * 2 * 0.927e9 + 58 * 256 * 7168 * 2;
@@ -59,13 +50,13 @@ TEST(Footprint, RanksOfEP144HoldAllButTheExpertsAndTwoOfThem) {
 }
 
 TEST(Footprint, OneRankReadsTheWholeRelease) {
-  const Footprint print = footprint(plan(v3(), "pp=1"), 0, 0);
-  EXPECT_EQ(print.tensors, static_cast<int64_t>(planned_tensors(v3()).value().size()));
+  const Footprint print = footprint(plan(v3_config(), "pp=1"), 0, 0);
+  EXPECT_EQ(print.tensors, static_cast<int64_t>(planned_tensors(v3_config()).value().size()));
   EXPECT_NEAR(static_cast<double>(print.file_bytes), 688.6e9, 0.1e9);
 }
 
 TEST(Footprint, KvTokensFillWhatIsLeft) {
-  const ShardPlan sharded = plan(v3(), "pp=2,tp=8");
+  const ShardPlan sharded = plan(v3_config(), "pp=2,tp=8");
   const Footprint print = footprint(sharded, 8, 64'000'000'000);
   const int64_t left = 64'000'000'000 - 3'200'000'000 - print.weight_bytes - print.workspace_bytes;
   EXPECT_GT(left, 0);
@@ -76,7 +67,7 @@ TEST(Footprint, KvTokensFillWhatIsLeft) {
 }
 
 TEST(Footprint, SaysHowMuchIsMissing) {
-  const ShardPlan sharded = plan(v3(), "tp=8");
+  const ShardPlan sharded = plan(v3_config(), "tp=8");
   const Footprint print = footprint(sharded, 0, 64'000'000'000);
   EXPECT_EQ(print.kv_tokens, 0);
   ASSERT_GT(print.missing_bytes, 0);
@@ -87,7 +78,7 @@ TEST(Footprint, SaysHowMuchIsMissing) {
 }
 
 TEST(Footprint, LeastMemoryIsThatOfTheFullestRank) {
-  const ShardPlan sharded = plan(v3(), "pp=3,dp=2,tp=2");
+  const ShardPlan sharded = plan(v3_config(), "pp=3,dp=2,tp=2");
   const int64_t least = least_memory(footprints_of(sharded, limits(), {}), 32);
   const auto fits = [&](int64_t memory) {
     for (const auto& print : footprints_of(sharded, limits(), {.memory = memory})) {
@@ -112,7 +103,7 @@ TEST(Footprint, ADataIndexHoldsWhatItsFullestRankDoes) {
 // Rows for every other data index's whole step, 8-bit out and bf16 back, and the results of its
 // own.
 TEST(Footprint, WorkspaceHoldsTheFullestExchange) {
-  Config config = v3();
+  Config config = v3_config();
   const auto workspace = [&](const char* layout) {
     return footprint(plan(config, layout), 0, 0).workspace_bytes;
   };

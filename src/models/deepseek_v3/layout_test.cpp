@@ -9,15 +9,13 @@
 #include <random>
 #include <set>
 
+#include "models/deepseek_v3/examples_for_tests.h"
+
 namespace fathom::models::deepseek_v3 {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-Config v3() {
-  return Config::load(FATHOM_TEST_DATA "/deepseek-v3-config.json").value();
-}
 
 Layout parsed(const std::string& text) {
   const auto layout = Layout::parse(text);
@@ -71,7 +69,7 @@ TEST(Layout, ThoseOfDeepSeeksDeploymentsDivideV3) {
            "dp=320,ep=320,redundant=32,shared=32",      // CloudMatrix-Infer: decode
            "tp=8,ep=1", "dp=2,tp=8,ep=4", "pp=61", "",  // experts split; whole layers
        }) {
-    EXPECT_EQ(refusal(*text == 0 ? "pp=1" : text, v3()), "") << text;
+    EXPECT_EQ(refusal(*text == 0 ? "pp=1" : text, v3_config()), "") << text;
   }
 }
 
@@ -101,15 +99,16 @@ TEST(Layout, NamesTheNumberThatDoesNotFitAndTheNearestThatDo) {
       {"tp=2,redundant=258", "redundant=258: expected at most 256"},
       {"dp=4,shared=8", "shared=8: expected at most ep=4, got 8"},
   };
-  for (const auto& [text, says] : cases) EXPECT_THAT(refusal(text, v3()), HasSubstr(says)) << text;
+  for (const auto& [text, says] : cases)
+    EXPECT_THAT(refusal(text, v3_config()), HasSubstr(says)) << text;
 }
 
 TEST(Layout, ModelsWithoutExpertsHaveNoCopiesOfThem) {
-  Config dense = v3();
+  Config dense = v3_config();
   dense.n_routed_experts = 0;
   EXPECT_EQ(refusal("dp=3,tp=2", dense), "");
   EXPECT_THAT(refusal("dp=3,tp=2,redundant=1", dense), HasSubstr("without experts"));
-  Config unshared = v3();
+  Config unshared = v3_config();
   unshared.n_shared_experts = 0;
   EXPECT_THAT(refusal("dp=4,shared=4", unshared), HasSubstr("the model has no shared expert"));
 }
@@ -165,8 +164,8 @@ TEST(Layout, PartsOfAnExpertAreOfOneTensorGroup) {
 
 TEST(Layout, HeadsAreDividedInOrder) {
   const Layout layout = parsed("tp=8");
-  EXPECT_EQ(heads_of(layout, v3(), 0), (Range{0, 16}));
-  EXPECT_EQ(heads_of(layout, v3(), 7), (Range{112, 128}));
+  EXPECT_EQ(heads_of(layout, v3_config(), 0), (Range{0, 16}));
+  EXPECT_EQ(heads_of(layout, v3_config(), 7), (Range{112, 128}));
 }
 
 TEST(Layout, PartsDifferByOneAtMost) {
@@ -217,10 +216,10 @@ TEST(Layout, StagesAreBalancedByBytes) {
 }
 
 TEST(Layout, ExpertsOfDeepSeeksDecodeDeployments) {
-  const auto ep144 = place_experts(parsed("dp=144,redundant=32"), v3());
+  const auto ep144 = place_experts(parsed("dp=144,redundant=32"), v3_config());
   EXPECT_THAT(ep144[0], ElementsAre(0, 1));
   EXPECT_EQ(ep144[143].size(), 2u);
-  const auto ep320 = place_experts(parsed("dp=320,redundant=32,shared=32"), v3());
+  const auto ep320 = place_experts(parsed("dp=320,redundant=32,shared=32"), v3_config());
   EXPECT_THAT(ep320[0], ElementsAre(0));
   EXPECT_THAT(ep320[255], ElementsAre(255));
   EXPECT_EQ(ep320[256].size(), 1u);
@@ -232,7 +231,7 @@ TEST(Layout, ExpertsAreSpreadEvenlyAndNeverTwiceOnOneRank) {
   std::mt19937 random(11);
   int tried = 0;
   for (int round = 0; round < 6000; ++round) {
-    Config config = v3();
+    Config config = v3_config();
     config.n_routed_experts = static_cast<int64_t>(1 + random() % 40);
     Layout layout;
     layout.dp = layout.ep = static_cast<int64_t>(1 + random() % 50);

@@ -55,17 +55,17 @@ Layout random_layout(std::mt19937& random) {
 using Rectangle = std::tuple<int64_t, int64_t, int64_t, int64_t>;
 
 // How often each data index's, or (of an expert) each slice's, ranks have each part of each tensor.
-struct Held {
+struct HeldPart {
   std::map<Rectangle, std::map<int64_t, int64_t>> counts;
   std::map<int64_t, int64_t> stages;  // ranks of each stage that have some
 };
 
-std::map<std::string, Held> gather(const ShardPlan& sharded) {
-  std::map<std::string, Held> all;
+std::map<std::string, HeldPart> gather(const ShardPlan& sharded) {
+  std::map<std::string, HeldPart> all;
   for (int64_t rank = 0; rank < sharded.layout().ranks(); ++rank) {
     const RankPlace place = place_of(sharded.layout(), rank);
     for (const auto& part : sharded.parts_of(rank)) {
-      Held& held = all[part.tensor->spec.name];
+      HeldPart& held = all[part.tensor->spec.name];
       const bool expert = part.tensor->spec.name.find(".experts.") != std::string::npos;
       ++held.counts[{part.rows.begin, part.rows.end, part.columns.begin, part.columns.end}]
                    [expert ? place.slice : place.data];
@@ -76,7 +76,7 @@ std::map<std::string, Held> gather(const ShardPlan& sharded) {
 }
 
 // The distinct parts lie side by side and fill the tensor.
-void expect_tiling(const TensorSpec& spec, const Held& held) {
+void expect_tiling(const TensorSpec& spec, const HeldPart& held) {
   int64_t row = 0;
   int64_t column = 0;
   const int64_t width = std::max<int64_t>(spec.k, 0);
@@ -106,7 +106,7 @@ void expect_covered(const ShardPlan& sharded) {
   ASSERT_EQ(all.size(), sharded.tensors().size()) << "every tensor is somewhere";
   for (const auto& tensor : sharded.tensors()) {
     const std::string& name = tensor.spec.name;
-    const Held& held = all.at(name);
+    const HeldPart& held = all.at(name);
     expect_tiling(tensor.spec, held);
     const size_t at = name.find(".experts.");
     const bool routed = at != std::string::npos;

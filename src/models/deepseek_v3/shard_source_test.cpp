@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "models/deepseek_v3/checkpoint_source.h"
+#include "models/deepseek_v3/examples_for_tests.h"
 #include "models/deepseek_v3/share.h"
 #include "models/deepseek_v3/weights.h"
 #include "models/fake_chip_for_tests.h"
@@ -12,8 +13,6 @@
 
 namespace fathom::models::deepseek_v3 {
 namespace {
-
-const std::filesystem::path kTiny = std::filesystem::path(FATHOM_MODELS) / "tiny";
 
 std::vector<float> rows_of(const TensorSource& source, const std::string& name,
                            const Weight& weight, int64_t begin, int64_t count) {

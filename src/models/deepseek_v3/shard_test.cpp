@@ -8,30 +8,12 @@
 
 #include "base/json_file.h"
 #include "models/deepseek_v3/checkpoint_source.h"
+#include "models/deepseek_v3/examples_for_tests.h"
 
 namespace fathom::models::deepseek_v3 {
 namespace {
 
 using ::testing::HasSubstr;
-
-const std::filesystem::path kTiny = std::filesystem::path(FATHOM_MODELS) / "tiny";
-
-Config v3() {
-  return Config::load(FATHOM_TEST_DATA "/deepseek-v3-config.json").value();
-}
-Config tiny() {
-  return Config::load(kTiny / "config.json").value();
-}
-
-Result<ShardPlan> try_plan(const Config& config, const std::string& layout,
-                           WeightFormat format = WeightFormat::kAsStored) {
-  return ShardPlan::make(config, Layout::parse(layout).value(), planned_tensors(config).value(),
-                         format);
-}
-ShardPlan plan(const Config& config, const std::string& layout,
-               WeightFormat format = WeightFormat::kAsStored) {
-  return try_plan(config, layout, format).value();
-}
 
 const TensorPart* find(const std::vector<TensorPart>& parts, const std::string& name) {
   const auto found = std::ranges::find_if(
@@ -40,7 +22,7 @@ const TensorPart* find(const std::vector<TensorPart>& parts, const std::string& 
 }
 
 TEST(PlannedTensors, ConfigSaysWhatTheCheckpointHolds) {
-  const Config config = tiny();
+  const Config config = tiny_config();
   const auto source = CheckpointSource::open(kTiny, config).value();
   const auto held = planned_tensors(config, *source).value();
   const auto said = planned_tensors(config).value();
@@ -54,20 +36,20 @@ TEST(PlannedTensors, ConfigSaysWhatTheCheckpointHolds) {
 
 TEST(PlannedTensors, OneRanksFileBytesAreTheCheckpoints) {
   const auto index = read_json_file(kTiny / "model.safetensors.index.json").value();
-  const ShardPlan one = plan(tiny(), "pp=1");
+  const ShardPlan one = plan(tiny_config(), "pp=1");
   size_t bytes = 0;
   for (const auto& part : one.parts_of(0)) bytes += part.file_bytes;
   EXPECT_EQ(bytes, index["metadata"]["total_size"].get<size_t>());
 }
 
 TEST(PlannedTensors, RefusesWhatNoMachineCouldList) {
-  Config config = v3();
+  Config config = v3_config();
   config.num_hidden_layers = 4096;
   config.n_routed_experts = 1 << 14;
   const auto many = planned_tensors(config);
   ASSERT_FALSE(many.ok());
   EXPECT_THAT(many.error().message, HasSubstr("expected a model of at most 4 million tensors"));
-  config = v3();
+  config = v3_config();
   config.hidden_size = config.intermediate_size = 1 << 20;
   config.num_hidden_layers = 4096;
   config.n_routed_experts = 0;
@@ -79,7 +61,7 @@ TEST(PlannedTensors, RefusesWhatNoMachineCouldList) {
 TEST(PlannedTensors, V3HasThePublishedParameters) {
   double model = 0;
   double mtp = 0;
-  const auto tensors = planned_tensors(v3()).value();
+  const auto tensors = planned_tensors(v3_config()).value();
   for (const auto& [spec, stored] : tensors) {
     const double count =
         static_cast<double>(spec.n) * static_cast<double>(spec.is_vector() ? 1 : spec.k);
@@ -96,7 +78,7 @@ TEST(PlannedTensors, V3HasThePublishedParameters) {
 }
 
 TEST(Shard, RankNineOfTwoStagesOfEight) {
-  const ShardPlan v3_plan = plan(v3(), "pp=2,tp=8");
+  const ShardPlan v3_plan = plan(v3_config(), "pp=2,tp=8");
   const auto parts = v3_plan.parts_of(9);
   const auto expect = [&](const std::string& name, Range rows, Range columns) {
     const TensorPart* part = find(parts, name);
@@ -127,8 +109,8 @@ TEST(Shard, RankNineOfTwoStagesOfEight) {
 }
 
 TEST(Shard, ExpertsMayBeSplitInstead) {
-  const ShardPlan split = plan(v3(), "dp=2,tp=8,ep=4");  // each over four ranks
-  const auto parts = split.parts_of(6);                  // expert index 1, slice 2
+  const ShardPlan split = plan(v3_config(), "dp=2,tp=8,ep=4");  // each over four ranks
+  const auto parts = split.parts_of(6);                         // expert index 1, slice 2
   const TensorPart* down = find(parts, "model.layers.3.mlp.experts.64.down_proj.weight");
   ASSERT_NE(down, nullptr);
   EXPECT_EQ(down->columns, (Range{1024, 1536}));
@@ -137,7 +119,7 @@ TEST(Shard, ExpertsMayBeSplitInstead) {
 }
 
 TEST(Shard, CopiesOfTheSharedExpertAreWhereTheyArePlaced) {
-  const ShardPlan ep320 = plan(v3(), "dp=320,redundant=32,shared=32");
+  const ShardPlan ep320 = plan(v3_config(), "dp=320,redundant=32,shared=32");
   const std::string shared = "model.layers.3.mlp.shared_experts.up_proj.weight";
   const std::string routed = "model.layers.3.mlp.experts.5.up_proj.weight";
   EXPECT_EQ(find(ep320.parts_of(5), shared), nullptr);
@@ -150,7 +132,7 @@ TEST(Shard, CopiesOfTheSharedExpertAreWhereTheyArePlaced) {
 TEST(Shard, LoadedBytesAreThoseOfTheFormat) {
   const std::string name = "model.layers.3.self_attn.o_proj.weight";
   const auto bytes = [&](WeightFormat format) {
-    const ShardPlan sharded = plan(v3(), "tp=8", format);
+    const ShardPlan sharded = plan(v3_config(), "tp=8", format);
     return find(sharded.parts_of(0), name)->loaded_bytes;
   };
   EXPECT_EQ(bytes(WeightFormat::kAsStored), 7168u * 2048 + 56 * 16 * 4);
@@ -159,7 +141,7 @@ TEST(Shard, LoadedBytesAreThoseOfTheFormat) {
 }
 
 TEST(Shard, ReadsTheEmbeddingTwiceWhereTheEndNeedsIt) {
-  Config config = tiny();
+  Config config = tiny_config();
   auto tensors = planned_tensors(config).value();
   std::erase_if(tensors, [](const PlannedTensor& tensor) {
     return tensor.spec.name == "model.layers.4.embed_tokens.weight";
@@ -178,31 +160,33 @@ TEST(Shard, CutsBetweenBlocksThatShareAScale) {
   };
   const auto stored = WeightFormat::kAsStored;
   for (const char* fits : {"tp=2", "tp=4", "tp=8", "tp=16", "tp=16,ep=1"}) {
-    EXPECT_EQ(refusal(v3(), fits, stored), "") << fits;
+    EXPECT_EQ(refusal(v3_config(), fits, stored), "") << fits;
   }
-  EXPECT_THAT(refusal(v3(), "tp=32", stored),
+  EXPECT_THAT(refusal(v3_config(), "tp=32", stored),
               HasSubstr("--parallel: tp=32: expected the 2048 rows of "
                         "model.layers.3.mlp.shared_experts.gate_proj.weight"));
   EXPECT_THAT(
-      refusal(v3(), "tp=32", stored),
+      refusal(v3_config(), "tp=32", stored),
       HasSubstr("cut between blocks of 128 that share a scale, got parts of 64; the nearest "
                 "is 16, or another format by --weights"));
-  EXPECT_EQ(refusal(v3(), "tp=32", WeightFormat::kBf16), "");
+  EXPECT_EQ(refusal(v3_config(), "tp=32", WeightFormat::kBf16), "");
   // What is suggested fits in every way.
-  EXPECT_THAT(refusal(v3(), "tp=48", stored), HasSubstr("got 48; the nearest is 16"));
-  EXPECT_THAT(refusal(v3(), "tp=48", WeightFormat::kBf16), HasSubstr("nearest are 32 and 64"));
+  EXPECT_THAT(refusal(v3_config(), "tp=48", stored), HasSubstr("got 48; the nearest is 16"));
+  EXPECT_THAT(refusal(v3_config(), "tp=48", WeightFormat::kBf16),
+              HasSubstr("nearest are 32 and 64"));
   // Six heads of 48 rows.
-  EXPECT_THAT(refusal(tiny(), "tp=2", stored), HasSubstr("tp=2: expected the "));
-  EXPECT_THAT(refusal(tiny(), "tp=2", stored), HasSubstr("the nearest is 1, or another format"));
-  EXPECT_EQ(refusal(tiny(), "tp=2", WeightFormat::kBf16), "");
-  EXPECT_THAT(refusal(tiny(), "tp=3,redundant=2", WeightFormat::kBf16),
+  EXPECT_THAT(refusal(tiny_config(), "tp=2", stored), HasSubstr("tp=2: expected the "));
+  EXPECT_THAT(refusal(tiny_config(), "tp=2", stored),
+              HasSubstr("the nearest is 1, or another format"));
+  EXPECT_EQ(refusal(tiny_config(), "tp=2", WeightFormat::kBf16), "");
+  EXPECT_THAT(refusal(tiny_config(), "tp=3,redundant=2", WeightFormat::kBf16),
               HasSubstr("tp=3: expected a divisor of the 64 rows of "
                         "model.layers.1.mlp.shared_experts.gate_proj.weight, got 3 parts; the "
                         "nearest is 2"));
 }
 
 TEST(Shard, V3sStagesAreEven) {
-  const ShardPlan two = plan(v3(), "pp=2,tp=8");
+  const ShardPlan two = plan(v3_config(), "pp=2,tp=8");
   EXPECT_EQ(two.stages()[0].begin, 0);
   EXPECT_EQ(two.stages()[0].end, two.stages()[1].begin);
   EXPECT_EQ(two.stages()[1].end, 61);

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t kIndices = 3;
 
-RunLimits limits() {
+RunLimits step_limits() {
   return {.max_step_tokens = 64,
           .max_logit_rows = 16,
           .max_context = 256,
@@ -66,14 +66,14 @@ void expect_equal(std::span<const fathom_sequence> got, std::span<const fathom_s
 }
 
 PlanReader arrive(std::span<const std::byte> message, int64_t data) {
-  PlanReader reader(limits(), data);
+  PlanReader reader(step_limits(), data);
   std::ranges::copy(message, reader.memory().begin());
   return reader;
 }
 
 TEST(StepPlan, PartsCountFromTheirFirstRow) {
   const Example example;
-  StepParts parts(limits());
+  StepParts parts(step_limits());
   parts.split(example.batch(), {});
   EXPECT_EQ(list(parts[0].batch.tokens), (std::vector<int32_t>{10, 11, 12, 20}));
   EXPECT_EQ(list(parts[0].batch.logit_rows), (std::vector<int32_t>{2, 3}));
@@ -88,9 +88,9 @@ TEST(StepPlan, PartsCountFromTheirFirstRow) {
 
 TEST(StepPlan, EveryRankReadsItsOwnPart) {
   const Example example;
-  StepParts parts(limits());
+  StepParts parts(step_limits());
   parts.split(example.batch(), {});
-  PlanWriter writer(limits());
+  PlanWriter writer(step_limits());
   const auto message = writer.write(StepKind::kForward, 2, parts);
   EXPECT_EQ(message.size(), kPlanStart);
   for (int64_t data = 0; data < kIndices; ++data) {
@@ -112,7 +112,7 @@ TEST(StepPlan, EveryRankReadsItsOwnPart) {
 // Drafts go on from rows of the call before, which may have been on other places.
 TEST(StepPlan, SourcesCountFromTheirPartOfTheCallBefore) {
   const Example example;
-  StepParts parts(limits());
+  StepParts parts(step_limits());
   parts.split(example.batch(), {});
   Example drafts;
   drafts.tokens = {1, 2};
@@ -125,7 +125,7 @@ TEST(StepPlan, SourcesCountFromTheirPartOfTheCallBefore) {
   drafts.data_rows = {1, 0, 1};
   const std::vector<int32_t> sources = {2, 6};
   parts.split(drafts.batch(), sources);
-  PlanWriter writer(limits());
+  PlanWriter writer(step_limits());
   const auto message = writer.write(StepKind::kDraft, 1, parts);
   for (const auto& [data, source] : {std::pair{0, 2}, std::pair{2, 2}}) {
     PlanReader reader = arrive(message, data);
@@ -135,14 +135,14 @@ TEST(StepPlan, SourcesCountFromTheirPartOfTheCallBefore) {
 }
 
 TEST(StepPlan, TheEndHasNoParts) {
-  StepParts parts(limits());
-  PlanWriter writer(limits());
+  StepParts parts(step_limits());
+  PlanWriter writer(step_limits());
   EXPECT_EQ(arrive(writer.write(StepKind::kEnd, 1, parts), 1).read().value(), StepKind::kEnd);
 }
 
 TEST(StepPlan, KvBlocksOfOneDataIndex) {
   const std::vector<int32_t> blocks = {31, 0, 7};
-  PlanWriter writer(limits());
+  PlanWriter writer(step_limits());
   PlanReader reader = arrive(writer.write(StepKind::kWriteBlocks, {2, blocks}), 0);
   ASSERT_EQ(reader.read().value(), StepKind::kWriteBlocks);
   EXPECT_EQ(reader.blocks().data_index, 2);
@@ -157,7 +157,7 @@ TEST(StepPlan, KvBlocksOfOneDataIndex) {
 // Rows 1 to 4: the first sequence's last two given rows, the second's one, the third's first.
 TEST(StepRows, SequencesAreCutWhereTheyGoBeyond) {
   const Example example;
-  StepRows rows(limits());
+  StepRows rows(step_limits());
   rows.cut(example.batch(), 1, 5);
   EXPECT_EQ(list(rows.batch().tokens), (std::vector<int32_t>{11, 12, 20, 30}));
   expect_equal(rows.batch().given,
@@ -171,9 +171,9 @@ TEST(StepRows, SequencesAreCutWhereTheyGoBeyond) {
 // Whatever arrives is read or refused; what is read stays within its part.
 TEST(StepPlan, DamagedMessagesAreRefused) {
   const Example example;
-  StepParts parts(limits());
+  StepParts parts(step_limits());
   parts.split(example.batch(), {});
-  PlanWriter writer(limits());
+  PlanWriter writer(step_limits());
   const auto message = writer.write(StepKind::kForward, 2, parts);
   std::mt19937 random(1);
   int refused = 0;

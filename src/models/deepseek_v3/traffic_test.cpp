@@ -3,21 +3,20 @@
 
 #include <gtest/gtest.h>
 
+#include "models/deepseek_v3/examples_for_tests.h"
+
 namespace fathom::models::deepseek_v3 {
 namespace {
 
 constexpr double kHidden = 7168;
 
-ShardPlan plan(const std::string& layout) {
-  const Config v3 = Config::load(FATHOM_TEST_DATA "/deepseek-v3-config.json").value();
-  return ShardPlan::make(v3, Layout::parse(layout).value(), planned_tensors(v3).value(),
-                         WeightFormat::kAsStored)
-      .value();
+ShardPlan v3_plan(const std::string& layout) {
+  return plan(v3_config(), layout);
 }
 
 // 58 layers x 8 experts x 7168 x (1 byte out + 2 back) = 9.98 MB a token, but for what stays.
 TEST(Traffic, ExpertParallelismIsThePublishedTenMegabytes) {
-  const Traffic sent = sent_for_token(plan("dp=320,redundant=64"));
+  const Traffic sent = sent_for_token(v3_plan("dp=320,redundant=64"));
   const double published = 58.0 * 8 * kHidden * (1 + 2);
   EXPECT_NEAR(published, 9.98e6, 0.01e6);
   EXPECT_DOUBLE_EQ(sent.dispatch + sent.combine, published * 319 / 320);
@@ -28,13 +27,13 @@ TEST(Traffic, ExpertParallelismIsThePublishedTenMegabytes) {
 }
 
 TEST(Traffic, ASharedExpertElsewhereIsANinth) {
-  const Traffic here = sent_for_token(plan("dp=320,redundant=64"));
-  const Traffic away = sent_for_token(plan("dp=320,redundant=32,shared=32"));
+  const Traffic here = sent_for_token(v3_plan("dp=320,redundant=64"));
+  const Traffic away = sent_for_token(v3_plan("dp=320,redundant=32,shared=32"));
   EXPECT_DOUBLE_EQ(away.dispatch / here.dispatch, 9.0 / 8);
 }
 
 TEST(Traffic, TensorParallelismReducesTwiceALayer) {
-  const Traffic sent = sent_for_token(plan("tp=8"));
+  const Traffic sent = sent_for_token(v3_plan("tp=8"));
   // 8 ranks send 2 x 7/8 of a row for each of 61 x 2 + 1 reductions.
   EXPECT_DOUBLE_EQ(sent.sums, 123 * 8 * (2 * 7.0 / 8) * kHidden * 2);
   EXPECT_EQ(sent.dispatch, 0) << "all ranks have all tokens";
@@ -42,19 +41,19 @@ TEST(Traffic, TensorParallelismReducesTwiceALayer) {
 }
 
 TEST(Traffic, StagesSendARowEach) {
-  const Traffic whole = sent_for_token(plan("pp=4"));
+  const Traffic whole = sent_for_token(v3_plan("pp=4"));
   EXPECT_DOUBLE_EQ(whole.total(), 3 * kHidden * 2);
-  const ShardPlan two = plan("pp=2,tp=8");
+  const ShardPlan two = v3_plan("pp=2,tp=8");
   EXPECT_DOUBLE_EQ(sent_by_rank(two, 0).pipeline, kHidden * 2);
   EXPECT_DOUBLE_EQ(sent_by_rank(two, 8).pipeline, 0);
-  EXPECT_DOUBLE_EQ(sent_for_token(two).sums, sent_for_token(plan("tp=8")).sums);
+  EXPECT_DOUBLE_EQ(sent_for_token(two).sums, sent_for_token(v3_plan("tp=8")).sums);
 }
 
 // A layer of a long step scatters two sums and gathers the MLP's input and q_a with kv_a; the
 // embedding is scattered, and the end of each stage gathered.
 TEST(Traffic, LongStepsGatherNarrowerRows) {
   const auto sent = [](const char* layout, RowsInStep rows) {
-    return sent_for_token(plan(layout), rows).sums;
+    return sent_for_token(v3_plan(layout), rows).sums;
   };
   const double layer = 3 * kHidden + 1536 + 512 + 64;
   EXPECT_DOUBLE_EQ(sent("tp=8", RowsInStep::kManyForAll), 7 * (61 * layer + 2 * kHidden) * 2);
@@ -65,18 +64,18 @@ TEST(Traffic, LongStepsGatherNarrowerRows) {
 }
 
 TEST(Traffic, PromptRowsEndBeforeTheExpertsOfTheLastLayer) {
-  const auto sent = [](RowsInStep rows) { return sent_for_token(plan("dp=32"), rows).dispatch; };
+  const auto sent = [](RowsInStep rows) { return sent_for_token(v3_plan("dp=32"), rows).dispatch; };
   EXPECT_DOUBLE_EQ(sent(RowsInStep::kManyForLast) / sent(RowsInStep::kManyForAll), 57.0 / 58);
 }
 
 // Half of the experts are in the token's own tensor group, whose ranks have it.
 TEST(Traffic, OnlyExpertsOfOtherDataIndicesAreSentTo) {
-  const ShardPlan halves = plan("dp=2,tp=8");
+  const ShardPlan halves = v3_plan("dp=2,tp=8");
   const Traffic sent = sent_for_token(halves);
   EXPECT_DOUBLE_EQ(sent.dispatch, 58.0 * 8 * kHidden / 2);
   EXPECT_DOUBLE_EQ(sent_by_rank(halves, 3).dispatch, sent.dispatch / 8);
   // A split expert wants the row on each of its ranks.
-  EXPECT_DOUBLE_EQ(sent_for_token(plan("dp=2,tp=8,ep=4")).dispatch, 4 * sent.dispatch);
+  EXPECT_DOUBLE_EQ(sent_for_token(v3_plan("dp=2,tp=8,ep=4")).dispatch, 4 * sent.dispatch);
 }
 
 }  // namespace

@@ -153,10 +153,11 @@ struct Panel {
 struct Part {
   bool first = true;
   bool last = true;
-  float* sums = nullptr;
-  int64_t stride = 0;  // floats from one row of sums to the next
+  float* sums = nullptr;  // none where the part is the first and the last
+  int64_t stride = 0;     // floats from one row of sums to the next
 
   Part from(int64_t row, int64_t output) const {
+    if (sums == nullptr) return *this;
     return {first, last, sums + row * stride + output * kWidth, stride};
   }
 };
