@@ -35,12 +35,6 @@ void wait_until(const std::function<bool()>& condition) {
   while (!condition()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
-Answer ask(Engine& engine, const Request& request) {
-  Client client;
-  engine::submit(engine, request, client);
-  return client.wait();
-}
-
 // A prefill engine at a port. The gate, where there is one, holds prompts in their middle.
 struct Prefill {
   Prefill(MemoryNetwork& network, uint16_t port, Gate* gate = nullptr,
