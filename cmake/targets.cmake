@@ -111,8 +111,6 @@ function(fathom_test name)
     fathom_batches(${name})
   endif()
   target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
-  # Most of a sanitizer build's time would go to code that runs once.
-  target_compile_options(${name} PRIVATE $<$<CONFIG:Sanitize>:-O0>)
   add_dependencies(sanitized_tests ${name})
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 900)
