@@ -158,8 +158,7 @@ TEST(Tokenizer, LoadsFilesAndNamesThoseItCannot) {
   EXPECT_EQ(missing.code, ErrorCode::kNotFound);
   EXPECT_NE(missing.message.find("no_such_file.json"), std::string::npos);
   EXPECT_EQ(Tokenizer::load(folder).error().code, ErrorCode::kIo);
-  EXPECT_EQ(Tokenizer::load(file, folder / "no_such_file.json").error().code,
-            ErrorCode::kNotFound);
+  EXPECT_EQ(Tokenizer::load(file, folder / "no_such_file.json").error().code, ErrorCode::kNotFound);
   std::filesystem::remove(file);
 }
 

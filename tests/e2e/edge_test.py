@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Who may ask, over what, and how much: keys, public addresses, CORS, TLS, limits."""
 
+import concurrent.futures
 import gzip
 import http.client
 import json
@@ -288,10 +289,10 @@ class Shares(unittest.TestCase):
             self.assertEqual(answer["usage"]["completion_tokens"], 3 * 1024)
 
 
-def peak_bytes(server):
-    """Memory that the server has taken at most so far."""
+def memory_bytes(server, field):
+    """What Linux says of the server's memory: VmHWM is the most it had, VmSize its addresses."""
     with open(f"/proc/{server.process.pid}/status", encoding="ascii") as status:
-        line = next(line for line in status if line.startswith("VmHWM"))
+        line = next(line for line in status if line.startswith(field + ":"))
     return int(line.split()[1]) * 1024
 
 
@@ -302,14 +303,14 @@ class Answers(unittest.TestCase):
         messages = [{"role": "user", "content": "x"}]
         with fathom.Server(MODEL, *SIM) as server:
             post(server, "/v1/chat/completions", KEY, messages=messages, max_tokens=8)
-            before = peak_bytes(server)
+            before = memory_bytes(server, "VmHWM")
             body = {"messages": messages, "n": 128, "max_tokens": 200, **self.LOGPROBS}
             status, _, answer = ask(
                 server, "POST", "/v1/chat/completions", {}, json.dumps(body)
             )
             self.assertEqual(status, 200)
             if not SANITIZED:  # sanitizers keep what is freed
-                self.assertLess(peak_bytes(server) - before, 4 * len(answer))
+                self.assertLess(memory_bytes(server, "VmHWM") - before, 4 * len(answer))
             choices = json.loads(answer)["choices"]
             self.assertEqual(len(choices), 128)
             for choice in choices:
@@ -324,6 +325,55 @@ class Answers(unittest.TestCase):
             self.assertIn("--answer-memory", answer["error"]["message"])
             body["max_tokens"] = 100
             self.assertEqual(post(server, "/v1/chat/completions", KEY, **body)[0], 200)
+
+
+    def test_an_event_of_any_size_reaches_who_reads_it(self):
+        """Responses repeats a request's tools in its first event and in its last."""
+        tool = {"type": "function", "description": "d" * 50_000, "parameters": {}}
+        body = {
+            "input": "hi",
+            "max_output_tokens": 4,
+            "tool_choice": "none",
+            "tools": [{**tool, "name": f"f{i}"} for i in range(100)],
+            "stream": True,
+        }
+        with fathom.Server(MODEL, *SIM) as server:
+            status, _, answer = ask(server, "POST", "/v1/responses", {}, json.dumps(body))
+        self.assertEqual(status, 200)
+        data = [line[6:] for line in answer.splitlines() if line.startswith(b"data: {")]
+        first, last = json.loads(data[0]), json.loads(data[-1])
+        self.assertEqual(first["type"], "response.created")
+        self.assertIn(last["type"], ("response.completed", "response.incomplete"))
+        for event in (first, last):
+            self.assertEqual(len(event["response"]["tools"]), 100)
+
+    @unittest.skipIf(SANITIZED, "sanitizers reserve address space for themselves")
+    def test_that_find_no_memory_fail_alone(self):
+        with fathom.Server(MODEL, *SIM) as server:
+            size = memory_bytes(server, "VmSize")
+        limit = size + (100 << 20)
+        body = {
+            "messages": [{"role": "user", "content": "x"}],
+            "n": 64,
+            "max_tokens": 500,
+            **self.LOGPROBS,
+        }
+
+        def large(server):
+            try:
+                return ask(server, "POST", "/v1/chat/completions", {}, json.dumps(body))[0]
+            except (OSError, http.client.HTTPException):
+                return "cut"
+
+        def limit_memory():
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+        with fathom.Server(MODEL, *SIM, preexec_fn=limit_memory) as server:
+            with concurrent.futures.ThreadPoolExecutor(2) as pool:
+                ends = [end.result() for end in [pool.submit(large, server) for _ in range(2)]]
+            self.assertNotEqual(ends, [200, 200], "there was memory for both")
+            small = {"messages": body["messages"], "max_tokens": 4}
+            self.assertEqual(post(server, "/v1/chat/completions", KEY, **small)[0], 200)
 
 
 class Public(Directory):
