@@ -21,9 +21,8 @@ def read(path):
 
 def known():
     """What the code has: flags and variables, metrics, codes."""
-    options = "".join(
-        read(f"src/cli/{name}.cpp") for name in ("main", "edge_flags", "apart")
-    )
+    cli = [p for p in (ROOT / "src" / "cli").rglob("*.cpp") if not p.name.endswith("_test.cpp")]
+    options = "".join(path.read_text(encoding="utf-8") for path in cli)
     lost = re.search(r"kExitRankLost = (\d+)", read("src/comm/group.h")).group(1)
     return {
         "flags": set(re.findall(r'"(--[a-z-]+)"', options)),

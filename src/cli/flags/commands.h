@@ -1,0 +1,20 @@
+// The commands of the binary, each with its flags. What they write to must outlive `app`.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "cli/bench.h"
+#include "cli/chat.h"
+#include "cli/convert.h"
+#include "cli/doctor.h"
+#include "cli/serve.h"
+
+namespace fathom::cli {
+
+void add_serve(CLI::App& app, ServeOptions& options);
+void add_chat(CLI::App& app, ChatOptions& options);
+void add_bench(CLI::App& app, BenchOptions& options);
+void add_convert(CLI::App& app, ConvertOptions& options);
+void add_doctor(CLI::App& app, DoctorOptions& options);
+
+}  // namespace fathom::cli

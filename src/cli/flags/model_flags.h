@@ -1,0 +1,16 @@
+// Flags of several commands: the model, the chip and how much may run at once.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+
+#include "cli/stack.h"
+
+namespace fathom::cli {
+
+void add_stack_flags(CLI::App& command, StackOptions& stack);
+void add_parallel_flag(CLI::App& command, std::string& parallel);
+void add_synthetic_flag(CLI::App& command, std::string& synthetic);
+
+}  // namespace fathom::cli
