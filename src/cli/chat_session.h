@@ -2,11 +2,12 @@
 #pragma once
 
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
+#include "cli/chat_save.h"
 #include "net/url.h"
 
 namespace fathom::cli {
@@ -25,35 +26,45 @@ struct ChatSettings {
   int64_t max_tokens = 0;
 };
 
-// What a turn brought. `stopped` if the reader interrupted it.
+// What a turn brought.
 struct Turn {
   std::string answer;
+  std::string thought;
   int64_t completion_tokens = 0;
-  bool stopped = false;
+  bool stopped = false;  // the reader interrupted it
+  bool cut = false;      // it reached max_tokens, or the end of the context
 };
 
 class ChatSession {
  public:
-  ChatSession(ChatSettings settings, const std::string& system_prompt);
+  ChatSession(ChatSettings settings, std::string system_prompt)
+      : settings_(std::move(settings)), system_(std::move(system_prompt)) {}
 
   // The first model the server offers.
   static Result<std::string> first_model(const ServerAccess& server);
 
   using OnText = std::function<void(std::string_view text, bool thought)>;
-  // Sends the reader's words and streams the answer. `interrupted` is asked often; true stops the
-  // answer, whose part so far stays in the conversation.
+  // Sends the reader's words and streams the answer. `stop` is asked often; true ends the
+  // answer, whose part so far stays in the conversation. After an error the words do not.
   Result<Turn> say(const std::string& words, const OnText& on_text,
-                   const std::function<bool()>& interrupted);
+                   const std::function<bool()>& stop);
 
-  void forget();  // everything but the system prompt
+  // Replaces the system prompt ("": none) and forgets the rest.
+  void begin_anew(std::string system_prompt);
+  void forget() { turns_.clear(); }  // everything but the system prompt
+
+  const std::string& system_prompt() const { return system_; }
+  // The system prompt, if there is one, and what was said.
+  std::vector<ChatMessage> messages() const;
+  bool said_nothing() const { return turns_.empty(); }
   ChatSettings& settings() { return settings_; }
 
  private:
   std::string request_body() const;
 
   ChatSettings settings_;
-  nlohmann::ordered_json system_;
-  nlohmann::ordered_json messages_;
+  std::string system_;
+  std::vector<ChatMessage> turns_;
 };
 
 }  // namespace fathom::cli

@@ -108,7 +108,7 @@ class Keys(Directory):
     def test_the_chat_in_the_terminal_sends_one(self):
         keys = self.write("keys", KEY + "\n")
         with fathom.Server(MODEL, *SIM, "--api-keys", keys) as server:
-            for key, said in ((KEY, "tokens,"), ("sk-wrong-wrong-wrong", "Incorrect API key")):
+            for key, code, said in ((KEY, 0, ""), ("sk-wrong-wrong-wrong", 1, "Incorrect API key")):
                 done = subprocess.run(
                     [fathom.fathom_binary(), "chat", "--url", server.url, "--max-tokens", "4"],
                     input="hello\n",
@@ -118,7 +118,8 @@ class Keys(Directory):
                     timeout=60,
                     check=False,
                 )
-                self.assertIn(said, done.stdout + done.stderr)
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertIn(said, done.stderr)
 
     def test_the_file_is_read_again(self):
         keys = self.write("keys", KEY + "\n")
@@ -679,7 +680,10 @@ class Tls(Directory):
                 self.assertEqual(self.shown(server, **limits), "one")
             with self.assertRaises(OSError):
                 self.shown(server, maximum_version=ssl.TLSVersion.TLSv1_1)
-            for trusted, said in ((["--ca", pem], "tokens,"), ([], "certificate that is trusted")):
+            for trusted, code, said in (
+                (["--ca", pem], 0, ""),
+                ([], 1, "certificate that is trusted"),
+            ):
                 chat = [fathom.fathom_binary(), "chat", "--url", server.url, "--max-tokens", "4"]
                 done = subprocess.run(
                     chat + trusted,
@@ -689,7 +693,8 @@ class Tls(Directory):
                     timeout=60,
                     check=False,
                 )
-                self.assertIn(said, done.stdout + done.stderr)
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertIn(said, done.stderr)
             # Plain HTTP gets no answer, and the server goes on.
             with self.assertRaises((OSError, http.client.HTTPException)):
                 ask(server, "GET", "/health")

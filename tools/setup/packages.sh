@@ -8,7 +8,7 @@ FATHOM_BUILD_PACKAGES=(
   libucx-dev                   # prefill and decode apart; one engine needs it not
   libgtest-dev libgmock-dev   # test binaries are built with everything else
 )
-FATHOM_TEST_PACKAGES=(clang-format-14 python3 python3-numpy python3-yaml openssl)
+FATHOM_TEST_PACKAGES=(clang-format-14 python3 python3-numpy python3-yaml openssl tmux)
 FATHOM_SANITIZER_PACKAGES=(clang-14 libclang-rt-14-dev)
 # Kernels for aarch64 are cross-compiled and tested under an emulator (cmake/aarch64.cmake).
 FATHOM_AARCH64_PACKAGES=(

@@ -2,9 +2,25 @@
 #include "cli/flags/model_flags.h"
 
 namespace fathom::cli {
+namespace {
+
+constexpr const char* kChatHelp =
+    "Without a question it is a conversation; /help there lists its commands. A line that ends in\n"
+    "a backslash goes on, as does Alt-Enter, and a paste is one message. The history is in\n"
+    "~/.local/state/fathom/history, or in fathom/history below XDG_STATE_HOME.\n"
+    "With a question, or where standard input is no terminal, it answers once:\n"
+    "  fathom chat \"What is 123 + 456?\"\n"
+    "  git diff | fathom chat \"What does this change?\"    the question, then the text\n"
+    "Where standard output is no terminal it gets the answer alone; with --thinking, the thought\n"
+    "comes first.\n"
+    "Exit codes: 0 answered, 1 the server or the network failed, 2 wrong usage, 130 interrupted.";
+
+}  // namespace
 
 void add_chat(CLI::App& app, ChatOptions& options) {
-  auto* chat = app.add_subcommand("chat", "talk to a server, or to a model it starts itself");
+  auto* chat = app.add_subcommand(
+      "chat", "talk to a server, or to a model it starts itself; or have one question answered");
+  chat->add_option("question", options.question, "what to ask; without it, it is a conversation");
   chat->add_option("--url", options.url, "server to talk to")->capture_default_str();
   chat->add_option("--api-key", options.api_key, "key that the server wants")
       ->envname("FATHOM_API_KEY");
@@ -13,14 +29,17 @@ void add_chat(CLI::App& app, ChatOptions& options) {
   add_stack_flags(*chat, options.stack);
   chat->add_option("--model-name", options.model, "model to ask for; default: the server's first");
   chat->add_option("--system", options.system, "system prompt");
-  chat->add_flag("--thinking,!--no-thinking", options.thinking,
-                 "think before answering (default); --no-thinking answers directly");
+  chat->add_flag_function(
+      "--thinking,!--no-thinking", [&](int64_t count) { options.thinking = count > 0; },
+      "think before answering (default); --no-thinking answers directly. Only a terminal shows "
+      "thoughts, unless --thinking is given");
   chat->add_option("--temperature", options.temperature, "0: always the likeliest token")
       ->check(CLI::Range(0.0, 2.0))
       ->capture_default_str();
   chat->add_option("--max-tokens", options.max_tokens, "longest answer; 0: as long as fits")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 24))
       ->capture_default_str();
+  chat->footer(kChatHelp);
 }
 
 }  // namespace fathom::cli
