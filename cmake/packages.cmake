@@ -3,7 +3,6 @@ find_package(Threads REQUIRED)
 find_package(Boost 1.81 REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(fmt 9 REQUIRED)
-find_package(spdlog 1.10 REQUIRED)
 find_package(CLI11 2.1 REQUIRED)
 if(FATHOM_PROMETHEUS_LIBRARY)  # a toolchain file says where it is
   add_library(prometheus-cpp::core SHARED IMPORTED)

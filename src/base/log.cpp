@@ -1,50 +1,88 @@
 #include "base/log.h"
 
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+
+#include "base/log_writer.h"
 
 namespace fathom {
 namespace {
 
-spdlog::logger& logger() {
-  static const std::shared_ptr<spdlog::logger> instance = [] {
-    auto made = std::make_shared<spdlog::logger>(
-        "fathom", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
-    made->set_pattern("%H:%M:%S.%e %^%L%$ %v");
-    made->flush_on(spdlog::level::warn);
-    return made;
+// Some 20,000 lines.
+constexpr size_t kMaxQueuedBytes = 4 << 20;
+constexpr std::chrono::milliseconds kPatienceAtTheEnd{1000};
+
+std::atomic<LogLevel> least_level = LogLevel::kInfo;
+std::atomic<LogFormat> chosen_format = LogFormat::kText;
+// Never destroyed: whatever ends last may log.
+std::atomic<LogWriter*> writer = nullptr;
+
+bool colours() {
+  static const bool wanted = [] {
+    const char* terminal = std::getenv("TERM");
+    const bool dumb = terminal == nullptr || std::string_view(terminal) == "dumb";
+    return isatty(STDERR_FILENO) != 0 && !dumb && std::getenv("NO_COLOR") == nullptr;
   }();
-  return *instance;
+  return wanted;
 }
 
-spdlog::level::level_enum spdlog_level(LogLevel level) {
-  switch (level) {
-    case LogLevel::kDebug:
-      return spdlog::level::debug;
-    case LogLevel::kInfo:
-      return spdlog::level::info;
-    case LogLevel::kWarning:
-      return spdlog::level::warn;
-    case LogLevel::kError:
-      return spdlog::level::err;
-  }
-  return spdlog::level::info;
+std::string format_now(LogLevel level, std::string_view text, std::span<const LogField> fields) {
+  return format_log_line({level, std::chrono::system_clock::now(), text, fields}, chosen_format,
+                         colours());
+}
+
+std::string dropped_line(uint64_t lines) {
+  return format_now(
+      LogLevel::kWarning,
+      fmt::format("{} lines of the log were dropped: stderr is read too slowly", lines), {});
 }
 
 }  // namespace
 
 void set_log_level(LogLevel level) {
-  logger().set_level(spdlog_level(level));
+  least_level = level;
 }
-bool log_enabled(LogLevel level) {
+
+void set_log_format(LogFormat format) {
+  chosen_format = format;
+}
+
+void start_log_thread() {
+  if (writer != nullptr) return;
   try {
-    return logger().should_log(spdlog_level(level));
-  } catch (const std::exception&) {  // the first line of all, and no memory for a logger
-    return false;
+    writer = new LogWriter(STDERR_FILENO, kMaxQueuedBytes, dropped_line);
+    std::atexit([] { (void)flush_log(kPatienceAtTheEnd); });
+  } catch (const std::exception& error) {
+    log_warning("log: no thread for it, so it may hold up what it tells of: {}", error.what());
   }
 }
+
+bool flush_log(std::chrono::milliseconds patience) {
+  LogWriter* const queue = writer;
+  return queue == nullptr || queue->flush(patience);
+}
+
+bool log_enabled(LogLevel level) {
+  return level >= least_level.load(std::memory_order_relaxed);
+}
+
 void log_line(LogLevel level, std::string_view text) {
-  logger().log(spdlog_level(level), text);
+  log_fields(level, text, {});
+}
+
+void log_fields(LogLevel level, std::string_view text, std::span<const LogField> fields) {
+  if (!log_enabled(level)) return;
+  try {
+    const std::string line = format_now(level, text, fields);
+    if (LogWriter* const queue = writer) return queue->write(line);
+    static std::mutex one_at_a_time;
+    const std::lock_guard lock(one_at_a_time);
+    write_all(STDERR_FILENO, line);
+  } catch (const std::exception&) {  // no memory for it
+  }
 }
 
 }  // namespace fathom

@@ -205,6 +205,7 @@ void Watch::terminate_if_asked() {
   if (health_.now() - *asked_to_end_ < 2 * options_.beat) return;
   log_warning("rank {}: ended by SIGTERM; {}{}", launch_.rank, health_.quietest(),
               ranks_of_this_host());
+  (void)flush_log(kTelling);
   die_of_termination();
 }
 

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "base/log.h"
 #include "comm/heart.h"
 #include "comm/launcher_guard.h"
 #include "comm/load_transport.h"
@@ -22,9 +23,15 @@ constexpr Milliseconds kLongestBeat(250);
 constexpr std::chrono::microseconds kSpin(100);
 // What watches over the start waits this much longer than the exchange, which knows names.
 constexpr Milliseconds kGuardMargin(500);
+constexpr Milliseconds kPatienceWithLog(500);
 
 Error transport_error(const char* what, const char* text) {
   return {ErrorCode::kIo, fmt::format("{}: {}", what, text)};
+}
+
+void end_process(const Error&) {
+  (void)flush_log(kPatienceWithLog);
+  _exit(kExitRankLost);
 }
 
 // Looking without pause helps only where every rank has a core.
@@ -67,7 +74,7 @@ Result<std::unique_ptr<World>> World::enter(Transport& transport, const Launch& 
                         .patience = options.lost_after,
                         .on_lost = options.on_lost,
                         .processes = processes};
-  if (!watch.on_lost) watch.on_lost = [](const Error&) { _exit(kExitRankLost); };
+  if (!watch.on_lost) watch.on_lost = end_process;
   world->watch_ = std::make_unique<Watch>(*world->health_, launch, std::move(watch));
   FATHOM_TRY(world->start(launch, identity, options));
   return world;

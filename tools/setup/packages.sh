@@ -2,7 +2,7 @@
 
 FATHOM_BUILD_PACKAGES=(
   g++ cmake ninja-build ccache pkg-config
-  libboost1.81-dev nlohmann-json3-dev libfmt-dev libspdlog-dev libcli11-dev
+  libboost1.81-dev nlohmann-json3-dev libfmt-dev libcli11-dev
   libpcre2-dev libssl-dev libhwloc-dev prometheus-cpp-dev
   openmpi-bin libopenmpi-dev   # several ranks; one alone needs neither
   libucx-dev                   # prefill and decode apart; one engine needs it not
@@ -14,7 +14,7 @@ FATHOM_SANITIZER_PACKAGES=(clang-14 libclang-rt-14-dev)
 FATHOM_AARCH64_PACKAGES=(
   g++-aarch64-linux-gnu qemu-user
   libgtest-dev:arm64 libgmock-dev:arm64 libboost1.81-dev:arm64 libfmt-dev:arm64
-  libspdlog-dev:arm64 libpcre2-dev:arm64 libssl-dev:arm64 libhwloc-dev:arm64
+  libpcre2-dev:arm64 libssl-dev:arm64 libhwloc-dev:arm64
   libprometheus-cpp-core1.0:arm64 zlib1g-dev:arm64
 )
 
