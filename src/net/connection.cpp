@@ -130,6 +130,7 @@ Connection::Awaitable<bool> Connection::serve_request() {
     if (!body_read) {
       head.request.body = {};
       head.request.body_share = nullptr;
+      if (!error_ && context_.options.client_left) context_.options.client_left(head.request);
       failed_head_ = std::move(head.request);
       co_return false;
     }
@@ -291,11 +292,11 @@ void Connection::on_written(bool failed, std::size_t bytes) {
 void Connection::finish_exchange(bool delivered) {
   const std::shared_ptr<Exchange> exchange = std::exchange(exchange_, nullptr);
   close_after_answer_ = exchange->close_after();
-  if (job_ && !delivered) job_->drop();
-  job_ = nullptr;
   // A write that is being cut still points into it.
   if (!writing_) output_ = {};
   exchange->finish(delivered);
+  if (job_ && !delivered) job_->drop();
+  job_ = nullptr;
   context_.active.end();
   // Lets watch_until_answered() go on.
   SystemError ignored;

@@ -74,6 +74,7 @@ Connection::Awaitable<bool> Connection::read_head_text(RequestHead& head) {
     co_return fail(error->status, std::move(error->message));
   }
   input_.erase(0, scanner.end());
+  head.request.received = Clock::now();
   co_return true;
 }
 

@@ -30,7 +30,10 @@ void HandlerJob::run() {
 }
 
 void HandlerJob::drop() {
-  if (take()) leave_lane();
+  const auto work = take();
+  if (!work) return;
+  if (context_.options.client_left) context_.options.client_left(work->request);
+  leave_lane();
 }
 
 std::optional<HandlerJob::Work> HandlerJob::take() {

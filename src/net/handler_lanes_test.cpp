@@ -5,6 +5,7 @@
 #include <future>
 #include <vector>
 
+#include "net/exchange.h"
 #include "net/http_server.h"
 #include "net/test_server.h"
 
@@ -93,7 +94,18 @@ TEST(HandlerLanes, HeavyRequestsAreBoundedByNumberAndBytes) {
 
 TEST(HandlerLanes, AClientThatLeavesTakesItsRequestAlong) {
   SlowWork work;
-  const auto server = start_server(work.handler(), lane_options(4, 1 << 20));
+  std::atomic<int> left = 0;
+  std::atomic<int> errors = 0;
+  ServerOptions options = lane_options(4, 1 << 20);
+  options.client_left = [&](const HttpRequest& head) {
+    EXPECT_EQ(head.path, "/heavy");
+    ++left;
+  };
+  options.error_response = [&](int status, const std::string& message, const HttpRequest& head) {
+    ++errors;
+    return default_error_response(status, message, head);
+  };
+  const auto server = start_server(work.handler(), std::move(options));
   std::vector<RawClient> clients;
   for (int i = 0; i < 4; ++i) {
     clients.emplace_back(server->port());
@@ -108,9 +120,28 @@ TEST(HandlerLanes, AClientThatLeavesTakesItsRequestAlong) {
   clients.pop_back();
   EXPECT_TRUE(eventually([&] { return server->stats().clients_gone == 2; }));
   EXPECT_EQ(work.begun, 2);
+  EXPECT_TRUE(eventually([&] { return left == 2; }));
   clients.clear();
   EXPECT_TRUE(eventually([&] { return work.running == 0; }));
   EXPECT_EQ(work.begun, 2);
+  EXPECT_EQ(left, 2);  // the handler has the others
+  EXPECT_EQ(errors, 0);
+}
+
+TEST(HandlerLanes, AClientThatLeavesWithinItsBodyIsTold) {
+  std::atomic<int> left = 0;
+  ServerOptions options = test_options();
+  options.client_left = [&](const HttpRequest& head) {
+    EXPECT_EQ(head.path, "/x");
+    EXPECT_EQ(*head.header("x-request-id"), "mine");
+    ++left;
+  };
+  const auto server = start_server(echo, std::move(options));
+  RawClient client(server->port());
+  client.send(
+      "POST /x HTTP/1.1\r\nHost: h\r\nX-Request-Id: mine\r\nContent-Length: 10\r\n\r\nhalf");
+  client.close();
+  EXPECT_TRUE(eventually([&] { return left == 1; }));
 }
 
 TEST(HandlerLanes, StoppingWaitsForNobodyInTheQueue) {

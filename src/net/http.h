@@ -2,6 +2,7 @@
 // Source: RFC 9110 (semantics), RFC 9112 (HTTP/1.1).
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,8 @@ struct HttpRequest {
   // Held as long as the body is: what it has of the server's memory for bodies.
   std::shared_ptr<void> body_share = nullptr;
   std::string peer_address;  // "192.0.2.7" or "2001:db8::7", without the port
+  // When all of the head was there.
+  std::chrono::steady_clock::time_point received = std::chrono::steady_clock::now();
 
   // Value of the first header with that name, any case; nullptr if there is none.
   const std::string* header(std::string_view name) const;

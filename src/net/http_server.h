@@ -104,12 +104,15 @@ struct ServerOptions {
       std::function<HttpResponse(int status, const std::string& message, const HttpRequest& head)>;
   ErrorResponse error_response;
   // Looks at a request's head before its body is read; an answer here is the request's, and the
-  // handler never hears of it. The next three are called on network threads; they must not throw or
-  // block.
+  // handler never hears of it. This and the next three are called on network threads; they must not
+  // throw or block.
   std::function<std::optional<HttpResponse>(const HttpRequest& head)> early_answer;
   // Whether the body is read at all; empty: always. Where it is not, the handler gets none and the
   // connection is closed after the answer if the request has one.
   std::function<bool(const HttpRequest& head)> takes_body;
+  // Hears of a request whose client left before the handler had it: while its body was read, or
+  // while it waited for a handler's thread.
+  std::function<void(const HttpRequest& head)> client_left;
   // Headers for the handler's answer to a request.
   std::function<std::vector<Header>(const HttpRequest& request)> response_headers;
   std::shared_ptr<const TlsIdentity> tls;  // null: plain HTTP
