@@ -10,8 +10,6 @@ namespace fathom::api {
 
 namespace {
 
-constexpr size_t kMaxNoteBytes = 300;  // in the log
-
 // What no grammar may generate is empty: special tokens but for the markers, and bytes that are in
 // no UTF-8, which stand for markers.
 std::shared_ptr<const grammar::Vocabulary> vocabulary_of(const tokenizer::Tokenizer& tokenizer,
@@ -77,10 +75,9 @@ void warn_of_notes(const GrammarPtr& grammar, Reply& reply) {
   if (grammar == nullptr || grammar->notes().empty()) return;
   const auto& notes = grammar->notes();
   for (const std::string& note : notes) reply.add_warning(note);
-  // One line, however many a client brings about.
-  const std::string more =
-      notes.size() > 1 ? " (and " + std::to_string(notes.size() - 1) + " more)" : "";
-  log_warning("not kept to: {}{}", printable(notes.front(), kMaxNoteBytes), more);
+  // One line, however many a client brings about, and without the client's words.
+  log_warning("request {}: {} parts of its schemas are not kept to, as its x-fathom-warning says",
+              reply.record().id, notes.size());
 }
 
 }  // namespace fathom::api

@@ -9,12 +9,16 @@
 #include <fstream>
 #include <set>
 
+#include "api/json_text.h"
+#include "tokenizer/utf8.h"
+
 namespace fathom::api {
 namespace {
 
 constexpr size_t kMinKeyBytes = 16;
 constexpr size_t kMaxKeyBytes = 512;
 constexpr size_t kMaxKeys = 10'000;
+constexpr size_t kMaxShownNameBytes = 100;
 constexpr size_t kMaxFileBytes = 8 << 20;
 constexpr std::string_view kHashed = "sha256:";
 constexpr std::string_view kPriority = "priority=";
@@ -107,7 +111,10 @@ Result<ApiKey> parse_line(std::string_view line, size_t number) {
     name += word;
   }
   const std::string_view hash(reinterpret_cast<const char*>(key.hash.data()), key.hash.size());
-  key.caller.owner = name.empty() ? owner_of("key", hash) : owner_of("name", name);
+  Caller& caller = key.caller;
+  caller.owner = name.empty() ? owner_of("key", hash) : owner_of("name", name);
+  caller.name = name.empty() ? "key-" + caller.owner.substr(0, 8)
+                             : shorten(tokenizer::replace_invalid_utf8(name), kMaxShownNameBytes);
   return key;
 }
 

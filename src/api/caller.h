@@ -10,6 +10,9 @@ struct Caller {
   // Whose prefixes, stored responses and share of the engine these are: 32 hexadecimal digits, or
   // nothing where no keys are asked for and everyone is one owner.
   std::string owner = {};
+  // For the log and metrics: the name that the key's line gives the owner, "key-1f2e3d4c" where it
+  // gives none; nothing where no keys are asked for.
+  std::string name = {};
   int32_t lowest_priority = 0;  // the most urgent that its requests may ask for; 0 or less
 };
 

@@ -14,14 +14,14 @@ Result<ChatRequest> read_chat(const HandlerContext& context, const Json& body) {
 
 void start_chat(HandlerContext& context, const Caller& caller, const ChatRequest& request,
                 const char* prompt_path, const MakeAnswer& make_answer, const ReplyPtr& reply) {
-  const auto model = context.find_model(request.model);
+  const auto model = context.find_model(request.model, *reply);
   if (!model) return reply->send_error(model_not_found(*request.model));
   auto choices = chat_choices(context, *model, request, prompt_path, reply->budget());
   if (const auto* error = std::get_if<ApiError>(&choices)) return reply->send_error(*error);
   auto& specs = std::get<std::vector<ChoiceSpec>>(choices);
   warn_of_notes(specs.front().request.grammar, *reply);
   const auto prompt_tokens = static_cast<int64_t>(specs.front().request.prompt.size());
-  start_generation(context.tools(caller), std::move(specs), make_answer(prompt_tokens),
+  start_generation(context.tools(caller, *reply), std::move(specs), make_answer(prompt_tokens),
                    reply->writer());
 }
 

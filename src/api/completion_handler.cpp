@@ -98,7 +98,7 @@ void handle_completion(HandlerContext& context, const Caller& caller, const std:
                        const ReplyPtr& reply) {
   auto request = read_request(context, body);
   if (!request) return reply->send_error(to_api_error(request.error()));
-  if (!context.find_model(request->model)) {
+  if (!context.find_model(request->model, *reply)) {
     return reply->send_error(model_not_found(*request->model));
   }
   auto prompts = make_prompts(context, *request);
@@ -127,7 +127,8 @@ void handle_completion(HandlerContext& context, const Caller& caller, const std:
   auto answer =
       make_completion_answer(std::move(options), context.tokenizer,
                              TokenWords(context.tokenizer, request->tokens_as_ids), reply);
-  start_generation(context.tools(caller), std::move(*choices), std::move(answer), reply->writer());
+  start_generation(context.tools(caller, *reply), std::move(*choices), std::move(answer),
+                   reply->writer());
 }
 
 }  // namespace fathom::api

@@ -17,9 +17,9 @@ constexpr const char* kExposedHeaders =
     "X-RateLimit-Reset-Requests, X-Fathom-Warning";
 constexpr const char* kPreflightSeconds = "600";
 
-bool is_liveness(const net::HttpRequest& head) {
+bool needs_no_key(const net::HttpRequest& head) {
   const auto match = match_route(head.method, head.path);
-  return match && match->route == Route::kHealth;
+  return match && is_public(match->route);
 }
 
 // "localhost" of "localhost:8000", "[::1]" of "[::1]:8000".
@@ -97,7 +97,7 @@ bool Edge::origin_may_ask(const net::HttpRequest& head) const {
 }
 
 std::optional<Caller> Edge::caller(const net::HttpRequest& head) const {
-  if (options_.keys == nullptr || is_liveness(head)) return Caller();
+  if (options_.keys == nullptr || needs_no_key(head)) return Caller();
   const auto key = key_of(head);
   return key ? options_.keys->find(*key) : std::nullopt;
 }

@@ -37,7 +37,7 @@ class Edge {
   // Why the request is refused; nothing where it may ask. 403: its Host is another's, or there are
   // no keys and a page of an origin that is not allowed would have the server do something
   // (whatever is not GET, HEAD or OPTIONS), which browsers let any page ask for. 401: it needs a
-  // key and has none that is right. Liveness (/health) never needs one. Keys come as
+  // key and has none that is right; public routes (router.h) need none. Keys come as
   // "Authorization: Bearer KEY" or as "x-api-key: KEY".
   std::optional<ApiError> refusal(const net::HttpRequest& head) const;
   // Who asks; nothing where refusal() has something to say of the key.

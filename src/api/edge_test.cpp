@@ -69,6 +69,9 @@ TEST(ApiKeys, KeysOfEqualNamesHaveOneOwner) {
       EXPECT_EQ(a == b, owner(a) == owner(b));
     }
   }
+  EXPECT_EQ((*keys)[1].caller.name, "alice");
+  EXPECT_EQ((*keys)[5].caller.name, "alice smith");
+  EXPECT_EQ((*keys)[3].caller.name, "key-" + owner(3).substr(0, 8));
   EXPECT_EQ((*keys)[0].caller.lowest_priority, 0);
   EXPECT_EQ((*keys)[5].caller.lowest_priority, -3);
 }
@@ -139,12 +142,14 @@ TEST(Edge, WantsAKeyForEverythingButLiveness) {
   const KeyFile file(kKey);
   const Edge edge({.keys = ApiKeys::load(file.path).value(), .cors_origins = {}});
   const std::string bearer = std::string("Bearer ") + kKey;
-  for (const char* path : {"/v1/models", "/metrics", "/version", "/nowhere", "/health/x"}) {
+  for (const char* path : {"/v1/models", "/metrics", "/openapi.json", "/nowhere", "/health/x"}) {
     EXPECT_EQ(edge.refusal(request({}, path)).value().status, 401) << path;
     EXPECT_FALSE(edge.refusal(request({{"Authorization", bearer}}, path)));
     EXPECT_FALSE(edge.refusal(request({{"X-API-Key", kKey}}, path)));
   }
-  EXPECT_FALSE(edge.refusal(request({}, "/health")));
+  for (const char* path : {"/", "/health", "/ping", "/version"}) {
+    EXPECT_FALSE(edge.refusal(request({}, path))) << path;
+  }
   EXPECT_FALSE(edge.refusal(request({{"authorization", std::string("bearer  ") + kKey}})));
   for (const char* wrong : {"", "Bearer", "Bearer ", "Basic sk-0123456789abcdef",
                             "Bearer sk-0123456789abcdee", "sk-0123456789abcdef"}) {

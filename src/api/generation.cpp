@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <mutex>
 #include <new>
+#include <span>
+#include <string_view>
 #include <utility>
 
+#include "api/json_text.h"
 #include "base/log.h"
 
 namespace fathom::api {
@@ -30,6 +34,18 @@ std::optional<ApiError> priority_refusal(const Caller& caller, int32_t priority)
                   .code = "priority_not_allowed"};
 }
 
+RequestEnd to_request_end(AnswerEnd end) {
+  switch (end) {
+    case AnswerEnd::kStop:
+      return RequestEnd::kStop;
+    case AnswerEnd::kLength:
+      return RequestEnd::kLength;
+    case AnswerEnd::kToolCalls:
+      return RequestEnd::kToolCalls;
+  }
+  return RequestEnd::kStop;
+}
+
 size_t count_logprobs(const engine::Request& request) {
   const engine::SamplingParams& sampling = request.sampling;
   const auto each = [](std::optional<int32_t> top) {
@@ -50,7 +66,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
         caller_(tools.caller),
         share_prefix_cache_(tools.share_prefix_cache),
         answer_memory_(tools.answer_memory),
-        answer_(std::move(answer)) {
+        tokenizer_(tools.tokenizer),
+        wants_texts_(tools.wants_texts),
+        answer_(std::move(answer)),
+        record_(tools.record) {
     choices_.reserve(specs.size());
     for (const ChoiceSpec& spec : specs) {
       choices_.push_back({OutputParser(tools.tokenizer, tools.markers, spec.output)});
@@ -59,6 +78,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     }
     unfinished_ = choices_.size();
     unwanted_.reserve(choices_.size());  // so that giving up needs no memory
+    if (wants_texts_) note_prompt(specs.front().request.prompt);
   }
 
   void start(std::vector<ChoiceSpec> specs, net::ResponseWriter& writer) {
@@ -173,6 +193,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     if (!event.prompt_logprobs.empty()) answer_->prompt_logprobs(number, event.prompt_logprobs);
     if (event.token) {
       note_token(choice);
+      if (wants_texts_ && index == 0) note_text(*event.token);
       OutputDelta delta;
       const bool stopped = choice.parser.push(*event.token, event.logprob, delta);
       send(number, delta);
@@ -209,6 +230,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
     } else {
       choice.first_token = now;
       metrics_.first_token_after(seconds_between(submitted_, now));
+      if (!record_->first_token_seconds) {
+        record_->first_token_seconds = seconds_between(record_->received, now);
+      }
     }
     choice.last_token = now;
   }
@@ -220,24 +244,25 @@ class Generation : public std::enable_shared_from_this<Generation> {
       end = AnswerEnd::kToolCalls;
     }
     answer_->finish(static_cast<int>(index), {end, choice.parser.stop_string()});
-    count_end(choice, to_string(end));
+    const RequestEnd request_end = to_request_end(end);
+    count_end(choice, request_end);
+    if (index == 0) record_->finish = request_end;
     if (--unfinished_ > 0) return;
     closed_ = true;
+    note_usage();
     answer_->end(usage());
   }
 
   void fail(const ApiError& error) {
-    close("error");
+    close(RequestEnd::kError);
+    record_->error = error.code.value_or("");
     answer_->fail(error);
   }
 
   void give_up(const ApiError& error) {
     {
       const std::lock_guard lock(mutex_);
-      if (!closed_) {
-        close("error");
-        answer_->fail(error);
-      }
+      if (!closed_) fail(error);
     }
     cancel_unwanted();
   }
@@ -247,8 +272,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void break_off() noexcept {
     try {
       closed_ = true;
-      close("error");
-      answer_->fail(to_api_error({ErrorCode::kUnavailable, "out of memory"}));
+      fail(to_api_error({ErrorCode::kUnavailable, "out of memory"}));
     } catch (const std::bad_alloc&) {
       log_warning("api: out of memory: an answer was cut");
     }
@@ -259,18 +283,21 @@ class Generation : public std::enable_shared_from_this<Generation> {
     {
       const std::lock_guard lock(mutex_);
       if (closed_) return;
-      close("abort");
+      close(RequestEnd::kCancelled);
+      answer_ = nullptr;  // ends the request, for its log
     }
     cancel_unwanted();
   }
 
   // What still runs is wanted no more.
-  void close(const char* reason) {
+  void close(RequestEnd end) {
     closed_ = true;
+    record_->finish = end;
+    note_usage();
     for (Choice& choice : choices_) {
       if (choice.done || !choice.id) continue;
       unwanted_.push_back(*choice.id);
-      count_end(choice, reason);
+      count_end(choice, end);
     }
   }
 
@@ -286,7 +313,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     return id;
   }
 
-  void count_end(Choice& choice, const char* reason) {
+  void count_end(Choice& choice, RequestEnd end) {
     choice.done = true;
     const Clock::time_point now = Clock::now();
     GenerationTimes times;
@@ -297,7 +324,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
       times.prefill = std::max(0.0, first - choice.queue_seconds.value_or(0));
       times.decode = seconds_between(*choice.first_token, now);
     }
-    metrics_.finished(reason, times);
+    metrics_.finished(end == RequestEnd::kCancelled ? "abort" : to_string(end), times);
   }
 
   UsageCounts usage() const {
@@ -305,11 +332,30 @@ class Generation : public std::enable_shared_from_this<Generation> {
     for (const Choice& choice : choices_) {
       counts.completion_tokens += choice.parser.completion_tokens();
       counts.reasoning_tokens += choice.parser.reasoning_tokens();
-      if (!choice.counts_prompt) continue;
+      if (!choice.counts_prompt || !choice.prompt_read) continue;
       counts.prompt_tokens += choice.prompt_tokens;
       counts.cached_tokens += choice.cached_tokens;
     }
     return counts;
+  }
+
+  void note_usage() {
+    const UsageCounts counts = usage();
+    record_->prompt_tokens = counts.prompt_tokens;
+    record_->cached_tokens = counts.cached_tokens;
+    record_->answer_tokens = counts.completion_tokens;
+  }
+
+  void note_prompt(std::span<const engine::TokenId> prompt) {
+    const auto most = std::min(prompt.size(), kMaxTextBytes);  // a token has a byte at least
+    record_->prompt = shorten(tokenizer_.decode(prompt.first(most)), kMaxTextBytes);
+    record_->answer = "";
+  }
+
+  void note_text(engine::TokenId token) {
+    std::string& answer = *record_->answer;
+    const std::string_view text = tokenizer_.token_bytes(token);
+    answer += text.substr(0, kMaxTextBytes - answer.size());
   }
 
   engine::Engine& engine_;
@@ -317,10 +363,13 @@ class Generation : public std::enable_shared_from_this<Generation> {
   const Caller caller_;
   const bool share_prefix_cache_;
   AnswerMemory& answer_memory_;
+  const tokenizer::Tokenizer& tokenizer_;
+  const bool wants_texts_;
   const Clock::time_point submitted_ = Clock::now();
 
   std::mutex mutex_;  // guards all below
   std::unique_ptr<Answer> answer_;
+  const std::shared_ptr<RequestRecord> record_;  // the answer's
   std::vector<Choice> choices_;
   size_t unfinished_ = 0;
   bool begun_ = false;

@@ -10,6 +10,7 @@
 #include "api/caller.h"
 #include "api/metrics.h"
 #include "api/output_parser.h"
+#include "api/request_record.h"
 #include "engine/engine.h"
 #include "net/http_server.h"
 
@@ -23,6 +24,8 @@ struct GenerationTools {
   AnswerMemory& answer_memory;
   const Caller& caller;
   bool share_prefix_cache = false;  // among owners
+  std::shared_ptr<RequestRecord> record;
+  bool wants_texts = false;  // in the record
 };
 
 struct ChoiceSpec {
@@ -34,7 +37,7 @@ struct ChoiceSpec {
 // Submits the choices in the caller's name and returns; `answer` is then given from the engine's
 // thread. If one is refused the others are cancelled and the refusal is the answer: 403 for a
 // priority that the caller may not ask for, what the memory for answers says of log-probabilities,
-// else what the engine says.
+// else what the engine says. What comes of it is in the record before the answer's end.
 void start_generation(const GenerationTools& tools, std::vector<ChoiceSpec> choices,
                       std::unique_ptr<Answer> answer, net::ResponseWriter& writer);
 

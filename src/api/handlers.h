@@ -30,17 +30,26 @@ struct HandlerContext {
   MarkerTable markers;
   ApiOptions options;
   Metrics metrics;
+  RequestLog log;
   AnswerGrammars grammars;
   std::shared_ptr<responses::ResponseStore> responses;
   AnswerMemory answer_memory;
 
-  GenerationTools tools(const Caller& caller) {
-    return {engine, tokenizer, markers, metrics, answer_memory, caller, options.share_prefix_cache};
+  GenerationTools tools(const Caller& caller, const Reply& reply) {
+    return {engine,
+            tokenizer,
+            markers,
+            metrics,
+            answer_memory,
+            caller,
+            options.share_prefix_cache,
+            reply.shared_record(),
+            reply.wants_texts()};
   }
   ModelLimits limits() const { return {engine.vocab_size(), engine.max_context()}; }
   // What a request's `model` stands for; an absent name is the served model's. Nothing if no model
-  // has that name.
-  std::optional<ServedModel> find_model(const std::optional<std::string>& name) const;
+  // has that name. The record of `reply` takes note of it.
+  std::optional<ServedModel> find_model(const std::optional<std::string>& name, Reply& reply) const;
 };
 
 using ReplyPtr = std::shared_ptr<Reply>;
@@ -68,6 +77,8 @@ void handle_message_count(HandlerContext& context, const net::HttpRequest& http,
                           const ReplyPtr& reply);
 void handle_tokenize(HandlerContext& context, const std::string& body, const ReplyPtr& reply);
 void handle_detokenize(HandlerContext& context, const std::string& body, const ReplyPtr& reply);
+void handle_home(const HandlerContext& context, const net::HttpRequest& request,
+                 const ReplyPtr& reply);
 void handle_models(HandlerContext& context, const ReplyPtr& reply);
 void handle_model(HandlerContext& context, const std::string& name, const ReplyPtr& reply);
 

@@ -181,6 +181,10 @@ Harness::Harness(ApiOptions options, bool markers) : tokenizer(test_tokenizer(ma
   service->set_ready(true);
 }
 
+Harness::~Harness() {
+  for (FakeEngine::Submitted& request : engine.requests) request.listener = nullptr;
+}
+
 std::shared_ptr<FakeWriter> Harness::request(net::Method method, const std::string& path,
                                              const std::string& body,
                                              std::vector<net::Header> headers) {

@@ -102,6 +102,10 @@ class FakeWriter : public net::ResponseWriter {
 
 struct Harness {
   explicit Harness(ApiOptions options = default_options(), bool markers = true);
+  // Lets go of what is still asked for, as the engine does, before the service that it asks.
+  ~Harness();
+  Harness(const Harness&) = delete;
+  Harness& operator=(const Harness&) = delete;
   static ApiOptions default_options();
 
   std::shared_ptr<FakeWriter> request(net::Method method, const std::string& path,

@@ -10,6 +10,9 @@
 #include <mutex>
 #include <sstream>
 
+#include "api/owner_metrics.h"
+#include "api/process_metrics.h"
+
 namespace fathom::api {
 
 namespace {
@@ -25,11 +28,26 @@ const Buckets kTokenBuckets = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0
 const Buckets kRequestBuckets = {0.01, 0.05, 0.1, 0.3, 0.5, 0.8, 1,  1.5, 2,   2.5, 5,
                                  10,   15,   20,  30,  40,  50,  60, 120, 240, 480, 960};
 
+#if defined(__clang__)
+constexpr const char* kCompiler = __VERSION__;  // begins with its name
+#else
+constexpr const char* kCompiler = "GCC " __VERSION__;
+#endif
+
 }  // namespace
 
 struct Metrics::Impl {
-  Impl(const std::string& name, bool by_expert)
-      : model{{"model_name", name}}, each_expert(by_expert) {}
+  explicit Impl(const MetricsOptions& options)
+      : model{{"model_name", options.model}}, each_expert(options.each_expert) {
+    max_waiting.Set(static_cast<double>(options.max_waiting));
+    max_context.Set(static_cast<double>(options.max_context));
+    prometheus::BuildGauge()
+        .Name("fathom_build_info")
+        .Help("What this program is; always 1.")
+        .Register(registry)
+        .Add({{"version", options.version}, {"compiler", kCompiler}})
+        .Set(1);
+  }
 
   Histogram& histogram(const std::string& name, const std::string& help, const Buckets& buckets) {
     return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add(model,
@@ -84,6 +102,13 @@ struct Metrics::Impl {
       gauge("fathom_num_requests_waiting", "Requests that wait for the engine.");
   prometheus::Gauge& kv_usage =
       gauge("fathom_kv_cache_usage_perc", "Share of the KV blocks in use; 1 is all of them.");
+  prometheus::Gauge& max_running =
+      gauge("fathom_max_requests_running", "Requests that the engine works on at most.");
+  prometheus::Gauge& max_waiting =
+      gauge("fathom_max_requests_waiting", "Requests that may wait for the engine, of each owner.");
+  prometheus::Gauge& kv_blocks = gauge("fathom_kv_blocks", "KV blocks there are.");
+  prometheus::Gauge& max_context =
+      gauge("fathom_max_context_tokens", "Tokens that a prompt and its answer may have.");
   prometheus::Counter& prompt_tokens =
       counter("fathom_prompt_tokens_total", "Prompt tokens processed.");
   prometheus::Counter& generation_tokens =
@@ -137,6 +162,8 @@ struct Metrics::Impl {
                                                       .Name("fathom_http_requests_total")
                                                       .Help("HTTP answers by route and status.")
                                                       .Register(registry);
+  OwnerMetrics owners{registry};
+  ProcessMetrics process{registry};
 };
 
 namespace {
@@ -178,10 +205,9 @@ void Metrics::Impl::show(const models::LayerLoads& layer) {
   }
 }
 
-Metrics::Metrics(const std::string& model, bool each_expert)
-    : impl_(std::make_unique<Impl>(model, each_expert)) {
+Metrics::Metrics(const MetricsOptions& options) : impl_(std::make_unique<Impl>(options)) {
   for (const char* reason : {"stop", "length", "tool_calls", "abort", "error"}) {
-    impl_->finished.Add({{"model_name", model}, {"finished_reason", reason}});
+    impl_->finished.Add({{"model_name", options.model}, {"finished_reason", reason}});
   }
 }
 
@@ -189,6 +215,10 @@ Metrics::~Metrics() = default;
 
 void Metrics::count_http(const std::string& route, int status) {
   impl_->http.Add({{"route", route}, {"status", std::to_string(status)}}).Increment();
+}
+
+void Metrics::request_ended(const RequestRecord& record) {
+  impl_->owners.count(record);
 }
 
 void Metrics::first_token_after(double seconds) {
@@ -213,7 +243,9 @@ std::string Metrics::page(const engine::EngineStats& stats, const engine::KvTran
   const std::lock_guard lock(impl_->page_mutex);
   impl_->running.Set(static_cast<double>(stats.running));
   impl_->waiting.Set(static_cast<double>(stats.waiting));
+  impl_->max_running.Set(static_cast<double>(stats.max_running));
   const auto blocks = static_cast<double>(stats.kv_blocks_total);
+  impl_->kv_blocks.Set(blocks);
   impl_->kv_usage.Set(blocks > 0 ? static_cast<double>(stats.kv_blocks_used) / blocks : 0);
   catch_up(impl_->prompt_tokens, stats.prompt_tokens);
   catch_up(impl_->generation_tokens, stats.generated_tokens);
@@ -228,6 +260,7 @@ std::string Metrics::page(const engine::EngineStats& stats, const engine::KvTran
   }
   catch_up(impl_->kv_fetched, stats.kv_fetched);
   catch_up(impl_->kv_sent, sent);
+  impl_->process.refresh();
   std::ostringstream text;
   prometheus::TextSerializer().Serialize(text, impl_->registry.Collect());
   return text.str();

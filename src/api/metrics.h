@@ -5,9 +5,19 @@
 #include <optional>
 #include <string>
 
+#include "api/request_record.h"
 #include "engine/engine.h"
 
 namespace fathom::api {
+
+struct MetricsOptions {
+  std::string model;
+  std::string version = {};
+  // A counter for every expert of every layer, 14,848 of V3, in place of none.
+  bool each_expert = false;
+  int64_t max_waiting = 0;  // of an owner
+  int64_t max_context = 0;  // tokens
+};
 
 // Times of one generation, in seconds; what did not happen is left out.
 struct GenerationTimes {
@@ -20,13 +30,13 @@ struct GenerationTimes {
 // Thread-safe.
 class Metrics {
  public:
-  // each_expert: a counter for every expert of every layer, 14,848 of V3, in place of none.
-  Metrics(const std::string& model, bool each_expert);
+  explicit Metrics(const MetricsOptions& options);
   ~Metrics();
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
   void count_http(const std::string& route, int status);
+  void request_ended(const RequestRecord& record);
   void first_token_after(double seconds);
   void next_token_after(double seconds);
   // `reason`: stop, length, tool_calls, abort or error.

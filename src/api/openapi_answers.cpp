@@ -121,11 +121,26 @@ const char* schema_name(Route route) {
       return "Health";
     case Route::kVersion:
       return "Version";
+    case Route::kHome:
+    case Route::kPing:
     case Route::kMetrics:
     case Route::kOpenApi:
       return nullptr;
   }
   return nullptr;
+}
+
+// Of an answer that is text; null if it is JSON.
+const char* text_type(Route route) {
+  switch (route) {
+    case Route::kHome:
+      return "text/html";
+    case Route::kPing:
+    case Route::kMetrics:
+      return "text/plain";
+    default:
+      return nullptr;
+  }
 }
 
 bool can_stream(Route route) {
@@ -140,7 +155,7 @@ Json answer_schemas() {
 }
 
 Json answer_content(Route route) {
-  if (route == Route::kMetrics) return {{"text/plain", {{"schema", {{"type", "string"}}}}}};
+  if (const char* type = text_type(route)) return {{type, {{"schema", {{"type", "string"}}}}}};
   const char* name = schema_name(route);
   Json schema = {{"type", "object"}};
   if (name != nullptr) schema = {{"$ref", std::string("#/components/schemas/") + name}};

@@ -1,6 +1,8 @@
 #include "api/reply.h"
 
+#include <exception>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "api/metrics.h"
 #include "net/sse.h"
@@ -14,11 +16,11 @@ constexpr size_t kMaxWarnings = 16;
 constexpr size_t kMaxWarningBytes = 300;
 }  // namespace
 
-Reply::Reply(std::shared_ptr<net::ResponseWriter> writer, std::string request_id, std::string route,
+Reply::Reply(std::shared_ptr<net::ResponseWriter> writer, RequestRecord record, RequestLog& log,
              Metrics& metrics, ErrorShape errors)
     : writer_(std::move(writer)),
-      request_id_(std::move(request_id)),
-      route_(std::move(route)),
+      record_(std::make_shared<RequestRecord>(std::move(record))),
+      log_(log),
       metrics_(metrics),
       errors_(errors),
       budget_(std::make_shared<WorkBudget>(WorkBudget::kDefaultUnits, WorkBudget::kDefaultBytes,
@@ -27,14 +29,38 @@ Reply::Reply(std::shared_ptr<net::ResponseWriter> writer, std::string request_id
                                              return !held || held->client_gone();
                                            })) {}
 
+Reply::~Reply() {
+  if (closed_) return;
+  if (streams_ || writer_->client_gone()) {
+    close_record();
+    return;
+  }
+  try {
+    send_error({.message = "the request ended without an answer"});
+  } catch (const std::exception&) {  // the writer tells it without memory
+  }
+}
+
+// The last that is done with the record, wherever the answer ended.
+void Reply::close_record() noexcept {
+  if (std::exchange(closed_, true)) return;
+  if (writer_->client_gone()) {
+    record_->finish = RequestEnd::kCancelled;
+    if (!streams_) record_->status = kClientLeftStatus;
+  } else if (streams_ && !record_->finish) {
+    record_->finish = RequestEnd::kError;  // it was cut
+  }
+  log_.write(*record_);
+}
+
 void Reply::add_warning(const std::string& text) {
   if (warnings_.size() == kMaxWarnings) return;
   warnings_.push_back(printable(text, kMaxWarningBytes));
 }
 
 std::vector<net::Header> Reply::headers(const std::string& content_type) const {
-  std::vector<net::Header> all = {{"Content-Type", content_type}, {"X-Request-Id", request_id_}};
-  if (errors_ == ErrorShape::kAnthropic) all.push_back({"Request-Id", request_id_});
+  std::vector<net::Header> all = {{"Content-Type", content_type}, {"X-Request-Id", record_->id}};
+  if (errors_ == ErrorShape::kAnthropic) all.push_back({"Request-Id", record_->id});
   if (quota_) {
     all.push_back({"X-RateLimit-Limit-Requests", std::to_string(quota_->limit)});
     all.push_back({"X-RateLimit-Remaining-Requests", std::to_string(quota_->remaining)});
@@ -47,8 +73,10 @@ std::vector<net::Header> Reply::headers(const std::string& content_type) const {
 }
 
 void Reply::send(int status, std::string content_type, std::string body) {
-  metrics_.count_http(route_, status);
+  metrics_.count_http(record_->route, status);
+  record_->status = status;
   writer_->send({status, headers(content_type), std::move(body)});
+  close_record();
 }
 
 void Reply::send_json(const Json& body, int status) {
@@ -60,20 +88,24 @@ void Reply::send_json_text(std::string body) {
 }
 
 void Reply::send_error(const ApiError& error, std::vector<net::Header> extra) {
-  metrics_.count_http(route_, error.status);
+  metrics_.count_http(record_->route, error.status);
+  note_error(*record_, error);
   if (error.status == 429 && quota_) quota_->remaining = 0;
   std::vector<net::Header> all = headers(kJsonType);
   all.insert(all.begin(), extra.begin(), extra.end());
   if (error.retry_after_s) all.push_back({"Retry-After", std::to_string(*error.retry_after_s)});
   writer_->send({error.status, std::move(all), error_body(error, errors_)});
+  close_record();
 }
 
 void Reply::begin_events(std::chrono::milliseconds keep_alive) {
-  metrics_.count_http(route_, 200);
+  metrics_.count_http(record_->route, 200);
+  record_->status = 200;
   std::vector<net::Header> all = headers("text/event-stream; charset=utf-8");
   all.push_back({"Cache-Control", "no-cache"});
   all.push_back({"X-Accel-Buffering", "no"});  // nginx would hold events back
   writer_->begin_stream(200, std::move(all));
+  streams_ = true;
   writer_->start_keep_alive("keep-alive", keep_alive);
 }
 
@@ -97,6 +129,7 @@ bool Reply::error_event(const ApiError& error) {
 
 void Reply::end_events() {
   writer_->end();
+  close_record();
 }
 
 }  // namespace fathom::api

@@ -1,5 +1,5 @@
 // One HTTP answer of this API: JSON or events, always with an x-request-id, counted by route and
-// status.
+// status. It has the request's record, which goes to the log when the answer ends or is let go of.
 #pragma once
 
 #include <chrono>
@@ -12,6 +12,8 @@
 
 #include "api/api_error.h"
 #include "api/json_text.h"
+#include "api/request_log.h"
+#include "api/request_record.h"
 #include "base/work_budget.h"
 #include "net/http.h"
 #include "net/http_server.h"
@@ -28,9 +30,17 @@ struct Quota {
 
 class Reply {
  public:
-  // `route` is the pattern, not the path: "/v1/models/{model}".
-  Reply(std::shared_ptr<net::ResponseWriter> writer, std::string request_id, std::string route,
+  Reply(std::shared_ptr<net::ResponseWriter> writer, RequestRecord record, RequestLog& log,
         Metrics& metrics, ErrorShape errors);
+  // A client that still waits for a whole answer is told that there will be none.
+  ~Reply();
+  Reply(const Reply&) = delete;
+  Reply& operator=(const Reply&) = delete;
+
+  // To be filled along the way, by one thread at a time.
+  RequestRecord& record() { return *record_; }
+  std::shared_ptr<RequestRecord> shared_record() const { return record_; }
+  bool wants_texts() const { return log_.wants_texts(); }
 
   // From now on answers say so in x-ratelimit headers.
   void set_quota(Quota quota) { quota_ = quota; }
@@ -62,15 +72,18 @@ class Reply {
 
  private:
   std::vector<net::Header> headers(const std::string& content_type) const;
+  void close_record() noexcept;
 
   std::shared_ptr<net::ResponseWriter> writer_;
-  std::string request_id_;
-  std::string route_;
+  const std::shared_ptr<RequestRecord> record_;
+  RequestLog& log_;
   Metrics& metrics_;
   ErrorShape errors_;
   std::optional<Quota> quota_;
   std::vector<std::string> warnings_;
   std::shared_ptr<WorkBudget> budget_;
+  bool streams_ = false;
+  bool closed_ = false;
 };
 
 }  // namespace fathom::api

@@ -56,6 +56,16 @@ ErrorShape error_shape(Route route) {
   return messages ? ErrorShape::kAnthropic : ErrorShape::kOpenAi;
 }
 
+bool is_probe(Route route) {
+  return route == Route::kHealth || route == Route::kPing || route == Route::kVersion ||
+         route == Route::kMetrics;
+}
+
+bool is_public(Route route) {
+  return route == Route::kHome || route == Route::kHealth || route == Route::kPing ||
+         route == Route::kVersion;
+}
+
 bool takes_body(Route route) {
   for (const RouteEntry& entry : route_table()) {
     if (entry.route == route) return entry.method == Method::kPost;
@@ -85,7 +95,9 @@ const std::vector<RouteEntry>& route_table() {
       {Route::kModel, Method::kGet, "/v1/models/{model}", "Find a model by name"},
       {Route::kTokenize, Method::kPost, "/tokenize", "Turn text or a conversation into tokens"},
       {Route::kDetokenize, Method::kPost, "/detokenize", "Turn tokens into text"},
+      {Route::kHome, Method::kGet, "/", "What this server is, for a browser"},
       {Route::kHealth, Method::kGet, "/health", "Whether the server takes work"},
+      {Route::kPing, Method::kGet, "/ping", "The same, as SageMaker asks"},
       {Route::kVersion, Method::kGet, "/version", "The server's version"},
       {Route::kMetrics, Method::kGet, "/metrics", "Metrics for Prometheus"},
       {Route::kOpenApi, Method::kGet, "/openapi.json", "This description"},

@@ -26,7 +26,9 @@ enum class Route {
   kModel,
   kTokenize,
   kDetokenize,
+  kHome,
   kHealth,
+  kPing,
   kVersion,
   kMetrics,
   kOpenApi,
@@ -49,12 +51,17 @@ ErrorShape error_shape(Route route);
 
 struct RouteMatch {
   Route route;
-  const char* pattern;  // for metrics
+  const char* pattern;  // for metrics and the log
   std::string allow;    // the methods of this path, as the Allow header lists them
   bool allowed;         // whether the request's method is one of them
   ErrorShape errors;
   std::string argument;  // what stands for the part in braces, decoded
 };
+
+// Whether machines ask it all the time, to learn how the server is.
+bool is_probe(Route route);
+// Whether it needs no key where there are keys. Such a route tells nothing that is not everybody's.
+bool is_public(Route route);
 
 // Whether the request of that route has a body to read.
 bool takes_body(Route route);

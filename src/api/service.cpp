@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <nlohmann/json.hpp>
 
 #include "api/handlers.h"
-#include "api/ids.h"
 #include "api/openapi.h"
 #include "api/router.h"
 #include "net/content_coding.h"
@@ -15,20 +15,6 @@
 namespace fathom::api {
 
 namespace {
-
-constexpr size_t kMaxRequestIdBytes = 128;
-
-bool is_sane_request_id(const std::string& id) {
-  return !id.empty() && id.size() <= kMaxRequestIdBytes &&
-         std::all_of(id.begin(), id.end(), [](unsigned char c) {
-           return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.' || c == ':';
-         });
-}
-
-std::string request_id(const net::HttpRequest& request) {
-  const std::string* given = request.header("x-request-id");
-  return given != nullptr && is_sane_request_id(*given) ? *given : random_id("req-");
-}
 
 ApiError no_such_route(const net::HttpRequest& request) {
   return {.status = 404,
@@ -117,7 +103,12 @@ struct ApiService::Impl {
                               engine.max_context()),
                 MarkerTable(tokenizer),
                 options,
-                Metrics(options.model.id, options.expert_metrics),
+                Metrics({.model = options.model.id,
+                         .version = options.version,
+                         .each_expert = options.expert_metrics,
+                         .max_waiting = options.max_waiting,
+                         .max_context = engine.max_context()}),
+                RequestLog(context.metrics, options.request_log),
                 AnswerGrammars(tokenizer),
                 std::make_shared<responses::ResponseStore>(options.stored_responses),
                 AnswerMemory(options.answer_memory_bytes)},
@@ -129,7 +120,7 @@ struct ApiService::Impl {
   void dispatch_work(Route route, const net::HttpRequest& request, const Caller& caller,
                      const ReplyPtr& reply);
   std::optional<net::HttpResponse> refuse_early(const net::HttpRequest& head);
-  void send_health(const ReplyPtr& reply) const;
+  void send_health(Route route, const ReplyPtr& reply) const;
   ApiError unavailable() const;
   net::HttpResponse answer_at_edge(const ApiError& error, const net::HttpRequest& head);
 
@@ -149,9 +140,13 @@ ApiError ApiService::Impl::unavailable() const {
 net::HttpResponse ApiService::Impl::answer_at_edge(const ApiError& error,
                                                    const net::HttpRequest& head) {
   const auto match = match_route(head.method, head.path);
-  context.metrics.count_http(match ? match->pattern : "other", error.status);
+  const bool known = error.status != 401;
+  RequestRecord record = begin_record(head, match, known ? edge.caller(head) : std::nullopt);
+  context.metrics.count_http(record.route, error.status);
+  note_error(record, error);
+  context.log.write(record);
   const ErrorShape shape = match ? match->errors : ErrorShape::kOpenAi;
-  const std::string id = request_id(head);
+  const std::string& id = record.id;
   net::HttpResponse response{error.status,
                              {{"Content-Type", "application/json"}, {"X-Request-Id", id}},
                              error_body(error, shape)};
@@ -160,8 +155,9 @@ net::HttpResponse ApiService::Impl::answer_at_edge(const ApiError& error,
   return response;
 }
 
-void ApiService::Impl::send_health(const ReplyPtr& reply) const {
+void ApiService::Impl::send_health(Route route, const ReplyPtr& reply) const {
   if (shutting_down || !ready) return reply->send_error(unavailable());
+  if (route == Route::kPing) return reply->send(200, "text/plain", "pong");
   reply->send_json({{"status", "ok"}});
 }
 
@@ -180,8 +176,11 @@ void ApiService::Impl::dispatch(const RouteMatch& match, const net::HttpRequest&
       return handle_models(context, reply);
     case Route::kModel:
       return handle_model(context, match.argument, reply);
+    case Route::kHome:
+      return handle_home(context, request, reply);
     case Route::kHealth:
-      return send_health(reply);
+    case Route::kPing:
+      return send_health(match.route, reply);
     case Route::kVersion:
       return reply->send_json({{"version", context.options.version}});
     case Route::kOpenApi:
@@ -244,14 +243,14 @@ ApiService::~ApiService() = default;
 
 void ApiService::handle(net::HttpRequest request, std::shared_ptr<net::ResponseWriter> writer) {
   const auto match = match_route(request.method, request.path);
+  const auto caller = impl_->edge.caller(request);
   const auto reply = std::make_shared<Reply>(
-      std::move(writer), request_id(request), match ? match->pattern : "other",
+      std::move(writer), begin_record(request, match, caller), impl_->context.log,
       impl_->context.metrics, match ? match->errors : ErrorShape::kOpenAi);
   if (!match) return reply->send_error(no_such_route(request));
   if (!match->allowed) {
     return reply->send_error(wrong_method(request, *match), {{"Allow", match->allow}});
   }
-  const auto caller = impl_->edge.caller(request);
   if (!caller) return reply->send_error(*impl_->edge.refusal(request));  // the keys have changed
   if (const auto error = unpack(request, impl_->context.options.max_body_bytes)) {
     return reply->send_error(*error);
@@ -269,7 +268,10 @@ net::Lane ApiService::lane(const net::HttpRequest& request) const {
 std::optional<net::HttpResponse> ApiService::early_answer(const net::HttpRequest& head) {
   if (impl_->edge.is_preflight(head)) {
     auto answer = impl_->edge.preflight(head);
-    answer.headers.push_back({"X-Request-Id", request_id(head)});
+    RequestRecord record = begin_record(head, match_route(head.method, head.path), std::nullopt);
+    record.status = answer.status;
+    impl_->context.log.write(record);
+    answer.headers.push_back({"X-Request-Id", record.id});
     return answer;
   }
   return impl_->refuse_early(head);
@@ -296,6 +298,17 @@ std::optional<net::HttpResponse> ApiService::Impl::refuse_early(const net::HttpR
     return response;
   }
   return std::nullopt;
+}
+
+void ApiService::client_left(const net::HttpRequest& head) noexcept {
+  try {
+    RequestRecord record =
+        begin_record(head, match_route(head.method, head.path), impl_->edge.caller(head));
+    record.status = kClientLeftStatus;
+    record.finish = RequestEnd::kCancelled;
+    impl_->context.log.write(record);
+  } catch (const std::exception&) {  // no memory to tell of it
+  }
 }
 
 bool ApiService::takes_body(const net::HttpRequest& head) const {

@@ -12,6 +12,7 @@
 
 #include "api/edge.h"
 #include "api/model_alias.h"
+#include "api/request_log.h"
 #include "api/responses/store.h"
 #include "base/result.h"
 #include "engine/engine.h"
@@ -47,6 +48,8 @@ struct ApiOptions {
   // they begin alike, and lets an owner learn how others' prompts begin.
   bool share_prefix_cache = false;
   EdgeOptions edge;
+  bool tls = false;  // the server speaks it
+  RequestLogOptions request_log;
   // For /metrics: what this engine has sent to others.
   std::function<engine::KvTransferStats()> kv_sent = [] { return engine::KvTransferStats(); };
 };
@@ -65,11 +68,12 @@ class ApiService {
   void handle(net::HttpRequest request, std::shared_ptr<net::ResponseWriter> writer);
 
   // For net::ServerOptions: what a request may cost; who may ask, and for what, told from the head
-  // alone; what browsers are told; whether there is a body to read.
+  // alone; what browsers are told; whether there is a body to read; and whose client did not wait.
   net::Lane lane(const net::HttpRequest& request) const;
   std::optional<net::HttpResponse> early_answer(const net::HttpRequest& head);
   std::vector<net::Header> response_headers(const net::HttpRequest& request) const;
   bool takes_body(const net::HttpRequest& head) const;
+  void client_left(const net::HttpRequest& head) noexcept;
 
   // Whether /health says 200; off at first. Until it is on, work is answered 503.
   void set_ready(bool ready);

@@ -31,7 +31,7 @@ TEST(Service, ListsModels) {
 
 TEST(Service, UnknownRoutesAndMethods) {
   Harness harness;
-  expect_error(*harness.request(Method::kGet, "/"), 404);
+  expect_error(*harness.request(Method::kPost, "/"), 405);
   expect_error(*harness.request(Method::kPost, "/v2/chat/completions"), 404);
   expect_error(*harness.request(Method::kGet, "/v1"), 404);
   expect_error(*harness.request(Method::kGet, "/v1/v1/models"), 404);
@@ -57,6 +57,39 @@ TEST(Service, HealthFollowsReadiness) {
   expect_error(*refused, 503);
   EXPECT_FALSE(refused->header("retry-after").empty());
   EXPECT_EQ(harness.request(Method::kGet, "/metrics")->response.status, 200);
+}
+
+TEST(Service, PingIsHealthForThoseWhoReadNoJson) {
+  Harness harness;
+  const auto writer = harness.request(Method::kGet, "/ping");
+  EXPECT_EQ(writer->response.status, 200);
+  EXPECT_EQ(writer->response.body, "pong");
+  harness.service->begin_shutdown();
+  expect_error(*harness.request(Method::kGet, "/ping"), 503);
+}
+
+TEST(Service, HasAPageForBrowsers) {
+  ApiOptions options = Harness::default_options();
+  options.model.id = "a<b>&'\"c";
+  Harness harness(options);
+  const auto page = [&](std::vector<net::Header> headers) {
+    const auto writer = harness.request(Method::kGet, "/", "", std::move(headers));
+    EXPECT_EQ(writer->header("content-type"), "text/html; charset=utf-8");
+    return writer->response.body;
+  };
+  const std::string text = page({{"Host", "llm.example:8000"}});
+  EXPECT_THAT(text, HasSubstr("a&lt;b&gt;&amp;&#39;&quot;c"));
+  EXPECT_THAT(text, HasSubstr("Fathom 1.2.3"));
+  EXPECT_THAT(text, HasSubstr("curl http://llm.example:8000/v1/chat/completions"));
+  EXPECT_THAT(text, HasSubstr("fathom chat --url http://llm.example:8000"));
+  EXPECT_THAT(text, HasSubstr("/openapi.json"));
+  EXPECT_THAT(text, HasSubstr("prefers-color-scheme:dark"));
+  EXPECT_THAT(text, testing::Not(HasSubstr("Bearer")));
+  EXPECT_THAT(text, testing::Not(HasSubstr("<b>")));
+  EXPECT_THAT(page({{"Host", "llm.example"}, {"X-Forwarded-Proto", "https"}}),
+              HasSubstr("curl https://llm.example/v1/"));
+  EXPECT_THAT(page({{"Host", "\"><script>"}}), testing::Not(HasSubstr("script")));
+  EXPECT_THAT(page({}), HasSubstr("http://localhost/v1"));
 }
 
 TEST(Service, EveryAnswerHasARequestId) {
@@ -424,7 +457,6 @@ TEST(Service, SlashesThatSayNothingAreNoOtherRoute) {
   for (const char* path : {"/v1/models/", "/v1//models", "//v1/models", "/models//"}) {
     EXPECT_EQ(harness.request(net::Method::kGet, path)->response.status, 200) << path;
   }
-  EXPECT_EQ(harness.request(net::Method::kGet, "/")->response.status, 404);
   EXPECT_EQ(harness.request(net::Method::kGet, "/v1/model/s")->response.status, 404);
 }
 

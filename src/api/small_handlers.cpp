@@ -51,8 +51,10 @@ Result<std::vector<tokenizer::TokenId>> tokenize(const HandlerContext& context,
 
 }  // namespace
 
-std::optional<ServedModel> HandlerContext::find_model(
-    const std::optional<std::string>& name) const {
+std::optional<ServedModel> HandlerContext::find_model(const std::optional<std::string>& name,
+                                                      Reply& reply) const {
+  constexpr size_t kMaxNotedBytes = 128;
+  reply.record().model = shorten(name.value_or(options.model.id), kMaxNotedBytes);
   if (!name || *name == options.model.id) return ServedModel{options.default_thinking};
   for (const ModelAlias& alias : options.model.aliases) {
     if (alias.name != *name) continue;
@@ -74,14 +76,14 @@ void handle_models(HandlerContext& context, const ReplyPtr& reply) {
 }
 
 void handle_model(HandlerContext& context, const std::string& name, const ReplyPtr& reply) {
-  if (!context.find_model(name)) return reply->send_error(model_not_found(name));
+  if (!context.find_model(name, *reply)) return reply->send_error(model_not_found(name));
   reply->send_json(model_json(context, name));
 }
 
 void handle_tokenize(HandlerContext& context, const std::string& body, const ReplyPtr& reply) {
   const auto request = read_body(body, read_tokenize_request);
   if (!request) return reply->send_error(to_api_error(request.error()));
-  const auto model = context.find_model(request->model);
+  const auto model = context.find_model(request->model, *reply);
   if (!model) return reply->send_error(model_not_found(*request->model));
   const auto tokens = tokenize(context, *model, *request);
   if (!tokens) return reply->send_error(prompt_refusal(tokens.error()));
@@ -101,7 +103,7 @@ void handle_tokenize(HandlerContext& context, const std::string& body, const Rep
 void handle_detokenize(HandlerContext& context, const std::string& body, const ReplyPtr& reply) {
   const auto request = read_body(body, read_detokenize_request);
   if (!request) return reply->send_error(to_api_error(request.error()));
-  if (!context.find_model(request->model)) {
+  if (!context.find_model(request->model, *reply)) {
     return reply->send_error(model_not_found(*request->model));
   }
   const Status ids = check_token_ids(request->tokens, "tokens", context.limits().vocab_size);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cli/progress.h"
 #include "cli/rank_job.h"
+#include "cli/sd_notify.h"
 #include "models/deepseek_v3/plan.h"
 #include "models/parallel_jobs.h"
 
@@ -137,6 +138,7 @@ class ModelLoader {
                              Load&& load) {
     const bool first = ranks_.rank() == 0;
     ProgressBar bar("loading " + options_.name(), options_.progress && first);
+    LoadingStatus status(options_.name());
     models::WeightReport report;
     Loading loading;
     const auto begin = std::chrono::steady_clock::now();
@@ -145,6 +147,7 @@ class ModelLoader {
                        .report = &report,
                        .progress = [&](size_t done, size_t total) {
                          bar.update(done, total);
+                         if (first) status.update(done, total);
                          loading.stored_bytes = total;
                        }});
     bar.finish();

@@ -9,8 +9,10 @@
 #include <new>
 
 #include "base/log.h"
+#include "cli/credentials.h"
 #include "cli/process_setup.h"
 #include "cli/rank_job.h"
+#include "cli/sd_notify.h"
 #include "cli/version.h"
 
 namespace fathom::cli {
@@ -75,6 +77,7 @@ void connect(net::ServerOptions& options, api::ApiService& service) {
   options.takes_body = [&service](const net::HttpRequest& head) {
     return service.takes_body(head);
   };
+  options.client_left = [&service](const net::HttpRequest& head) { service.client_left(head); };
   options.lane = [&service](const net::HttpRequest& request) { return service.lane(request); };
   options.response_headers = [&service](const net::HttpRequest& request) {
     return service.response_headers(request);
@@ -91,12 +94,16 @@ int64_t unix_seconds() {
 Result<EdgeFiles> EdgeFiles::load(const EdgeSettings& edge) {
   EdgeFiles files;
   if (!edge.api_keys.empty()) {
-    FATHOM_ASSIGN(files.keys, api::ApiKeys::load(edge.api_keys));
-    files.reloader.add("API keys", {edge.api_keys}, [keys = files.keys] { return keys->reload(); });
+    FATHOM_ASSIGN(const std::string file, credential_file("--api-keys", edge.api_keys));
+    FATHOM_ASSIGN(files.keys, api::ApiKeys::load(file));
+    files.reloader.add("API keys", {file}, [keys = files.keys] { return keys->reload(); });
   }
   if (!edge.tls_certificate.empty()) {
-    FATHOM_ASSIGN(files.tls, net::TlsIdentity::load(edge.tls_certificate, edge.tls_key));
-    files.reloader.add("TLS certificate", {edge.tls_certificate, edge.tls_key},
+    FATHOM_ASSIGN(const std::string certificate,
+                  credential_file("--tls-cert", edge.tls_certificate));
+    FATHOM_ASSIGN(const std::string key, credential_file("--tls-key", edge.tls_key));
+    FATHOM_ASSIGN(files.tls, net::TlsIdentity::load(certificate, key));
+    files.reloader.add("TLS certificate", {certificate, key},
                        [tls = files.tls] { return tls->reload(); });
   }
   return files;
@@ -131,6 +138,8 @@ Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& op
   if (serving->prefill_) {
     api.kv_sent = [server = serving->prefill_.get()] { return server->stats(); };
   }
+  api.tls = files.tls != nullptr;
+  api.request_log = request_log_options(options.log);
   api.share_prefix_cache = options.edge.share_prefix_cache;
   api.edge = {.keys = files.keys,
               .cors_origins = options.edge.cors_origins,
@@ -172,11 +181,16 @@ bool ServingStack::shut_down(std::chrono::milliseconds patience) {
 }
 
 int run_serve(ServeOptions options) {
+  start_log(options.log);
   if (options.stack.model.empty() == options.stack.synthetic.empty()) {
     log_error("serve: expected one of --model and --synthetic");
     return 2;
   }
   if (const auto fits = check_edge(options.edge); !fits) {
+    log_error("{}", fits.error().message);
+    return 2;
+  }
+  if (const auto fits = check_log(options.log); !fits) {
     log_error("{}", fits.error().message);
     return 2;
   }
@@ -220,10 +234,17 @@ int run_serve(ServeOptions options) {
     log_error("{}", serving.error().message);
     return 1;
   }
+  if (options.log.prompts) log_warning("--log-prompts: what is asked and answered is logged");
+  // Whoever waits for the next line finds all that was said before it.
+  constexpr std::chrono::milliseconds kPatience{1000};
+  (void)flush_log(kPatience);
   fmt::print("listening on {}\n", (*serving)->url());
   std::fflush(stdout);
+  notify_manager(
+      fmt::format("READY=1\nSTATUS=serving {} at {}", (*serving)->model_name(), (*serving)->url()));
 
   wait_for_stop(signals, (*serving)->reloader());
+  notify_manager("STOPPING=1\nSTATUS=finishing running answers");
   log_info("stopping: running answers have {} s to finish; press Ctrl-C again to stop now",
            options.shutdown_seconds);
   const sigset_t stop_now = set_of({SIGTERM, SIGINT});

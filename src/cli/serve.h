@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "cli/dry_run.h"
 #include "cli/edge_flags.h"
+#include "cli/log_flags.h"
 #include "cli/reloader.h"
 #include "cli/stack.h"
 #include "net/http_server.h"
@@ -20,6 +21,7 @@ namespace fathom::cli {
 struct ServeOptions {
   StackOptions stack;
   EdgeSettings edge;
+  LogOptions log;
   std::string model_name;                 // "": the name of the model's directory
   bool thinking = false;                  // think unless a request says otherwise
   std::vector<std::string> aliases;       // further names (api/model_alias.h)

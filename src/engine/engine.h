@@ -150,7 +150,8 @@ struct EngineOptions {
 // Snapshot for metrics and /health. Totals count since the start.
 struct EngineStats {
   int64_t running = 0;
-  int64_t waiting = 0;  // preempted ones too
+  int64_t max_running = 0;  // of all data indices
+  int64_t waiting = 0;      // preempted ones too
   int64_t kv_blocks_total = 0;
   int64_t kv_blocks_used = 0;  // by requests; blocks that only the prefix cache knows are not
   uint64_t prompt_tokens = 0;  // of requests that were begun

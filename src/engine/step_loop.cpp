@@ -146,6 +146,7 @@ void StepLoop::prepare_masks() {
 EngineStats StepLoop::stats() const {
   EngineStats stats = counts_;
   stats.running = scheduler_.num_running();
+  stats.max_running = scheduler_.max_running();
   stats.kv_blocks_total = scheduler_.blocks();
   stats.kv_blocks_used = scheduler_.used_blocks();
   stats.preemptions = scheduler_.preemptions();

@@ -22,6 +22,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "tools", "oracle"))
 import make_checkpoint
 import server as fathom
+from manager import Manager
 from mpi_job import MpiJob
 
 TINY = os.path.join(fathom.REPOSITORY, "models", "tiny")
@@ -224,6 +225,16 @@ class Draining(unittest.TestCase):
             self.assertEqual(server.process.wait(fathom.STOP_DEADLINE_S), 0, server.stderr())
             self.assertIn("stopping: running answers have", server.stderr())
             self.assertEqual(server.job.processes(), {})
+
+
+class Readiness(unittest.TestCase):
+    def test_mpirun_passes_on_where_to_tell_it(self):
+        """Rank 0 tells the service manager, as NotifyAccess=all of the unit lets it."""
+        with Manager(f"@fathom-ranks-{os.getpid()}") as manager:
+            with fathom.Server(TINY, *KERNELS, "--parallel", "tp=2", ranks=2) as server:
+                manager.told("READY=1")
+                self.assertEqual(server.stop(), 0, server.stderr())
+            manager.told("STOPPING=1")
 
 
 class Cost(unittest.TestCase):

@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
-"""Checks that deploy/ and docs/deploy.md name only what is there: flags and variables of `fathom
-serve`, metrics, files, and exit codes."""
+"""Checks that deploy/, docs/deploy.md and docs/operations.md name only what is there: flags and
+variables of `fathom serve`, metrics, files, and exit codes; that operations.md has every metric and
+every field of the log; that who stops the server leaves it the time it takes; and what systemd says
+of the unit."""
 
 import pathlib
 import re
+import shutil
+import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OWN_CODES = {0, 1, 2, 128 + 9}  # orderly, mend it first, the command line, killed
@@ -12,6 +17,9 @@ OWN_CODES = {0, 1, 2, 128 + 9}  # orderly, mend it first, the command line, kill
 SCRIPT_VARIABLES = {"FATHOM_RESTARTS", "FATHOM_RANKS", "FATHOM_RANKS_PER_POD",
                     "FATHOM_SSH", "FATHOM_SSH_KEY", "FATHOM_SSH_PORT",
                     "FATHOM_BUILD_PACKAGES"}  # fmt: skip
+METRIC = r"(?:fathom|process)_[a-z_]+"
+# Beyond --shutdown-seconds: answers that are cut are told, and the process ends.
+STOP_MARGIN_S = 10
 METRIC_SUFFIX = re.compile(r"_(bucket|count|sum)$")
 
 
@@ -19,15 +27,21 @@ def read(path):
     return (ROOT / path).read_text(encoding="utf-8")
 
 
+def together(folder, pattern):
+    """The text of all files of a kind, but tests."""
+    files = sorted((ROOT / folder).glob(pattern))
+    return "".join(path.read_text(encoding="utf-8") for path in files if "_test" not in path.name)
+
+
 def known():
     """What the code has: flags and variables, metrics, codes."""
-    cli = [p for p in (ROOT / "src" / "cli").rglob("*.cpp") if not p.name.endswith("_test.cpp")]
-    options = "".join(path.read_text(encoding="utf-8") for path in cli)
+    options = together("src/cli", "**/*.cpp")
     lost = re.search(r"kExitRankLost = (\d+)", read("src/comm/group.h")).group(1)
     return {
         "flags": set(re.findall(r'"(--[a-z-]+)"', options)),
         "variables": set(re.findall(r'"(FATHOM_[A-Z_]+)"', options)) | SCRIPT_VARIABLES,
-        "metrics": set(re.findall(r'"(fathom_[a-z_]+)"', read("src/api/metrics.cpp"))),
+        "metrics": set(re.findall(rf'"({METRIC})"', together("src/api", "*metrics.cpp"))),
+        "fields": set(re.findall(r'\{"([a-z_]+)",', read("src/api/request_log.cpp"))),
         "codes": OWN_CODES | {int(lost)},
     }
 
@@ -48,7 +62,7 @@ def violations(text, have):
     for name in re.findall(r"\bFATHOM_[A-Z_]*[A-Z]\b", text):
         if name not in have["variables"]:
             yield f"{name} is no variable of fathom"
-    for name in re.findall(r"`(fathom_[a-z_]+)`", text):
+    for name in re.findall(rf"`({METRIC})[`{{]", text):
         if METRIC_SUFFIX.sub("", name) not in have["metrics"]:
             yield f"{name} is no metric"
     for name in re.findall(r"\b(?:deploy|tests)/[\w./-]*[\w-]", text):
@@ -63,24 +77,94 @@ def violations(text, have):
         yield f"exit codes {have['codes'] - set(codes)} are not explained"
 
 
+def missing(text, have):
+    """Sentences about what operations.md leaves out."""
+    for kind in ("metrics", "fields"):
+        for name in sorted(have[kind]):
+            if not re.search(rf"`{name}[`{{]", text):
+                yield f"{name} of the {kind} is not explained"
+
+
+def stop_times(server, unit, values, manifest):
+    """Sentences about who kills the server before it has ended by itself."""
+    own = re.findall(r"shutdown_seconds = (\d+);", server)
+    if len(own) != 1:
+        yield f"--shutdown-seconds: expected one default, got {own}"
+        return
+    times = {"TimeoutStopSec": re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)}
+    grace = r"terminationGracePeriodSeconds: (\d+)"
+    times["values.yaml"] = re.findall(grace, values)
+    times["fathom.yaml"] = re.findall(grace, manifest)
+    for name, found in times.items():
+        if not found:
+            yield f"{name}: expected a time to stop in, got none"
+        for seconds in found:
+            if int(seconds) < int(own[0]) + STOP_MARGIN_S:
+                yield (f"{name}: expected {STOP_MARGIN_S} s or more beyond --shutdown-seconds "
+                       f"{own[0]}, got {seconds}")  # fmt: skip
+    if len({seconds for found in times.values() for seconds in found}) > 1:
+        yield f"expected one time to stop in everywhere, got {times}"
+
+
+def verify_units(folder):
+    """What systemd-analyze says of the unit, alone and with each drop-in; nothing where there is no
+    such program. The programs that it starts need not be here."""
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        return
+    unit = (folder / "fathom.service").read_text(encoding="utf-8")
+    for drop_in in [None, *sorted((folder / "fathom.service.d").glob("*.conf"))]:
+        with tempfile.TemporaryDirectory(prefix="fathom-units-") as directory:
+            copy = pathlib.Path(directory) / "fathom.service"
+            texts = {copy: unit}
+            if drop_in:
+                texts[copy.with_name("fathom.service.d") / drop_in.name] = drop_in.read_text(encoding="utf-8")
+            for path, text in texts.items():
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(re.sub(r"^(ExecStart=)/\S+", r"\1/bin/true", text, flags=re.MULTILINE))
+            done = subprocess.run([analyze, "verify", "--man=no", str(copy)], capture_output=True,
+                                  text=True, timeout=60, check=False)  # fmt: skip
+            said = [line for line in (done.stdout + done.stderr).splitlines() if str(copy) in line
+                    or "fathom.service" in line]  # fmt: skip
+            if said or done.returncode != 0:
+                name = drop_in.name if drop_in else "fathom.service"
+                yield f"{name}: systemd-analyze: {said or done.stderr}"
+
+
 def self_test(have):
     """The checker must find what it is for."""
     for text in ("    fathom serve --modle x", "FATHOM_MODLE=x", "`fathom_num_requests`",
                  "deploy/nowhere.yaml", "| 76 | lost |", "| code |\n| 0 |"):  # fmt: skip
         assert list(violations(text, have)), text
     assert not list(violations("    fathom serve --model x --port 1", have))
+    assert list(missing("", have))
+    good = ("shutdown_seconds = 60;", "TimeoutStopSec=75", "terminationGracePeriodSeconds: 75")
+    assert not list(stop_times(*good, good[2]))
+    assert list(stop_times("", *good[1:], good[2]))
+    assert list(stop_times(good[0], "TimeoutStopSec=60", good[2], good[2]))
+    assert list(stop_times(*good, "terminationGracePeriodSeconds: 80"))
+    assert list(stop_times(*good, ""))
 
 
 def main():
     have = known()
     self_test(have)
-    files = [ROOT / "docs" / "deploy.md"]
+    files = [ROOT / "docs" / "deploy.md", ROOT / "docs" / "operations.md"]
     files += [path for path in sorted((ROOT / "deploy").rglob("*")) if path.is_file()]
     found = 0
     for path in files:
         for violation in violations(path.read_text(encoding="utf-8"), have):
             print(f"{path.relative_to(ROOT)}: {violation}")
             found += 1
+    whole = [
+        *missing(read("docs/operations.md"), have),
+        *stop_times(together("src/cli", "*.h"), read("deploy/systemd/fathom.service"),
+                    read("deploy/helm/fathom/values.yaml"), read("deploy/kubernetes/fathom.yaml")),
+        *verify_units(ROOT / "deploy" / "systemd"),
+    ]  # fmt: skip
+    for sentence in whole:
+        print(sentence)
+    found += len(whole)
     print(f"{len(files)} files, {found} violations")
     return 1 if found else 0
 

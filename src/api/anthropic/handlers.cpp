@@ -53,7 +53,7 @@ void handle_message_count(HandlerContext& context, const net::HttpRequest& http,
                           const ReplyPtr& reply) {
   const auto request = read_request(context, http, true, *reply);
   if (!request) return reply->send_error(to_api_error(request.error()));
-  const auto model = context.find_model(request->model);
+  const auto model = context.find_model(request->model, *reply);
   if (!model) return reply->send_error(model_not_found(*request->model));
   const auto prompt = chat_prompt(context, *model, *request);
   if (!prompt) return reply->send_error(prompt_refusal(prompt.error()));

@@ -102,7 +102,7 @@ void handle_response_input_tokens(HandlerContext& context, const Caller& caller,
                                   const std::string& body, const ReplyPtr& reply) {
   const auto turn = read_turn(context, caller, body);
   if (!turn) return reply->send_error(to_api_error(turn.error()));
-  const auto model = context.find_model(turn->chat.model);
+  const auto model = context.find_model(turn->chat.model, *reply);
   if (!model) return reply->send_error(model_not_found(*turn->chat.model));
   const auto prompt = chat_prompt(context, *model, turn->chat);
   if (!prompt) return reply->send_error(prompt_refusal(prompt.error()));

@@ -78,6 +78,7 @@ void add_serve(CLI::App& app, ServeOptions& options) {
   add_stack_flags(*serve, options.stack);
   add_synthetic_flag(*serve, options.stack.synthetic);
   add_edge_flags(*serve, options.edge);
+  add_log_flags(*serve, options.log);
   add_api_flags(*serve, options);
   serve
       ->add_option("--prefix-cache", options.stack.prefix_cache,
