@@ -231,7 +231,7 @@ class Readiness(unittest.TestCase):
     def test_mpirun_passes_on_where_to_tell_it(self):
         """Rank 0 tells the service manager, as NotifyAccess=all of the unit lets it."""
         with Manager(f"@fathom-ranks-{os.getpid()}") as manager:
-            with fathom.Server(TINY, *KERNELS, "--parallel", "tp=2", ranks=2) as server:
+            with fathom.Server(TINY, *KERNELS, "--parallel", "pp=2", ranks=2) as server:
                 manager.told("READY=1")
                 self.assertEqual(server.stop(), 0, server.stderr())
             manager.told("STOPPING=1")
