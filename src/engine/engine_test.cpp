@@ -357,12 +357,15 @@ TEST(Engine, AListenerMayCancelAndSubmit) {
 
 TEST(Engine, ItsEndCancelsAllAndLetsGoOfListeners) {
   Gate gate;
-  auto engine = start(roomy_limits(), {.max_running = 2}, [&](const auto&) -> Status {
+  models::RunLimits limits = roomy_limits();
+  limits.max_context = 1 << 20;  // no answer ends by itself before the engine does
+  limits.num_kv_blocks = 1 << 20;
+  auto engine = start(limits, {.max_running = 2}, [&](const auto&) -> Status {
     gate.pass();
     return {};
   });
   std::vector<Client> clients(5);
-  for (size_t i = 0; i < 5; ++i) submit(*engine, some_request(3, 300, i + 1), clients[i]);
+  for (size_t i = 0; i < 5; ++i) submit(*engine, some_request(3, 1'000'000, i + 1), clients[i]);
   gate.wait_for_arrival();
   std::thread opener([&] { gate.open(); });
   engine.reset();
