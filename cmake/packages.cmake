@@ -4,6 +4,8 @@ find_package(Boost 1.81 REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(fmt 9 REQUIRED)
 find_package(CLI11 2.1 REQUIRED)
+# Headers alone, the same for every architecture.
+find_path(FATHOM_TOML_INCLUDE toml++/toml.h REQUIRED)
 if(FATHOM_PROMETHEUS_LIBRARY)  # a toolchain file says where it is
   add_library(prometheus-cpp::core SHARED IMPORTED)
   set_target_properties(prometheus-cpp::core PROPERTIES

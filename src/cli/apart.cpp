@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 #include "cli/edge_flags.h"
+#include "cli/flags/checks.h"
+#include "cli/flags/help.h"
 #include "kvtransfer/load_transport.h"
 #include "kvtransfer/prefill_client.h"
 
@@ -12,6 +14,7 @@ namespace fathom::cli {
 using kvtransfer::Address;
 
 void add_apart_flags(CLI::App& app, ApartOptions& options) {
+  app.option_defaults()->group(kApartGroup);
   app.add_option_function<std::string>(
          "--role",
          [&options](const std::string& name) {
@@ -19,27 +22,26 @@ void add_apart_flags(CLI::App& app, ApartOptions& options) {
                           : name == "decode" ? Role::kDecode
                                              : Role::kBoth;
          },
-         "prefill: compute prompts for other engines; decode: have them computed by others; both: "
-         "neither (docs/kv-transfer.md)")
-      ->envname("FATHOM_ROLE")
-      ->check(CLI::IsMember({"both", "prefill", "decode"}))
+         "prefill: compute prompts for others; decode: have others compute them "
+         "(docs/kv-transfer.md)")
+      ->option_text("both|prefill|decode")
+      ->check(one_of({"both", "prefill", "decode"}))
       ->default_str("both");
   app.add_option("--kv-listen", options.kv_listen,
-                 "HOST:PORT where a prefill engine is asked for KV blocks; there are no keys")
-      ->envname("FATHOM_KV_LISTEN");
-  app.add_option("--prefill", options.prefill,
-                 "HOST:PORT of the prefill engines that a decode engine asks, separated by commas")
-      ->envname("FATHOM_PREFILL")
+                 "where a prefill engine is asked for KV blocks; there are no keys")
+      ->option_text("HOST:PORT");
+  app.add_option("--prefill", options.prefill, "prefill engines that a decode engine asks")
+      ->option_text("HOST:PORT,...")
       ->delimiter(',');
   app.add_option("--prefill-min-tokens", options.min_tokens,
                  "shorter prompts, without what is cached, a decode engine computes itself")
-      ->envname("FATHOM_PREFILL_MIN_TOKENS")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 24))
+      ->option_text("TOKENS")
+      ->transform(whole_number(1, int64_t{1} << 24))
       ->capture_default_str();
   app.add_option("--prefill-deadline", options.deadline_seconds,
-                 "seconds without a KV block after which another prefill engine is asked")
-      ->envname("FATHOM_PREFILL_DEADLINE")
-      ->check(CLI::Range(int64_t{1}, int64_t{86400}))
+                 "without a KV block, after which another prefill engine is asked")
+      ->option_text("SECONDS")
+      ->transform(whole_number(1, 86400))
       ->capture_default_str();
 }
 

@@ -33,8 +33,8 @@ Result<ModelInput> open_input(const ConvertOptions& options) {
   }
   if (!options.synthetic.empty()) return open_synthetic(options.synthetic);
   std::error_code ignored;
-  return fs::is_directory(options.model, ignored) ? open_directory(options.model)
-                                                  : open_gguf(options.model);
+  return fs::is_regular_file(options.model, ignored) ? open_gguf(options.model)
+                                                     : open_directory(options.model);
 }
 
 // A model directory at `directory`, which does not exist yet.

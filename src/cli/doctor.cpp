@@ -6,6 +6,7 @@
 
 #include <thread>
 
+#include "cli/model_path.h"
 #include "cli/stack.h"
 #include "models/safetensors.h"
 #include "net/http_server.h"
@@ -82,6 +83,10 @@ void look_at_port(Report& report, int port) {
 }
 
 void look_at_model(Report& report, const std::filesystem::path& model, const StackOptions& stack) {
+  if (const auto found = check_model_directory(model); !found) {
+    report.bad(found.error().message, "--model takes the directory of a released checkpoint");
+    return;
+  }
   const auto config = models::deepseek_v3::Config::load(model / "config.json");
   if (!config) {
     report.bad(config.error().message, "--model takes the directory of a released checkpoint");

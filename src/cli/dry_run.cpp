@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "cli/load_model.h"
+#include "cli/model_path.h"
 #include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/choose_layout.h"
 #include "models/deepseek_v3/tensor_list.h"
@@ -50,6 +51,7 @@ Result<PlannedModel> planned_model(const fs::path& model) {
   std::error_code ignored;
   const bool is_directory = fs::is_directory(model, ignored);
   PlannedModel made;
+  if (model.extension() != ".json") FATHOM_TRY(check_model_directory(model));
   FATHOM_ASSIGN(made.config, dsv3::Config::load(is_directory ? model / "config.json" : model));
   for (const auto& entry : fs::directory_iterator(model, ignored)) {
     if (entry.path().extension() != ".safetensors") continue;

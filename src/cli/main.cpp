@@ -1,42 +1,40 @@
 // The fathom binary: command line in, one command run.
-#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <exception>
 #include <string>
 
 #include "base/log.h"
-#include "cli/flags/commands.h"
-#include "cli/flags/explain.h"
+#include "cli/flags/command_line.h"
 #include "cli/process_setup.h"
-#include "cli/version.h"
+#include "cli/rank_job.h"
 
 namespace fathom::cli {
 namespace {
 
+// Of several ranks one speaks of what all see.
+bool speaks_for_all() {
+  const auto launch = read_launch();
+  return !launch || launch->rank == 0;
+}
+
 int run(int argc, char** argv) {
-  CLI::App app("Fathom serves DeepSeek-V3 and R1 on any chip.", "fathom");
-  app.set_version_flag("--version", std::string("fathom ") + kVersion);
-  app.require_subcommand(1);
-  app.get_formatter()->column_width(34);
-  ServeOptions serve;
-  ChatOptions chat;
-  BenchOptions bench;
-  ConvertOptions convert;
-  DoctorOptions doctor;
-  add_serve(app, serve);
-  add_chat(app, chat);
-  add_bench(app, bench);
-  add_convert(app, convert);
-  add_doctor(app, doctor);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return explain(app, error, argc, argv);
+  CommandLine line;
+  const auto answer = line.read({argv + std::min(argc, 1), argv + argc}, fathom_variables());
+  if (!line.warnings().empty() && speaks_for_all()) {
+    for (const std::string& warning : line.warnings()) log_warning("{}", warning);
   }
-  if (app.got_subcommand("serve")) return run_serve(serve);
-  if (app.got_subcommand("chat")) return run_chat(chat);
-  if (app.got_subcommand("bench")) return run_bench(bench);
-  if (app.got_subcommand("convert")) return run_convert(convert);
-  return run_doctor(doctor);
+  if (answer) {
+    fmt::print(answer->exit_code == 0 ? stdout : stderr, "{}", answer->text);
+    return answer->exit_code;
+  }
+  Commands& options = line.options();
+  if (line.command() == "serve") return run_serve(options.serve);
+  if (line.command() == "chat") return run_chat(options.chat);
+  if (line.command() == "bench") return run_bench(options.bench);
+  if (line.command() == "convert") return run_convert(options.convert);
+  return run_doctor(options.doctor);
 }
 
 }  // namespace

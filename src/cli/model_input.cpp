@@ -6,6 +6,7 @@
 #include "base/json_file.h"
 #include "base/log.h"
 #include "cli/gguf_tokenizer.h"
+#include "cli/model_path.h"
 #include "cli/synthetic_tokenizer.h"
 #include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/gguf_config.h"
@@ -21,6 +22,7 @@ namespace dsv3 = models::deepseek_v3;
 Result<ModelInput> open_directory(const fs::path& directory) {
   ModelInput input;
   input.name = directory.string();
+  FATHOM_TRY(check_model_directory(directory));
   FATHOM_ASSIGN(input.config_json, read_json_file(directory / "config.json"));
   FATHOM_ASSIGN(input.config, dsv3::Config::load(directory / "config.json"));
   FATHOM_ASSIGN(input.source, dsv3::CheckpointSource::open(directory, input.config));

@@ -27,19 +27,25 @@ def read(path):
     return (ROOT / path).read_text(encoding="utf-8")
 
 
-def together(folder, pattern):
-    """The text of all files of a kind, but tests."""
+def together(folder, pattern, without=None):
+    """The text of all files of a kind, but tests and one more."""
     files = sorted((ROOT / folder).glob(pattern))
-    return "".join(path.read_text(encoding="utf-8") for path in files if "_test" not in path.name)
+    kept = [path for path in files if "_test" not in path.name and path.name != without]
+    return "".join(path.read_text(encoding="utf-8") for path in kept)
+
+
+def variable_of(flag):
+    return "FATHOM_" + flag.removeprefix("--").upper().replace("-", "_")
 
 
 def known():
     """What the code has: flags and variables, metrics, codes."""
-    options = together("src/cli", "**/*.cpp")
+    options = together("src/cli", "**/*.cpp", "other_servers.cpp")  # which has others' flags
+    flags = set(re.findall(r'"(--[a-z-]+)[",]', options))
     lost = re.search(r"kExitRankLost = (\d+)", read("src/comm/group.h")).group(1)
     return {
-        "flags": set(re.findall(r'"(--[a-z-]+)"', options)),
-        "variables": set(re.findall(r'"(FATHOM_[A-Z_]+)"', options)) | SCRIPT_VARIABLES,
+        "flags": flags,
+        "variables": {variable_of(flag) for flag in flags} | SCRIPT_VARIABLES,
         "metrics": set(re.findall(rf'"({METRIC})"', together("src/api", "*metrics.cpp"))),
         "fields": set(re.findall(r'\{"([a-z_]+)",', read("src/api/request_log.cpp"))),
         "codes": OWN_CODES | {int(lost)},

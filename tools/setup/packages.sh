@@ -2,7 +2,7 @@
 
 FATHOM_BUILD_PACKAGES=(
   g++ cmake ninja-build ccache pkg-config
-  libboost1.81-dev nlohmann-json3-dev libfmt-dev libcli11-dev
+  libboost1.81-dev nlohmann-json3-dev libfmt-dev libcli11-dev libtomlplusplus-dev
   libpcre2-dev libssl-dev libhwloc-dev prometheus-cpp-dev
   openmpi-bin libopenmpi-dev   # several ranks; one alone needs neither
   libucx-dev                   # prefill and decode apart; one engine needs it not

@@ -1,4 +1,6 @@
+#include "cli/flags/checks.h"
 #include "cli/flags/commands.h"
+#include "cli/flags/help.h"
 #include "cli/flags/model_flags.h"
 
 namespace fathom::cli {
@@ -9,19 +11,21 @@ void add_bench(CLI::App& app, BenchOptions& options) {
   add_synthetic_flag(*bench, options.stack.synthetic);
   add_parallel_flag(*bench, options.stack.parallel);
   options.stack.prefix_cache = false;  // its prompts begin alike, and reading them is measured
+  bench->option_defaults()->group(kMeasureGroup);
   const auto lengths = [&](const char* name, std::vector<int64_t>& out, const char* help,
                            int64_t low, int64_t high) {
     bench->add_option(name, out, help)
+        ->option_text("N,...")
         ->delimiter(',')
-        ->check(CLI::Range(low, high))
+        ->transform(whole_number(low, high))
         ->capture_default_str();
   };
-  lengths("--prompt", options.prompt, "prompt lengths, separated by commas", 1, 1 << 24);
+  lengths("--prompt", options.prompt, "prompt lengths", 1, 1 << 24);
   lengths("--decode", options.decode, "numbers of tokens to generate", 1, 1 << 20);
   lengths("--depth", options.depth, "tokens in the cache before", 0, 1 << 24);
   lengths("--batch", options.batch, "sequences at once", 1, 4096);
   bench->add_option("--repeat", options.repeat, "runs of each; the median counts")
-      ->check(CLI::Range(1, 1000))
+      ->transform(whole_number(1, 1000))
       ->capture_default_str();
   bench->add_flag("--json", options.json, "print JSON");
 }

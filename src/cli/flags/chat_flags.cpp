@@ -1,4 +1,6 @@
+#include "cli/flags/checks.h"
 #include "cli/flags/commands.h"
+#include "cli/flags/help.h"
 #include "cli/flags/model_flags.h"
 
 namespace fathom::cli {
@@ -21,23 +23,31 @@ void add_chat(CLI::App& app, ChatOptions& options) {
   auto* chat = app.add_subcommand(
       "chat", "talk to a server, or to a model it starts itself; or have one question answered");
   chat->add_option("question", options.question, "what to ask; without it, it is a conversation");
-  chat->add_option("--url", options.url, "server to talk to")->capture_default_str();
-  chat->add_option("--api-key", options.api_key, "key that the server wants")
-      ->envname("FATHOM_API_KEY");
-  chat->add_option("--ca", options.ca_file,
-                   "PEM file of certificates to trust with https; default: the system's");
   add_stack_flags(*chat, options.stack);
-  chat->add_option("--model-name", options.model, "model to ask for; default: the server's first");
-  chat->add_option("--system", options.system, "system prompt");
+  chat->option_defaults()->group(kNetworkGroup);
+  chat->add_option("--url", options.url, "server to talk to")
+      ->option_text("URL")
+      ->capture_default_str();
+  chat->add_option("--api-key", options.api_key,
+                   "key that the server wants; FATHOM_API_KEY hides it from other users")
+      ->option_text("KEY");
+  chat->add_option("--ca", options.ca_file,
+                   "PEM file of certificates to trust with https; default: the system's")
+      ->option_text("FILE");
+  chat->add_option("--model-name", options.model, "model to ask for; default: the server's first")
+      ->option_text("NAME");
+  chat->option_defaults()->group(kConversationGroup);
+  chat->add_option("--system", options.system, "system prompt")->option_text("TEXT");
   chat->add_flag_function(
-      "--thinking,!--no-thinking", [&](int64_t count) { options.thinking = count > 0; },
-      "think before answering (default); --no-thinking answers directly. Only a terminal shows "
-      "thoughts, unless --thinking is given");
+          "--thinking,!--no-thinking", [&](int64_t count) { options.thinking = count > 0; },
+          "think before answering; on unless --no-thinking. Only a terminal shows thoughts, unless "
+          "--thinking is given")
+      ->default_str("true");
   chat->add_option("--temperature", options.temperature, "0: always the likeliest token")
-      ->check(CLI::Range(0.0, 2.0))
+      ->check(number(0, 2))
       ->capture_default_str();
   chat->add_option("--max-tokens", options.max_tokens, "longest answer; 0: as long as fits")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 24))
+      ->transform(whole_number(0, int64_t{1} << 24))
       ->capture_default_str();
   chat->footer(kChatHelp);
 }

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <cstdint>
 #include <string>
 
 #include "cli/stack.h"
 
 namespace fathom::cli {
 
+// All of `stack` that the commands which run a model have in common.
 void add_stack_flags(CLI::App& command, StackOptions& stack);
 void add_parallel_flag(CLI::App& command, std::string& parallel);
 void add_synthetic_flag(CLI::App& command, std::string& synthetic);
