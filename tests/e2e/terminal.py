@@ -111,7 +111,7 @@ class Terminal:
     def wait_for_end(self):
         """Until the program has ended; its exit code."""
         def code():
-            dead, status = self._run("display", "-p", "#{pane_dead} #{pane_dead_status}.").split(" ")
-            return status if dead == "1" else None
+            # Dead is a pane whose terminal is closed; the code comes when tmux has waited for it.
+            return self._run("display", "-p", "#{pane_dead_status}").strip()
 
-        return int(wait_for("the program's end", code, PATIENCE_S, self.everything).strip().rstrip("."))
+        return int(wait_for("the program's end", code, PATIENCE_S, self.everything))
