@@ -16,12 +16,12 @@ constexpr size_t kMaxWarnings = 16;
 constexpr size_t kMaxWarningBytes = 300;
 }  // namespace
 
-Reply::Reply(std::shared_ptr<net::ResponseWriter> writer, RequestRecord record, RequestLog& log,
-             Metrics& metrics, ErrorShape errors)
+Reply::Reply(std::shared_ptr<net::ResponseWriter> writer, RequestRecord record,
+             std::shared_ptr<RequestLog> log, std::shared_ptr<Metrics> metrics, ErrorShape errors)
     : writer_(std::move(writer)),
       record_(std::make_shared<RequestRecord>(std::move(record))),
-      log_(log),
-      metrics_(metrics),
+      log_(std::move(log)),
+      metrics_(std::move(metrics)),
       errors_(errors),
       budget_(std::make_shared<WorkBudget>(WorkBudget::kDefaultUnits, WorkBudget::kDefaultBytes,
                                            [weak = std::weak_ptr<net::ResponseWriter>(writer_)] {
@@ -50,7 +50,7 @@ void Reply::close_record() noexcept {
   } else if (streams_ && !record_->finish) {
     record_->finish = RequestEnd::kError;  // it was cut
   }
-  log_.write(*record_);
+  log_->write(*record_);
 }
 
 void Reply::add_warning(const std::string& text) {
@@ -73,7 +73,7 @@ std::vector<net::Header> Reply::headers(const std::string& content_type) const {
 }
 
 void Reply::send(int status, std::string content_type, std::string body) {
-  metrics_.count_http(record_->route, status);
+  metrics_->count_http(record_->route, status);
   record_->status = status;
   writer_->send({status, headers(content_type), std::move(body)});
   close_record();
@@ -88,7 +88,7 @@ void Reply::send_json_text(std::string body) {
 }
 
 void Reply::send_error(const ApiError& error, std::vector<net::Header> extra) {
-  metrics_.count_http(record_->route, error.status);
+  metrics_->count_http(record_->route, error.status);
   note_error(*record_, error);
   if (error.status == 429 && quota_) quota_->remaining = 0;
   std::vector<net::Header> all = headers(kJsonType);
@@ -99,7 +99,7 @@ void Reply::send_error(const ApiError& error, std::vector<net::Header> extra) {
 }
 
 void Reply::begin_events(std::chrono::milliseconds keep_alive) {
-  metrics_.count_http(record_->route, 200);
+  metrics_->count_http(record_->route, 200);
   record_->status = 200;
   std::vector<net::Header> all = headers("text/event-stream; charset=utf-8");
   all.push_back({"Cache-Control", "no-cache"});

@@ -30,8 +30,10 @@ struct Quota {
 
 class Reply {
  public:
-  Reply(std::shared_ptr<net::ResponseWriter> writer, RequestRecord record, RequestLog& log,
-        Metrics& metrics, ErrorShape errors);
+  // `log` and `metrics` are shared, as the thread that ends an answer may be the last to let go of
+  // a service whose server has stopped.
+  Reply(std::shared_ptr<net::ResponseWriter> writer, RequestRecord record,
+        std::shared_ptr<RequestLog> log, std::shared_ptr<Metrics> metrics, ErrorShape errors);
   // A client that still waits for a whole answer is told that there will be none.
   ~Reply();
   Reply(const Reply&) = delete;
@@ -40,7 +42,7 @@ class Reply {
   // To be filled along the way, by one thread at a time.
   RequestRecord& record() { return *record_; }
   std::shared_ptr<RequestRecord> shared_record() const { return record_; }
-  bool wants_texts() const { return log_.wants_texts(); }
+  bool wants_texts() const { return log_->wants_texts(); }
 
   // From now on answers say so in x-ratelimit headers.
   void set_quota(Quota quota) { quota_ = quota; }
@@ -76,8 +78,8 @@ class Reply {
 
   std::shared_ptr<net::ResponseWriter> writer_;
   const std::shared_ptr<RequestRecord> record_;
-  RequestLog& log_;
-  Metrics& metrics_;
+  const std::shared_ptr<RequestLog> log_;
+  const std::shared_ptr<Metrics> metrics_;
   ErrorShape errors_;
   std::optional<Quota> quota_;
   std::vector<std::string> warnings_;

@@ -234,19 +234,21 @@ Result<std::unique_ptr<ApiService>> ApiService::create(engine::Engine& engine,
                                         *options.default_max_tokens),
                             "default_max_tokens");
   }
-  auto impl = std::make_unique<Impl>(engine, std::move(tokenizer), std::move(chat), options);
+  auto impl = std::make_shared<Impl>(engine, std::move(tokenizer), std::move(chat), options);
   return std::unique_ptr<ApiService>(new ApiService(std::move(impl)));
 }
 
-ApiService::ApiService(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ApiService::ApiService(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ApiService::~ApiService() = default;
 
 void ApiService::handle(net::HttpRequest request, std::shared_ptr<net::ResponseWriter> writer) {
   const auto match = match_route(request.method, request.path);
   const auto caller = impl_->edge.caller(request);
-  const auto reply = std::make_shared<Reply>(
-      std::move(writer), begin_record(request, match, caller), impl_->context.log,
-      impl_->context.metrics, match ? match->errors : ErrorShape::kOpenAi);
+  const auto reply =
+      std::make_shared<Reply>(std::move(writer), begin_record(request, match, caller),
+                              std::shared_ptr<RequestLog>(impl_, &impl_->context.log),
+                              std::shared_ptr<Metrics>(impl_, &impl_->context.metrics),
+                              match ? match->errors : ErrorShape::kOpenAi);
   if (!match) return reply->send_error(no_such_route(request));
   if (!match->allowed) {
     return reply->send_error(wrong_method(request, *match), {{"Allow", match->allow}});

@@ -56,7 +56,7 @@ struct ApiOptions {
 
 class ApiService {
  public:
-  // `engine` must outlive the service, and the service every answer; models that only complete
+  // `engine` must outlive the service and every answer; models that only complete
   // text have no chat template. Errors: kInvalidArgument for options that contradict themselves.
   static Result<std::unique_ptr<ApiService>> create(engine::Engine& engine,
                                                     tokenizer::Tokenizer tokenizer,
@@ -87,8 +87,8 @@ class ApiService {
 
  private:
   struct Impl;
-  explicit ApiService(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit ApiService(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;  // and every answer's that has not ended
 };
 
 }  // namespace fathom::api
