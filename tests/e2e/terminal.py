@@ -25,7 +25,11 @@ class Terminal:
         self._tmux = ["tmux", "-u", "-S", socket, "-f", settings]
         assignments = [f"{name}={value}" for name, value in variables.items()]
         size = ["-x", str(columns), "-y", str(rows)]
-        self._run("new-session", "-d", *size, "env", "-i", *assignments, *command)
+        # tmux 3.3 at times forgets the code of a program that has ended.
+        self._code = os.path.join(self._directory.name, "code")
+        keep = 'trap : INT TERM; "$@"; echo $? > "$0.new"; mv "$0.new" "$0"'
+        program = ["env", "-i", *assignments, *command]
+        self._run("new-session", "-d", *size, "sh", "-c", keep, self._code, *program)
 
     def close(self):
         """Ends the program, if it has not ended."""
@@ -80,9 +84,10 @@ class Terminal:
 
     def child(self):
         """The id of the only process that the program, a shell, has started."""
-        shell = self._run("display", "-p", "#{pane_pid}").strip()
-        with open(f"/proc/{shell}/task/{shell}/children", encoding="ascii") as file:
-            (child,) = file.read().split()
+        child = self._run("display", "-p", "#{pane_pid}").strip()
+        for _ in range(2):
+            with open(f"/proc/{child}/task/{child}/children", encoding="ascii") as file:
+                (child,) = file.read().split()
         return int(child)
 
     def wait_for_text(self, *texts):
@@ -111,7 +116,9 @@ class Terminal:
     def wait_for_end(self):
         """Until the program has ended; its exit code."""
         def code():
-            # Dead is a pane whose terminal is closed; the code comes when tmux has waited for it.
-            return self._run("display", "-p", "#{pane_dead_status}").strip()
+            if not os.path.exists(self._code):
+                return None
+            with open(self._code, encoding="ascii") as file:
+                return file.read()
 
         return int(wait_for("the program's end", code, PATIENCE_S, self.everything))
