@@ -56,8 +56,8 @@ struct ApiOptions {
 
 class ApiService {
  public:
-  // `engine` must outlive the service and every answer; models that only complete
-  // text have no chat template. Errors: kInvalidArgument for options that contradict themselves.
+  // `engine` must outlive the service and every answer; models that only complete text have no chat
+  // template. Errors: kInvalidArgument for options that contradict themselves.
   static Result<std::unique_ptr<ApiService>> create(engine::Engine& engine,
                                                     tokenizer::Tokenizer tokenizer,
                                                     std::optional<tokenizer::ChatTemplate> chat,

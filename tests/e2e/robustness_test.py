@@ -27,9 +27,9 @@ DISCONNECTS = 500
 THREADS = 16
 TOGETHER = 25  # clients that go away in one batch
 STEP_S = 0.02  # of the slowed chip, about
-# Tokens of one request that may be on their way when its client goes. A step's or two where the
-# processor is free (engine_test holds that); half a second's where others have it.
-UNDERWAY = 25
+# Tokens of one request that may be on their way when its client goes: of the step that runs, and of
+# the one before.
+UNDERWAY = 3
 QUIET_DEADLINE_S = 30
 LONG_ANSWER = 1500  # tokens
 REQUEST_STATUSES = {200, 400, 404, 413}
