@@ -145,15 +145,16 @@ TEST_F(RequestLogLines, TellsHowTheModelEnded) {
 TEST_F(RequestLogLines, EveryRouteThatGeneratesHasOne) {
   const Json messages = Json::array({{{"role", "user"}, {"content", "hi"}}});
   for (const bool stream : {false, true}) {
-    for (const auto& [path, body] : std::vector<std::pair<std::string, Json>>{
+    for (const auto& asked : std::vector<std::pair<std::string, Json>>{
              {"/v1/completions", {{"prompt", "hi"}}},
              {"/v1/responses", {{"input", "hi"}}},
              {"/v1/messages", {{"model", "tiny"}, {"messages", messages}, {"max_tokens", 5}}}}) {
       Harness harness(logging_options());
-      Json asked = body;
-      asked["stream"] = stream;
+      const std::string& path = asked.first;
+      Json body = asked.second;
+      body["stream"] = stream;
       const Json line = one_line([&] {
-        harness.post(path, asked);
+        harness.post(path, body);
         harness.engine.text(0, "ab");
         harness.engine.finish(0);
       });
