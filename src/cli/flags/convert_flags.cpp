@@ -8,9 +8,7 @@ namespace fathom::cli {
 void add_convert(CLI::App& app, ConvertOptions& options) {
   auto* convert = app.add_subcommand("convert", "write a model in another format");
   convert->option_defaults()->group(kModelGroup);
-  convert
-      ->add_option("--model", options.model,
-                   "directory or GGUF file to read; MODEL without a flag is the same")
+  convert->add_option("--model", options.model, "directory or GGUF file to read")
       ->option_text("PATH");
   add_synthetic_flag(*convert, options.synthetic);
   convert->option_defaults()->group(kOutputGroup);

@@ -42,9 +42,7 @@ void add_kv_cache_flag(CLI::App& command, KvCacheFormat& format) {
 
 void add_model_flags(CLI::App& command, StackOptions& stack) {
   command.option_defaults()->group(kModelGroup);
-  command
-      .add_option("--model", stack.model,
-                  "directory of a released checkpoint; MODEL without a flag is the same")
+  command.add_option("--model", stack.model, "directory of a released checkpoint")
       ->option_text("DIR");
   command
       .add_option("--chat-template", stack.chat_template,
