@@ -1,6 +1,6 @@
-# Outside libraries, all Debian 12 packages; docs/architecture.md says why each is here.
+# Outside libraries, all Debian packages (tools/setup/packages.sh); docs/architecture.md says why each is here.
 find_package(Threads REQUIRED)
-find_package(Boost 1.81 REQUIRED)
+find_package(Boost 1.81 REQUIRED CONFIG)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(fmt 9 REQUIRED)
 find_package(CLI11 2.1 REQUIRED)
@@ -13,7 +13,9 @@ if(FATHOM_PROMETHEUS_LIBRARY)  # a toolchain file says where it is
 else()
   find_package(prometheus-cpp REQUIRED)
 endif()
-find_package(GTest 1.12 REQUIRED)
+if(FATHOM_TESTS)
+  find_package(GTest 1.12 REQUIRED)
+endif()
 find_package(OpenSSL 3 REQUIRED)
 # Only the plug-in for several ranks needs MPI. The compiler wrapper that CMake asks is this
 # machine's, so there is none for others.

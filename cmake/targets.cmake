@@ -4,15 +4,25 @@
 set(FATHOM_SANITIZE "" CACHE STRING "Sanitizers to build with, as given to -fsanitize=")
 set(FATHOM_FUZZ OFF CACHE BOOL "Link tests/fuzz with libFuzzer; needs clang")
 
+# For a build from nothing, once: headers that most sources include are read once a library. Builds
+# of changes go without, for then each source must name what it uses, and ccache keeps what it made.
+option(FATHOM_PRECOMPILED_HEADERS "Read common headers once; without ccache" OFF)
+
 find_program(CCACHE_PROGRAM ccache)
-if(CCACHE_PROGRAM)
+if(CCACHE_PROGRAM AND NOT FATHOM_PRECOMPILED_HEADERS)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
   set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
 endif()
 
 add_library(fathom_options INTERFACE)
 target_include_directories(fathom_options INTERFACE ${PROJECT_SOURCE_DIR}/src)
-target_compile_options(fathom_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror)
+# Other compilers see other things, which a user should neither have to read nor to mend.
+option(FATHOM_WERROR "Warn, and take warnings for errors; ./up and packages go without" ON)
+if(FATHOM_WERROR)
+  target_compile_options(fathom_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror)
+else()
+  target_compile_options(fathom_options INTERFACE -w)
+endif()
 # Results must not depend on how the compiler chose to contract a*b+c: kernels say fma where they
 # mean it, and the reference kernels stay plain.
 target_compile_options(fathom_options INTERFACE -ffp-contract=off)
@@ -67,12 +77,18 @@ function(fathom_batches target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${FATHOM_UNITY})
 endfunction()
 
-# fathom_library(NAME SOURCES a.cpp ... LINK other ...): the static library of one folder.
+# fathom_library(NAME SOURCES a.cpp ... LINK other ... [HEADERS <a> ...]): the static library of one
+# folder. HEADERS are what to precompile, where that is wanted; other libraries share fathom_base's.
 function(fathom_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;HEADERS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   fathom_batches(${name})
   target_link_libraries(${name} PUBLIC fathom_options ${ARG_LINK})
+  if(FATHOM_PRECOMPILED_HEADERS AND ARG_HEADERS)
+    target_precompile_headers(${name} PRIVATE ${ARG_HEADERS})
+  elseif(FATHOM_PRECOMPILED_HEADERS)
+    target_precompile_headers(${name} REUSE_FROM fathom_base)
+  endif()
 endfunction()
 
 # fathom_vector_sources(LIBRARY a.cpp ...): sources that are compiled once for each set of vector
@@ -99,14 +115,21 @@ function(fathom_vector_sources library)
   endforeach()
 endfunction()
 
+# What the binary loads where it is needed: libfathom_mpi.so and libfathom_ucx.so.
+add_custom_target(plug_ins)
+
 # Every test binary that says "unit", and what tests of damaged input run.
 add_custom_target(sanitized_tests)
 
-# fathom_test(NAME [BATCHES] SOURCES a_test.cpp ... LINK libs ...): one GoogleTest binary, one ctest
-# entry, labelled "unit". With BATCHES its files share no names of their own.
+# fathom_test(NAME [BATCHES] SOURCES a_test.cpp ... LINK libs ... [DEFINE macros ...]): one GoogleTest
+# binary, one ctest entry, labelled "unit". With BATCHES its files share no names of their own.
 function(fathom_test name)
-  cmake_parse_arguments(ARG "BATCHES" "" "SOURCES;LINK" ${ARGN})
+  if(NOT FATHOM_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "BATCHES" "" "SOURCES;LINK;DEFINE" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
+  target_compile_definitions(${name} PRIVATE ${ARG_DEFINE})
   if(ARG_BATCHES)
     fathom_batches(${name})
   endif()

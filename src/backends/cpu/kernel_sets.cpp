@@ -23,49 +23,57 @@ bool has_f16c() {
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
 }
 
-bool has_avx2() {
+[[maybe_unused]] bool runs_avx2() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 
-bool has_avx512() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+[[maybe_unused]] bool runs_avx512() {
+  return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 }
 
-bool has_vnni() {
-  return __builtin_cpu_supports("avx512vnni");
+[[maybe_unused]] bool runs_avx512_vnni() {
+  return runs_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 
 // Of the processors with the first, only Cooper Lake lacks the second.
-bool has_bf16_and_vbmi() {
-  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vbmi");
+[[maybe_unused]] bool runs_avx512_bf16() {
+  return runs_avx512_vnni() && __builtin_cpu_supports("avx512bf16") &&
+         __builtin_cpu_supports("avx512vbmi");
 }
 #elif defined(__aarch64__)
-bool has_dot_products() {
+[[maybe_unused]] bool runs_neon_dot() {
   return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 }
 
-bool has_i8mm_and_bf16() {
+[[maybe_unused]] bool runs_neon_i8mm() {
   constexpr unsigned long kBoth = HWCAP2_I8MM | HWCAP2_BF16;
-  return (getauxval(AT_HWCAP2) & kBoth) == kBoth;
+  return runs_neon_dot() && (getauxval(AT_HWCAP2) & kBoth) == kBoth;
 }
 #endif
 
 }  // namespace
 
+// Which sets were built, the build says (FATHOM_KERNEL_SETS in CMakeLists.txt).
 std::vector<const KernelSet*> native_kernels() {
   std::vector<const KernelSet*> sets = {&portable::kernels()};
-#if defined(__x86_64__)
-  if (has_avx2()) sets.push_back(&avx2::kernels());
-  if (!has_avx2() || !has_avx512()) return sets;
-#if !FATHOM_CPU_FEWER_SETS
-  sets.push_back(&avx512::kernels());
-  if (has_vnni()) sets.push_back(&avx512_vnni::kernels());
+#if FATHOM_CPU_BUILT_avx2
+  if (runs_avx2()) sets.push_back(&avx2::kernels());
 #endif
-  if (has_vnni() && has_bf16_and_vbmi()) sets.push_back(&avx512_bf16::kernels());
-#elif defined(__aarch64__)
-  if (has_dot_products()) sets.push_back(&neon_dot::kernels());
-  if (has_dot_products() && has_i8mm_and_bf16()) sets.push_back(&neon_i8mm::kernels());
+#if FATHOM_CPU_BUILT_avx512
+  if (runs_avx512()) sets.push_back(&avx512::kernels());
+#endif
+#if FATHOM_CPU_BUILT_avx512_vnni
+  if (runs_avx512_vnni()) sets.push_back(&avx512_vnni::kernels());
+#endif
+#if FATHOM_CPU_BUILT_avx512_bf16
+  if (runs_avx512_bf16()) sets.push_back(&avx512_bf16::kernels());
+#endif
+#if FATHOM_CPU_BUILT_neon_dot
+  if (runs_neon_dot()) sets.push_back(&neon_dot::kernels());
+#endif
+#if FATHOM_CPU_BUILT_neon_i8mm
+  if (runs_neon_i8mm()) sets.push_back(&neon_i8mm::kernels());
 #endif
   return sets;
 }
