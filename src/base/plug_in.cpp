@@ -7,13 +7,28 @@ namespace fathom {
 
 namespace fs = std::filesystem;
 
-fs::path binary_directory() {
+namespace {
+
+fs::path find(const char* file) {
+  const auto directories = plug_in_directories();
   std::error_code failed;
-  return fs::read_symlink("/proc/self/exe", failed).parent_path();
+  for (const fs::path& directory : directories) {
+    if (fs::exists(directory / file, failed)) return directory / file;
+  }
+  return directories.empty() ? fs::path(file) : directories.front() / file;
+}
+
+}  // namespace
+
+std::vector<fs::path> plug_in_directories() {
+  std::error_code failed;
+  const fs::path binaries = fs::read_symlink("/proc/self/exe", failed).parent_path();
+  if (failed) return {};
+  return {binaries, binaries.parent_path() / "lib" / "fathom"};
 }
 
 Result<void*> load_plug_in(const PlugIn& plug_in) {
-  const fs::path library = binary_directory() / plug_in.file;
+  const fs::path library = find(plug_in.file);
   void* handle = dlopen(library.c_str(), RTLD_NOW | (plug_in.global ? RTLD_GLOBAL : RTLD_LOCAL));
   if (handle == nullptr) {
     return Error{ErrorCode::kNotFound,

@@ -1,18 +1,22 @@
-// Parts of Fathom that need libraries which a machine may lack: shared objects beside the binary.
+// Parts of Fathom that need libraries which a machine may lack: shared objects that are loaded
+// where they are needed.
 #pragma once
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 
 namespace fathom {
 
-// Where the running binary lies; empty if the system does not tell.
-std::filesystem::path binary_directory();
+// Where they may lie, the first that has one counts: beside the running binary, as it is built, and
+// in
+// ../lib/fathom from there, as it is installed. Empty if the system does not tell.
+std::vector<std::filesystem::path> plug_in_directories();
 
 struct PlugIn {
-  const char* file;   // beside the binary
+  const char* file;
   const char* entry;  // its function
   // Whether what it loads looks for its symbols among the global ones.
   bool global = false;

@@ -8,6 +8,8 @@
 
 #include "cli/model_path.h"
 #include "cli/stack.h"
+#include "comm/load_transport.h"
+#include "kvtransfer/load_transport.h"
 #include "models/safetensors.h"
 #include "net/http_server.h"
 
@@ -56,6 +58,21 @@ void look_at_chips(Report& report) {
     const auto& info = (*device)->info();
     report.good(fmt::format("chip {}: {}, {} free of {}", backend->name, info.name,
                             size_text(info.memory_free), size_text(info.memory_bytes)));
+  }
+}
+
+// What serving on one rank goes without. Loading them is all that is tried here.
+void look_at_plug_ins(Report& report) {
+  if (const auto mpi = comm::load_transport()) {
+    report.good("several ranks: MPI is there");
+  } else {
+    report.note(mpi.error().message, "only several ranks (mpirun, Slurm) need it");
+  }
+  constexpr size_t kAnySize = 1 << 20;
+  if (const auto ucx = kvtransfer::load_transport(kAnySize)) {
+    report.good("prefill and decode apart: UCX is there");
+  } else {
+    report.note(ucx.error().message, "only prefill and decode apart need it");
   }
 }
 
@@ -118,6 +135,7 @@ void look_at_model(Report& report, const std::filesystem::path& model, const Sta
 int run_doctor(const DoctorOptions& options) {
   Report report;
   look_at_chips(report);
+  look_at_plug_ins(report);
   look_at_limits(report);
   look_at_port(report, options.port);
   if (!options.model.empty()) {

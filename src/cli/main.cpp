@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <exception>
 #include <string>
+#include <string_view>
 
 #include "base/log.h"
+#include "cli/completion.h"
 #include "cli/flags/command_line.h"
 #include "cli/process_setup.h"
 #include "cli/rank_job.h"
@@ -21,6 +23,10 @@ bool speaks_for_all() {
 
 int run(int argc, char** argv) {
   CommandLine line;
+  // For who installs it, so no command that --help shows.
+  if (argc == 3 && std::string_view(argv[1]) == "completion") {
+    return print_completion(line.app(), argv[2]);
+  }
   const auto answer = line.read({argv + std::min(argc, 1), argv + argc}, fathom_variables());
   if (!line.warnings().empty() && speaks_for_all()) {
     for (const std::string& warning : line.warnings()) log_warning("{}", warning);

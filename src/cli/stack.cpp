@@ -91,8 +91,8 @@ std::unique_ptr<device::Registry> find_chips() {
     const auto added = registry->add(entry);
     FATHOM_CHECK(added.ok(), "a built-in backend serves this contract");
   }
-  for (const auto& error : registry->load_all(binary_directory())) {
-    log_warning("{}", error.message);
+  for (const auto& directory : plug_in_directories()) {
+    for (const auto& error : registry->load_all(directory)) log_warning("{}", error.message);
   }
   return registry;
 }

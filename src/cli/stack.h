@@ -31,7 +31,7 @@ enum class KvCacheFormat { kAuto, kF32, kBf16 };
 struct StackOptions {
   std::filesystem::path model;  // directory of a released checkpoint
   std::string synthetic;        // or the name of a model with random weights
-  std::string chip = "cpu";     // by name; libfathom-NAME.so beside the binary otherwise
+  std::string chip = "cpu";     // by name; of a plug-in libfathom-NAME.so otherwise
   std::string kernels;          // "native", "reference"; "": the chip's fastest
   int threads = 0;              // 0: one a core, shared by the ranks of this host
   bool pin = true;       // threads to cores, where they have the host's or their share of them
@@ -88,7 +88,8 @@ struct Stack {
   std::string model_hash;  // of a prefill or a decode engine
 };
 
-// The chips linked in and those beside the binary. Plug-ins that fail to load are logged.
+// The chips linked in and those of plug-ins (base/plug_in.h). Plug-ins that fail to load are
+// logged.
 std::unique_ptr<device::Registry> find_chips();
 
 // Errors name the file, tensor, field or flag at fault.

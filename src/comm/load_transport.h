@@ -1,4 +1,4 @@
-// MPI, from the plug-in libfathom_mpi.so beside the binary.
+// MPI, from the plug-in libfathom_mpi.so (base/plug_in.h).
 #pragma once
 
 #include "base/result.h"

@@ -1,4 +1,4 @@
-// UCX, from the plug-in libfathom_ucx.so beside the binary.
+// UCX, from the plug-in libfathom_ucx.so (base/plug_in.h).
 #pragma once
 
 #include <memory>
