@@ -19,14 +19,13 @@ install(FILES ${PROJECT_SOURCE_DIR}/deploy/debian/fathom.sysusers
 
 # Units name /usr/local/bin/fathom: here it is the prefix's.
 install(CODE "
-  foreach(unit fathom.service fathom.service.d/ranks.conf)
+  foreach(unit fathom.service fathom.service.d/ranks.conf fathom.service.d/tls.conf)
     file(READ \"${PROJECT_SOURCE_DIR}/deploy/systemd/\${unit}\" text)
     string(REPLACE \"/usr/local/bin/\" \"\${CMAKE_INSTALL_PREFIX}/bin/\" text \"\${text}\")
     file(WRITE \"${PROJECT_BINARY_DIR}/units/\${unit}\" \"\${text}\")
   endforeach()")
 install(FILES ${PROJECT_BINARY_DIR}/units/fathom.service DESTINATION lib/systemd/system)
-install(FILES ${PROJECT_BINARY_DIR}/units/fathom.service.d/ranks.conf
-  DESTINATION share/doc/fathom/examples/fathom.service.d)
+install(DIRECTORY ${PROJECT_BINARY_DIR}/units/fathom.service.d DESTINATION share/doc/fathom/examples)
 
 # Completion is made by the binary that is installed.
 if(NOT CMAKE_CROSSCOMPILING)

@@ -240,6 +240,17 @@ class BatchScript(unittest.TestCase):
         self.assertEqual(job.log().count("starting 1 ranks"), 1)
         self.assertIn("/no/such/model", job.log())
 
+    def test_a_rank_has_the_threads_of_its_task(self):
+        path = os.path.join(self.slurm.directory, "threads")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write('#!/bin/sh\necho "threads ${FATHOM_THREADS:-of the node} on $(nproc)"\n')
+            os.fchmod(file.fileno(), 0o755)
+        for options, threads in (([f"--cpus-per-task={TASKS}"], str(TASKS)), ([], "of the node")):
+            job = Job(self.slurm, ["--nodes=1", "--ntasks=1", *options],
+                      FATHOM=path, FATHOM_MODEL=TINY)  # fmt: skip
+            job.wait_for_text(rf"threads {threads} on .*the ranks ended with code 0\n")
+            job.wait_until_gone()
+
     def test_after_too_many_losses_slurm_is_asked_again(self):
         job = self.ranks_job("mismatch", FATHOM_RESTARTS="1")
         job.wait_for_text(r"asking Slurm for another allocation after 2 starts")

@@ -2,8 +2,9 @@
 """Checks that deploy/, docs/deploy.md and docs/operations.md name only what is there: flags and
 variables of `fathom serve`, metrics, files, and exit codes; that operations.md has every metric and
 every field of the log; that who stops the server leaves it the time it takes; and what systemd says
-of the unit."""
+of the unit; and what the container runs without arguments."""
 
+import json
 import pathlib
 import re
 import shutil
@@ -16,7 +17,8 @@ OWN_CODES = {0, 1, 2, 128 + 9}  # orderly, mend it first, the command line, kill
 # Of the scripts and units themselves; they are documented where they are read.
 SCRIPT_VARIABLES = {"FATHOM_RESTARTS", "FATHOM_RANKS", "FATHOM_RANKS_PER_POD",
                     "FATHOM_SSH", "FATHOM_SSH_KEY", "FATHOM_SSH_PORT",
-                    "FATHOM_BUILD_PACKAGES"}  # fmt: skip
+                    "FATHOM_BUILD_PACKAGES", "FATHOM_PLUG_IN_PACKAGES",
+                    "FATHOM_PACKAGING_PACKAGES"}  # fmt: skip
 METRIC = r"(?:fathom|process)_[a-z_]+"
 # Beyond --shutdown-seconds: answers that are cut are told, and the process ends.
 STOP_MARGIN_S = 10
@@ -137,6 +139,36 @@ def verify_units(folder):
                 yield f"{name}: systemd-analyze: {said or done.stderr}"
 
 
+def container_violations(text, have):
+    """Sentences about the Containerfile: what it runs must be there, and answer who reaches its port."""
+    lines = re.sub(r"\\\n", "", text).splitlines()
+    said = {}
+    for line in lines:
+        word, _, rest = line.partition(" ")
+        if word in ("ENTRYPOINT", "CMD"):
+            said[word] = json.loads(rest)
+        if word == "COPY" and "--from" not in rest:
+            for source in rest.split()[:-1]:
+                if not (ROOT / source).exists():
+                    yield f"COPY {source}: it is not there"
+    if said.get("ENTRYPOINT") != ["/usr/bin/fathom"]:
+        yield f"ENTRYPOINT: expected the package's binary, got {said.get('ENTRYPOINT')}"
+    command = said.get("CMD", [])
+    if command[:1] != ["serve"]:
+        yield f"CMD: expected serve, got {command}"
+    for word in command:
+        if word.startswith("--") and word not in have["flags"]:
+            yield f"CMD: {word} is no flag of fathom serve"
+    values = dict(zip(command, command[1:]))
+    model = values.get("--model", "")
+    if not (ROOT / model.removeprefix("/usr/share/fathom/") / "config.json").exists():
+        yield f"CMD: expected a model of the package, got {model!r}"
+    if values.get("--host") != "0.0.0.0":
+        yield "CMD: expected an address that reaches the published port"
+    if "--insecure-public" not in command and "--api-keys" not in command:
+        yield "CMD: serve refuses to start there without keys"
+
+
 def self_test(have):
     """The checker must find what it is for."""
     for text in ("    fathom serve --modle x", "FATHOM_MODLE=x", "`fathom_num_requests`",
@@ -150,6 +182,13 @@ def self_test(have):
     assert list(stop_times(good[0], "TimeoutStopSec=60", good[2], good[2]))
     assert list(stop_times(*good, "terminationGracePeriodSeconds: 80"))
     assert list(stop_times(*good, ""))
+    good = read("deploy/Containerfile")
+    for part, other in (('"--insecure-public"', '"--thinking"'), ('"--host", "0.0.0.0"', '"--port", "1"'),
+                        ("models/tiny", "models/none"), ("/usr/bin/fathom", "/usr/local/bin/fathom"),
+                        ("COPY deploy/container/", "COPY deploy/containers/"),
+                        ('"--host"', '"--hots"')):  # fmt: skip
+        assert part in good, part
+        assert list(container_violations(good.replace(part, other), have)), part
 
 
 def main():
@@ -171,6 +210,9 @@ def main():
     for sentence in whole:
         print(sentence)
     found += len(whole)
+    for violation in container_violations(read("deploy/Containerfile"), have):
+        print(f"deploy/Containerfile: {violation}")
+        found += 1
     print(f"{len(files)} files, {found} violations")
     return 1 if found else 0
 

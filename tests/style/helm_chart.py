@@ -3,7 +3,7 @@
 give the objects of deploy/kubernetes/fathom.yaml, and every other value must arrive where it belongs.
 
 Debian has no helm. This knows the part of its language that the chart uses and refuses all else:
-{{ .Path }}, quote, default, div, toYaml with nindent, and with ... end.
+{{ .Path }}, quote, default, div, toYaml with nindent, with ... end, and range over a map.
 """
 
 import pathlib
@@ -24,6 +24,8 @@ class ChartError(Exception):
 
 def look_up(path, scope):
     """A value by its path: ".Values.image.tag"; "." is what `with` stands in."""
+    if path.startswith("$"):
+        return scope[path]
     value = scope["."] if path == "." else scope
     for key in filter(None, path.split(".")):
         if not isinstance(value, dict) or key not in value:
@@ -62,6 +64,18 @@ def evaluate(expression, scope):
     return to_text(value)
 
 
+def scopes_of(expression, scope):
+    """One for each time that what stands in a `with` or a `range` is rendered."""
+    if expression.startswith("with "):
+        value = look_up(expression.removeprefix("with "), scope)
+        return [{**scope, ".": value}] if value else []
+    loop = re.fullmatch(r"range (\$\w+), (\$\w+) := (\S+)", expression)
+    if not loop:
+        raise ChartError(f"{expression}: not known here")
+    key, value, path = loop.groups()
+    return [{**scope, key: k, value: v} for k, v in sorted(look_up(path, scope).items())]
+
+
 def render(text, scope):
     """A template with its actions replaced."""
     out, at = [], 0
@@ -71,15 +85,14 @@ def render(text, scope):
         at = match.end()
         if expression == "end":
             raise ChartError("end without with")
-        if not expression.startswith("with "):
+        if not expression.startswith(("with ", "range ")):
             out.append(evaluate(expression, scope))
             continue
         end = text.find("{{- end }}", at)
-        if end < 0 or "{{- with" in text[at:end]:
+        if end < 0 or re.search(r"\{\{- (with|range)", text[at:end]):
             raise ChartError(f"{expression}: expected its end, without another within")
-        value = look_up(expression.removeprefix("with "), scope)
-        if value:
-            out.append(render(text[at:end].rstrip(" ").rstrip("\n"), {**scope, ".": value}))
+        body = text[at:end].rstrip(" ").rstrip("\n")
+        out += [render(body, inner) for inner in scopes_of(expression, scope)]
         at = end + len("{{- end }}")
     return "".join(out) + text[at:]
 
@@ -178,6 +191,46 @@ def problems():
             yield f"{name}: expected {wanted!r}, got {got!r}"
 
 
+    yield from retyped_values()
+
+
+def retyped_values():
+    """Names that YAML takes for other than text must stay what they are, as numbers where text belongs
+    must become it."""
+    found = chart(
+        "123", image={"repository": "registry/fathom", "tag": 7}, parallel="auto",
+        model={"claim": "on", "path": "0x10"}, sshSecret="1e3", keysSecret="null",
+        settings={"FATHOM_MODEL_NAME": "123", "FATHOM_PREFIX_CACHE": "on", "FATHOM_PORT": 8001},
+        sharedMemory=1024, service={"type": "off", "port": 81},
+    )  # fmt: skip
+    group = found["LeaderWorkerSet", "123"]
+    both = pods(found, "123")
+    settings = found["ConfigMap", "123"]["data"]
+    volumes = {volume["name"]: volume for volume in both[0]["volumes"]}
+    service = found["Service", "123-api"]["spec"]
+    expected = {
+        "image": ({spec["containers"][0]["image"] for spec in both}, {"registry/fathom:7"}),
+        "the name": (group["metadata"]["name"], "123"),
+        "labels": ([group["spec"]["leaderWorkerTemplate"][kind]["metadata"]["labels"]["app"]
+                    for kind in ("leaderTemplate", "workerTemplate")], ["123", "123"]),
+        "selectors": (service["selector"]["app"], "123"),
+        "the budget's": (found["PodDisruptionBudget", "123"]["spec"]["selector"]["matchLabels"]["app"],
+                         "123"),
+        "the settings' name": (both[0]["containers"][0]["envFrom"][0]["configMapRef"]["name"], "123"),
+        "model.claim": (volumes["models"]["persistentVolumeClaim"]["claimName"], "on"),
+        "sshSecret": (volumes["ssh"]["secret"]["secretName"], "1e3"),
+        "keysSecret": (volumes["keys"]["secret"]["secretName"], "null"),
+        "sharedMemory": (volumes["shm"]["emptyDir"]["sizeLimit"], "1024"),
+        "service.type": (service["type"], "off"),
+        "settings": ([settings[name] for name in ("FATHOM_MODEL", "FATHOM_MODEL_NAME", "FATHOM_PREFIX_CACHE")],
+                     ["0x10", "123", "on"]),
+        "what is no text in settings": ([value for value in settings.values() if not isinstance(value, str)], []),
+    }  # fmt: skip
+    for name, (got, wanted) in expected.items():
+        if got != wanted:
+            yield f"retyped {name}: expected {wanted!r}, got {got!r}"
+
+
 def self_test():
     """The renderer must find what it is for."""
     scope = {"Values": {"a": 1, "m": {"k": "v"}, "none": {}}, "Chart": {"v": "2"}}
@@ -187,12 +240,14 @@ def self_test():
         ("x: {{ .Values.none | default .Chart.v }}", "x: 2"),
         ("x:\n  {{- toYaml .Values.m | nindent 2 }}\ny: 1", "x:\n  k: v\ny: 1"),
         ("a: 1\n{{- with .Values.none }}\nb: 2\n{{- end }}\nc: 3", "a: 1\nc: 3"),
+        ("a: 1\n{{- range $k, $v := .Values.m }}\n{{ $k }}: {{ $v | quote }}\n{{- end }}\nc: 3",
+         'a: 1\nk: "v"\nc: 3'),
         ("a: 1\n{{- with .Values.m }}\nb:\n  {{- toYaml . | nindent 2 }}\n{{- end }}\nc: 3",
          "a: 1\nb:\n  k: v\nc: 3"),
     ):  # fmt: skip
         got = render(template, scope)
         assert got == text, f"{template!r}: expected {text!r}, got {got!r}"
-    for template in ("{{ .Values.b }}", "{{ range .Values.m }}", "{{ .Values.m }}", "{{- end }}"):
+    for template in ("{{ .Values.b }}", "{{ range .Values.m }}x{{- end }}", "{{ .Values.m }}", "{{- end }}"):
         try:
             got = render(template, scope)
         except ChartError:
