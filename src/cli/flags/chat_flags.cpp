@@ -23,11 +23,14 @@ void add_chat(CLI::App& app, ChatOptions& options) {
   auto* chat = app.add_subcommand(
       "chat", "talk to a server, or to a model it starts itself; or have one question answered");
   chat->add_option("question", options.question, "what to ask; without it, it is a conversation");
-  add_stack_flags(*chat, options.stack);
+  // Before the model, which variables and files name for other commands, too.
   chat->option_defaults()->group(kNetworkGroup);
-  chat->add_option("--url", options.url, "server to talk to")
-      ->option_text("URL")
-      ->capture_default_str();
+  auto* url = chat->add_option("--url", options.url, "server to talk to")
+                  ->option_text("URL")
+                  ->capture_default_str();
+  add_stack_flags(*chat, options.stack);
+  url->excludes(chat->get_option("--model"));
+  chat->option_defaults()->group(kNetworkGroup);
   chat->add_option("--api-key", options.api_key,
                    "key that the server wants; FATHOM_API_KEY hides it from other users")
       ->option_text("KEY");

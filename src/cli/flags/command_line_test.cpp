@@ -112,6 +112,22 @@ TEST_F(CommandLineTest, WhatNeedsAnotherFlagCountsOnlyWithIt) {
   EXPECT_THAT(read({"serve", "--ranks", "4"}), HasSubstr("--dry-run"));
 }
 
+TEST_F(CommandLineTest, OfTwoThatExcludeEachOtherTheStrongerSourceCounts) {
+  const auto chat = [this]() -> const ChatOptions& { return line_->options().chat; };
+  const Variables model = {{"FATHOM_MODEL", "DIR"}};
+  EXPECT_EQ(read({"chat"}, model), "");
+  EXPECT_EQ(chat().stack.model, "DIR");
+  EXPECT_EQ(read({"chat", "--url", "http://a"}, model), "");
+  EXPECT_EQ(chat().stack.model, "");
+  EXPECT_EQ(read({"chat", "--model", "DIR"}, {{"FATHOM_URL", "http://a"}}), "");
+  EXPECT_EQ(chat().stack.model, "DIR");
+  write("model = \"DIR\"\n[chat]\nurl = \"http://a\"\n");
+  EXPECT_EQ(read_with_file({"chat"}), "");
+  EXPECT_EQ(chat().stack.model, "");
+  EXPECT_THAT(read({"chat", "--url", "http://a", "--model", "DIR"}), HasSubstr("excludes"));
+  EXPECT_EQ(exit_code_, 2);
+}
+
 TEST_F(CommandLineTest, TheFilesMistakesHaveALine) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"\nmax-runing = 1\n", ":2: max-runing: no flag of any command; did you mean max-running?"},

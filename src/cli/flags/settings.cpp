@@ -42,17 +42,18 @@ Status set_flag(CLI::Option& flag, const std::vector<std::string>& texts, const 
 // What a source says of a flag: nothing, the texts of its value, or what is wrong with it.
 using Lookup = std::function<Result<std::optional<std::vector<std::string>>>(const CLI::Option&)>;
 
-// Fills flags in two rounds, so that what others need is known first.
+// Fills flags in two rounds, so that what others need is known first. Of flags that exclude each
+// other the one of the stronger source counts.
 Status fill(CLI::App& command, const Lookup& lookup,
             const std::function<Place(const CLI::Option&)>& place_of, Sources& sources) {
   for (const bool dependent : {false, true}) {
     for (CLI::Option* flag : command.get_options()) {
       const auto needed = flag->get_needs();
       if (!is_setting(*flag) || needed.empty() == dependent || sources.contains(flag)) continue;
-      const bool has_all = std::all_of(needed.begin(), needed.end(), [&](const CLI::Option* other) {
-        return sources.contains(other);
-      });
-      if (!has_all) continue;
+      const auto excluded = flag->get_excludes();
+      const auto is_given = [&](const CLI::Option* other) { return sources.contains(other); };
+      if (!std::all_of(needed.begin(), needed.end(), is_given)) continue;
+      if (std::any_of(excluded.begin(), excluded.end(), is_given)) continue;
       FATHOM_ASSIGN(const auto texts, lookup(*flag));
       if (!texts) continue;
       const Place place = place_of(*flag);
