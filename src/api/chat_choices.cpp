@@ -123,22 +123,25 @@ Result<Prompt> chat_prompt(const HandlerContext& context, const ServedModel& mod
 
 std::variant<std::vector<ChoiceSpec>, ApiError> chat_choices(
     HandlerContext& context, const ServedModel& model, const ChatRequest& request,
-    const char* prompt_path, const std::shared_ptr<WorkBudget>& budget) {
+    const ChatNames& names, const std::shared_ptr<WorkBudget>& budget) {
+  const auto refusal = [&](const Error& error) {
+    return to_api_error(names.rename ? names.rename(error) : error);
+  };
   const auto grammar = grammar_of(context, request, budget);
-  if (!grammar) return to_api_error(grammar.error());
+  if (!grammar) return refusal(grammar.error());
   const auto prompt = chat_prompt(context, model, request);
   if (!prompt) {
     ApiError error = prompt_refusal(prompt.error());
-    error.param = prompt_path;
+    error.param = names.prompt;
     return error;
   }
   const auto thought = thought_of(context, request, prompt->in_thought, *grammar != nullptr);
-  if (!thought) return to_api_error(thought.error());
-  const auto max_tokens =
-      allowed_tokens(request, static_cast<int64_t>(prompt->tokens.size()),
-                     context.options.default_max_tokens, context.limits().max_context, prompt_path);
+  if (!thought) return refusal(thought.error());
+  const auto max_tokens = allowed_tokens(request, static_cast<int64_t>(prompt->tokens.size()),
+                                         context.options.default_max_tokens,
+                                         context.limits().max_context, names.prompt);
   if (!max_tokens) {
-    ApiError error = to_api_error(max_tokens.error());
+    ApiError error = refusal(max_tokens.error());
     error.code = "context_length_exceeded";
     return error;
   }

@@ -2,6 +2,8 @@
 // answer must be. One way for every dialect of chat.
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <variant>
 #include <vector>
 
@@ -16,10 +18,17 @@ namespace fathom::api {
 Result<Prompt> chat_prompt(const HandlerContext& context, const ServedModel& model,
                            const ChatRequest& request);
 
-// `request.n` choices, or what is wrong with the request: errors of the conversation itself name
-// the field `prompt_path`. Compiles what the answer must be, within `budget`.
+// The names of a dialect in what is refused.
+struct ChatNames {
+  const char* prompt = "messages";  // the field that holds the conversation
+  std::function<Error(Error)> rename =
+      {};  // an error of a field of chat completions; none: as it is
+};
+
+// `request.n` choices, or what is wrong with the request, by `names`. Compiles what the answer must
+// be, within `budget`.
 std::variant<std::vector<ChoiceSpec>, ApiError> chat_choices(
     HandlerContext& context, const ServedModel& model, const ChatRequest& request,
-    const char* prompt_path, const std::shared_ptr<WorkBudget>& budget);
+    const ChatNames& names, const std::shared_ptr<WorkBudget>& budget);
 
 }  // namespace fathom::api

@@ -19,7 +19,7 @@ void handle_chat(HandlerContext& context, const Caller& caller, const std::strin
     return make_chat_answer(std::move(options),
                             TokenWords(context.tokenizer, request->tokens_as_ids), reply);
   };
-  start_chat(context, caller, *request, "messages", make_answer, reply);
+  start_chat(context, caller, *request, {}, make_answer, reply);
 }
 
 }  // namespace fathom::api

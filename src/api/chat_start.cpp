@@ -2,8 +2,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "api/chat_choices.h"
-
 namespace fathom::api {
 
 Result<ChatRequest> read_chat(const HandlerContext& context, const Json& body) {
@@ -13,10 +11,10 @@ Result<ChatRequest> read_chat(const HandlerContext& context, const Json& body) {
 }
 
 void start_chat(HandlerContext& context, const Caller& caller, const ChatRequest& request,
-                const char* prompt_path, const MakeAnswer& make_answer, const ReplyPtr& reply) {
+                const ChatNames& names, const MakeAnswer& make_answer, const ReplyPtr& reply) {
   const auto model = context.find_model(request.model, *reply);
   if (!model) return reply->send_error(model_not_found(*request.model));
-  auto choices = chat_choices(context, *model, request, prompt_path, reply->budget());
+  auto choices = chat_choices(context, *model, request, names, reply->budget());
   if (const auto* error = std::get_if<ApiError>(&choices)) return reply->send_error(*error);
   auto& specs = std::get<std::vector<ChoiceSpec>>(choices);
   warn_of_notes(specs.front().request.grammar, *reply);

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "api/answer.h"
+#include "api/chat_choices.h"
 #include "api/handlers.h"
 #include "api/schema_chat.h"
 
@@ -17,9 +18,8 @@ Result<ChatRequest> read_chat(const HandlerContext& context, const Json& body);
 // Called once the prompt is known and fits the context, before anything runs.
 using MakeAnswer = std::function<std::unique_ptr<Answer>(int64_t prompt_tokens)>;
 
-// Refusals are sent to `reply`; `prompt_path` is the field they name if the conversation itself is
-// at fault.
+// Refusals are sent to `reply`, by `names`.
 void start_chat(HandlerContext& context, const Caller& caller, const ChatRequest& request,
-                const char* prompt_path, const MakeAnswer& make_answer, const ReplyPtr& reply);
+                const ChatNames& names, const MakeAnswer& make_answer, const ReplyPtr& reply);
 
 }  // namespace fathom::api

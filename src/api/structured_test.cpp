@@ -134,6 +134,35 @@ TEST(Structured, WhatCannotBeIsRefusedWithItsPlace) {
 }
 
 // Without `strict` the rest of a schema is kept to, and a header says what is not.
+// Whichever dialect asks, the schema that is refused is named as the request has it.
+TEST(Structured, OtherDialectsNameTheirOwnFields) {
+  Harness harness;
+  const Json schema = {{"type", "object"},
+                       {"properties", {{"age", {{"not", Json::object()}}}}},
+                       {"required", {"age"}},
+                       {"additionalProperties", false}};
+  const auto refuse = [&](const char* path, Json body, const std::string& field) {
+    const Json error = expect_error(*harness.post(path, body), 400);
+    const auto text = error["message"].get<std::string>();
+    EXPECT_THAT(text, testing::StartsWith(field + ": #/properties/age/not")) << path;
+    EXPECT_TRUE(harness.engine.requests.empty());
+  };
+  const Json format = {
+      {"type", "json_schema"}, {"name", "x"}, {"schema", schema}, {"strict", true}};
+  refuse("/v1/responses", {{"input", "hi"}, {"text", {{"format", format}}}}, "text.format.schema");
+  const Json function = {
+      {"type", "function"}, {"name", "f"}, {"parameters", schema}, {"strict", true}};
+  refuse("/v1/responses", {{"input", "hi"}, {"tools", {{{"type", "web_search"}}, function}}},
+         "tools[1].parameters");
+  const Json messages = {{"max_tokens", 5}, {"messages", {{{"role", "user"}, {"content", "hi"}}}}};
+  Json asked = messages;
+  asked["output_config"] = {{"format", {{"type", "json_schema"}, {"schema", schema}}}};
+  refuse("/v1/messages", asked, "output_config.format.schema");
+  asked = messages;
+  asked["tools"] = {{{"name", "f"}, {"input_schema", schema}, {"strict", true}}};
+  refuse("/v1/messages", asked, "tools[0].input_schema");
+}
+
 TEST(Structured, WhatIsNotStrictFallsBack) {
   const Json age = {{"type", "integer"}, {"not", {{"const", 7}}}};
   const Json schema = {{"type", "object"}, {"properties", {{"age", age}}}, {"required", {"age"}}};

@@ -24,15 +24,20 @@ Status check_version(const std::string* version) {
       "anthropic-version");
 }
 
-Result<ChatRequest> read_request(const HandlerContext& context, const net::HttpRequest& http,
-                                 bool only_count, Reply& reply) {
+struct Asked {
+  ChatRequest chat;
+  std::vector<std::string> tool_paths;  // of each tool of `chat` within the request
+};
+
+Result<Asked> read_request(const HandlerContext& context, const net::HttpRequest& http,
+                           bool only_count, Reply& reply) {
   FATHOM_TRY(check_version(http.header("anthropic-version")));
   FATHOM_ASSIGN(const Json json, parse_json(http.body));
-  FATHOM_ASSIGN(const auto messages, anthropic::read_messages_request(json, only_count));
-  auto request = read_chat(context, messages.chat);
-  if (!request) return anthropic::in_anthropic(request.error(), messages.tool_paths);
+  FATHOM_ASSIGN(auto messages, anthropic::read_messages_request(json, only_count));
+  auto chat = read_chat(context, messages.chat);
+  if (!chat) return anthropic::in_anthropic(chat.error(), messages.tool_paths);
   for (const std::string& text : messages.left_out) reply.add_warning(text);
-  return request;
+  return Asked{std::move(*chat), std::move(messages.tool_paths)};
 }
 
 }  // namespace
@@ -43,19 +48,22 @@ void handle_messages(HandlerContext& context, const Caller& caller, const net::H
   if (!request) return reply->send_error(to_api_error(request.error()));
   const auto make_answer = [&](int64_t prompt_tokens) {
     return anthropic::make_message_answer(
-        {context.options.model.id, request->stream, prompt_tokens, context.options.keep_alive},
+        {context.options.model.id, request->chat.stream, prompt_tokens, context.options.keep_alive},
         reply);
   };
-  start_chat(context, caller, *request, "messages", make_answer, reply);
+  const auto rename = [&](Error error) {
+    return anthropic::in_anthropic(std::move(error), request->tool_paths);
+  };
+  start_chat(context, caller, request->chat, {"messages", rename}, make_answer, reply);
 }
 
 void handle_message_count(HandlerContext& context, const net::HttpRequest& http,
                           const ReplyPtr& reply) {
   const auto request = read_request(context, http, true, *reply);
   if (!request) return reply->send_error(to_api_error(request.error()));
-  const auto model = context.find_model(request->model, *reply);
-  if (!model) return reply->send_error(model_not_found(*request->model));
-  const auto prompt = chat_prompt(context, *model, *request);
+  const auto model = context.find_model(request->chat.model, *reply);
+  if (!model) return reply->send_error(model_not_found(*request->chat.model));
+  const auto prompt = chat_prompt(context, *model, request->chat);
   if (!prompt) return reply->send_error(prompt_refusal(prompt.error()));
   reply->send_json({{"input_tokens", prompt->tokens.size()}});
 }

@@ -95,7 +95,10 @@ void handle_responses(HandlerContext& context, const Caller& caller, const std::
     return responses::make_response_answer(
         std::move(options), TokenWords(context.tokenizer, turn->chat.tokens_as_ids), reply);
   };
-  start_chat(context, caller, turn->chat, "input", make_answer, reply);
+  const auto rename = [&](Error error) {
+    return responses::in_responses(std::move(error), turn->request.tools.paths);
+  };
+  start_chat(context, caller, turn->chat, {"input", rename}, make_answer, reply);
 }
 
 void handle_response_input_tokens(HandlerContext& context, const Caller& caller,
