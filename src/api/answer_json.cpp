@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "tokenizer/utf8.h"
+#include "base/utf8.h"
 
 namespace fathom::api {
 
@@ -47,13 +47,13 @@ double finite_logprob(float logprob) {
 
 std::string TokenWords::text(tokenizer::TokenId id) const {
   if (as_ids_) return fmt::format("token_id:{}", id);
-  return tokenizer::replace_invalid_utf8(tokenizer_.token_bytes(id));
+  return replace_invalid_utf8(tokenizer_.token_bytes(id));
 }
 
 std::string TokenWords::name(tokenizer::TokenId id) const {
   if (as_ids_) return fmt::format("token_id:{}", id);
   const std::string_view bytes = tokenizer_.token_bytes(id);
-  if (tokenizer::valid_utf8_prefix(bytes) == bytes.size()) return std::string(bytes);
+  if (valid_utf8_prefix(bytes) == bytes.size()) return std::string(bytes);
   std::string escaped = "bytes:";
   for (const char c : bytes) escaped += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
   return escaped;

@@ -10,7 +10,7 @@
 #include <set>
 
 #include "api/json_text.h"
-#include "tokenizer/utf8.h"
+#include "base/utf8.h"
 
 namespace fathom::api {
 namespace {
@@ -114,7 +114,7 @@ Result<ApiKey> parse_line(std::string_view line, size_t number) {
   Caller& caller = key.caller;
   caller.owner = name.empty() ? owner_of("key", hash) : owner_of("name", name);
   caller.name = name.empty() ? "key-" + caller.owner.substr(0, 8)
-                             : shorten(tokenizer::replace_invalid_utf8(name), kMaxShownNameBytes);
+                             : shorten(replace_invalid_utf8(name), kMaxShownNameBytes);
   return key;
 }
 

@@ -173,7 +173,7 @@ ApiOptions Harness::default_options() {
 }
 
 Harness::Harness(ApiOptions options, bool markers) : tokenizer(test_tokenizer(markers)) {
-  auto chat = tokenizer::ChatTemplate::parse(kTemplate, "<｜bos｜>", "<｜eos｜>");
+  auto chat = jinja::ChatTemplate::parse(kTemplate, "<｜bos｜>", "<｜eos｜>");
   EXPECT_TRUE(chat.ok()) << (chat.ok() ? "" : chat.error().message);
   auto made = ApiService::create(engine, tokenizer, std::move(chat).value(), std::move(options));
   EXPECT_TRUE(made.ok());

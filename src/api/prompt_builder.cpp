@@ -17,8 +17,7 @@ constexpr const char* kProbeName = "name_of_a_function";
 constexpr const char* kTooLong = "This model's maximum context length is";
 
 // How the template writes a call; nothing where it cannot take such arguments.
-std::optional<std::string> rendered_call(const tokenizer::ChatTemplate& chat,
-                                         const Json& arguments) {
+std::optional<std::string> rendered_call(const jinja::ChatTemplate& chat, const Json& arguments) {
   const Json call = {{"id", "call_0"},
                      {"type", "function"},
                      {"function", {{"name", kProbeName}, {"arguments", arguments}}}};
@@ -40,7 +39,7 @@ ToolForm form_of(const std::string& call) {
   return behind ? ToolForm::kFenced : ToolForm::kPlain;
 }
 
-bool lists_tools(const tokenizer::ChatTemplate& chat) {
+bool lists_tools(const jinja::ChatTemplate& chat) {
   const Json function = {{"name", kProbeName},
                          {"description", ""},
                          {"parameters", {{"type", "object"}, {"properties", Json::object()}}}};
@@ -48,7 +47,7 @@ bool lists_tools(const tokenizer::ChatTemplate& chat) {
   const Json messages = Json::array({{{"role", "user"}, {"content", "x"}}});
   const auto with = chat.render(messages, &tools, Json::object());
   const auto without = chat.render(messages, nullptr, Json::object());
-  const auto text = [](const std::vector<tokenizer::RenderedPiece>& pieces) {
+  const auto text = [](const std::vector<jinja::RenderedPiece>& pieces) {
     std::string joined;
     for (const auto& piece : pieces) joined += piece.text;
     return joined;
@@ -76,7 +75,7 @@ void add_to_system(Json& messages, const std::string& text) {
   messages.insert(messages.begin(), Json{{"role", "system"}, {"content", text}});
 }
 
-bool ends_in_thought(const std::vector<tokenizer::RenderedPiece>& pieces) {
+bool ends_in_thought(const std::vector<jinja::RenderedPiece>& pieces) {
   std::string trusted;
   for (const auto& piece : pieces) {
     if (piece.trusted) trusted += piece.text;
@@ -86,7 +85,7 @@ bool ends_in_thought(const std::vector<tokenizer::RenderedPiece>& pieces) {
   return begin != trusted.npos && (end == trusted.npos || end < begin);
 }
 
-bool ends_behind_thought(const std::vector<tokenizer::RenderedPiece>& pieces) {
+bool ends_behind_thought(const std::vector<jinja::RenderedPiece>& pieces) {
   return !pieces.empty() && pieces.back().trusted &&
          pieces.back().text.ends_with(marker_text(Marker::kThinkEnd));
 }
@@ -102,7 +101,7 @@ bool begins_with_thought(const ChatMessage& beginning, bool thinking) {
 
 // Adds what is given of an answer to the prompt that it follows. Templates do not: they end a
 // message that is said.
-void append_beginning(const ChatMessage& message, std::vector<tokenizer::RenderedPiece>& pieces) {
+void append_beginning(const ChatMessage& message, std::vector<jinja::RenderedPiece>& pieces) {
   const auto add = [&pieces](const std::string& text, bool trusted) {
     if (!text.empty()) pieces.push_back({text, trusted});
   };
@@ -125,7 +124,7 @@ ApiError prompt_refusal(const Error& error) {
 }
 
 PromptBuilder::PromptBuilder(tokenizer::Tokenizer tokenizer,
-                             std::optional<tokenizer::ChatTemplate> chat, bool add_bos,
+                             std::optional<jinja::ChatTemplate> chat, bool add_bos,
                              int64_t max_context)
     : tokenizer_(std::move(tokenizer)),
       template_(std::move(chat)),

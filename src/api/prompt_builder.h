@@ -12,7 +12,7 @@
 #include "api/schema_chat.h"
 #include "api/schema_completion.h"
 #include "api/tool_grammar.h"
-#include "tokenizer/chat_template.h"
+#include "jinja/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
 namespace fathom::api {
@@ -43,7 +43,7 @@ ApiError prompt_refusal(const Error& error);
 class PromptBuilder {
  public:
   // Models that only complete text have no template.
-  PromptBuilder(tokenizer::Tokenizer tokenizer, std::optional<tokenizer::ChatTemplate> chat,
+  PromptBuilder(tokenizer::Tokenizer tokenizer, std::optional<jinja::ChatTemplate> chat,
                 bool add_bos, int64_t max_context = std::numeric_limits<int64_t>::max());
 
   // Whether text of so many bytes might fit the context: no token is longer than the longest. Asked
@@ -64,7 +64,7 @@ class PromptBuilder {
                         const ChatMessage* beginning) const;
 
   tokenizer::Tokenizer tokenizer_;
-  std::optional<tokenizer::ChatTemplate> template_;
+  std::optional<jinja::ChatTemplate> template_;
   bool add_bos_;
   int64_t max_context_;
   size_t longest_token_ = 0;  // bytes

@@ -25,7 +25,7 @@ const std::string kFenced =
     "}}\n```";
 
 PromptBuilder builder(const std::string& text) {
-  auto chat = tokenizer::ChatTemplate::parse(text, "", "");
+  auto chat = jinja::ChatTemplate::parse(text, "", "");
   EXPECT_TRUE(chat.ok());
   return PromptBuilder(test_tokenizer(), std::move(chat).value(), false);
 }

@@ -96,7 +96,7 @@ bool may_be_heavy(std::string_view body) {
 
 struct ApiService::Impl {
   Impl(engine::Engine& engine, tokenizer::Tokenizer tokenizer,
-       std::optional<tokenizer::ChatTemplate> chat, const ApiOptions& options)
+       std::optional<jinja::ChatTemplate> chat, const ApiOptions& options)
       : context{engine,
                 tokenizer,
                 PromptBuilder(tokenizer, std::move(chat), options.add_bos_token,
@@ -224,7 +224,7 @@ void ApiService::Impl::dispatch_work(Route route, const net::HttpRequest& reques
 
 Result<std::unique_ptr<ApiService>> ApiService::create(engine::Engine& engine,
                                                        tokenizer::Tokenizer tokenizer,
-                                                       std::optional<tokenizer::ChatTemplate> chat,
+                                                       std::optional<jinja::ChatTemplate> chat,
                                                        ApiOptions options) {
   if (options.model.id.empty()) {
     return invalid_argument("api: expected a model name, got an empty one", "model");

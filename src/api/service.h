@@ -16,8 +16,8 @@
 #include "api/responses/store.h"
 #include "base/result.h"
 #include "engine/engine.h"
+#include "jinja/chat_template.h"
 #include "net/http_server.h"
-#include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
 namespace fathom::api {
@@ -60,7 +60,7 @@ class ApiService {
   // template. Errors: kInvalidArgument for options that contradict themselves.
   static Result<std::unique_ptr<ApiService>> create(engine::Engine& engine,
                                                     tokenizer::Tokenizer tokenizer,
-                                                    std::optional<tokenizer::ChatTemplate> chat,
+                                                    std::optional<jinja::ChatTemplate> chat,
                                                     ApiOptions options);
   ~ApiService();
 

@@ -6,7 +6,7 @@
 
 #include "api/handlers.h"
 #include "api/schema_tokenize.h"
-#include "tokenizer/utf8.h"
+#include "base/utf8.h"
 
 namespace fathom::api {
 
@@ -91,7 +91,7 @@ void handle_tokenize(HandlerContext& context, const std::string& body, const Rep
   if (request->return_token_strs) {
     strings = Json::array();
     for (const auto id : *tokens) {
-      strings.push_back(tokenizer::replace_invalid_utf8(context.tokenizer.token_bytes(id)));
+      strings.push_back(replace_invalid_utf8(context.tokenizer.token_bytes(id)));
     }
   }
   reply->send_json({{"count", tokens->size()},

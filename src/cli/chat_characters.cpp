@@ -3,7 +3,7 @@
 #include <locale.h>
 #include <wchar.h>
 
-#include "tokenizer/utf8.h"
+#include "base/utf8.h"
 
 namespace fathom::cli {
 namespace {
@@ -62,10 +62,10 @@ size_t character_begin(std::u32string_view text, size_t end) {
 }
 
 std::u32string decode_text(std::string_view utf8) {
-  const std::string valid = tokenizer::replace_invalid_utf8(utf8);
+  const std::string valid = replace_invalid_utf8(utf8);
   std::u32string text;
   for (size_t i = 0; i < valid.size();) {
-    const auto character = tokenizer::decode_valid_utf8(valid.data() + i);
+    const auto character = decode_valid_utf8(valid.data() + i);
     text += character.code;
     i += character.length;
   }
@@ -74,7 +74,7 @@ std::u32string decode_text(std::string_view utf8) {
 
 std::string encode_text(std::u32string_view text) {
   std::string utf8;
-  for (const char32_t code : text) tokenizer::append_utf8(code, utf8);
+  for (const char32_t code : text) append_utf8(code, utf8);
   return utf8;
 }
 

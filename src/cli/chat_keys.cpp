@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/utf8.h"
 #include "cli/chat_characters.h"
-#include "tokenizer/utf8.h"
 
 namespace fathom::cli {
 namespace {
@@ -180,9 +180,9 @@ KeyParser::Found KeyParser::take_text(Key& key) {
   const auto* end = std::find_if_not(bytes.begin(), bytes.end(), is_text_byte);
   std::string arrived(bytes.begin(), end);
   std::string text;
-  tokenizer::take_whole_characters(arrived, text);
+  take_whole_characters(arrived, text);
   if (end != bytes.end()) {  // a character that is cut off and not gone on with
-    text += tokenizer::replace_invalid_utf8(arrived);
+    text += replace_invalid_utf8(arrived);
     arrived.clear();
   }
   if (text.empty()) return Found::kIncomplete;

@@ -27,8 +27,8 @@ namespace dsv3 = models::deepseek_v3;
 
 namespace {
 
-Result<std::optional<tokenizer::ChatTemplate>> load_template(const StackOptions& options) {
-  auto source = tokenizer::ChatTemplate::load_source(options.model);
+Result<std::optional<jinja::ChatTemplate>> load_template(const StackOptions& options) {
+  auto source = jinja::ChatTemplate::load_source(options.model);
   if (!options.chat_template.empty()) {
     std::ifstream file(options.chat_template, std::ios::binary);
     std::ostringstream text;
@@ -38,18 +38,18 @@ Result<std::optional<tokenizer::ChatTemplate>> load_template(const StackOptions&
                                                      options.chat_template.string())};
     }
     // A model without a template of its own still has its two tokens.
-    tokenizer::ChatTemplateSource own = source ? *source : tokenizer::ChatTemplateSource{};
-    auto parsed = tokenizer::ChatTemplate::parse(text.str(), own.bos_token, own.eos_token);
+    jinja::ChatTemplateSource own = source ? *source : jinja::ChatTemplateSource{};
+    auto parsed = jinja::ChatTemplate::parse(text.str(), own.bos_token, own.eos_token);
     if (!parsed) return parsed.error().with_context(options.chat_template.string());
     return std::optional(std::move(*parsed));
   }
   if (!source && source.error().code == ErrorCode::kNotFound) {
     log_warning("{}; chat requests will be refused (--chat-template gives one)",
                 source.error().message);
-    return std::optional<tokenizer::ChatTemplate>();
+    return std::optional<jinja::ChatTemplate>();
   }
   if (!source) return source.error();
-  auto parsed = tokenizer::ChatTemplate::parse(source->text, source->bos_token, source->eos_token);
+  auto parsed = jinja::ChatTemplate::parse(source->text, source->bos_token, source->eos_token);
   if (!parsed) {
     std::error_code ignored;
     const bool own_file = fs::exists(options.model / "chat_template.jinja", ignored);
@@ -102,7 +102,7 @@ namespace {
 // The parts of a model that has text.
 struct Texts {
   tokenizer::Tokenizer tokenizer;
-  std::optional<tokenizer::ChatTemplate> chat_template;
+  std::optional<jinja::ChatTemplate> chat_template;
   bool add_bos_token = false;
 };
 
@@ -119,8 +119,8 @@ Result<Texts> synthetic_texts(const ModelInput& input) {
   FATHOM_ASSIGN(auto tokenizer,
                 tokenizer::Tokenizer::parse(input.texts.at("tokenizer.json"),
                                             input.texts.at("tokenizer_config.json")));
-  FATHOM_ASSIGN(auto chat_template, tokenizer::ChatTemplate::parse(kSyntheticChatTemplate,
-                                                                   kSyntheticBos, kSyntheticEos));
+  FATHOM_ASSIGN(auto chat_template,
+                jinja::ChatTemplate::parse(kSyntheticChatTemplate, kSyntheticBos, kSyntheticEos));
   return Texts{std::move(tokenizer), std::move(chat_template), false};
 }
 

@@ -15,12 +15,12 @@
 #include "device/device.h"
 #include "device/registry.h"
 #include "engine/engine.h"
+#include "jinja/chat_template.h"
 #include "models/causal_lm.h"
 #include "models/deepseek_v3/config.h"
 #include "models/deepseek_v3/cost.h"
 #include "models/deepseek_v3/model.h"
 #include "models/weight_format.h"
-#include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
 namespace fathom::cli {
@@ -78,7 +78,7 @@ struct Stack {
   Membership membership;
   models::deepseek_v3::Config config;
   tokenizer::Tokenizer tokenizer;
-  std::optional<tokenizer::ChatTemplate> chat_template;  // models that only complete have none
+  std::optional<jinja::ChatTemplate> chat_template;  // models that only complete have none
   bool add_bos_token = false;  // text prompts begin with the model's first token
   std::optional<models::deepseek_v3::CostModel> cost;  // where one rank has the whole model
   Loading loading;

@@ -4,9 +4,9 @@
 
 #include <random>
 
+#include "base/utf8.h"
 #include "tokenizer/pretokenizer.h"
 #include "tokenizer/unicode_classes.h"
-#include "tokenizer/utf8.h"
 
 namespace fathom::tokenizer {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "tokenizer/utf8.h"
+#include "base/utf8.h"
 
 namespace fathom::tokenizer {
 

@@ -4,8 +4,8 @@
 
 #include <random>
 
+#include "base/utf8.h"
 #include "tokenizer/small_tokenizer_for_tests.h"
-#include "tokenizer/utf8.h"
 
 namespace fathom::tokenizer {
 namespace {

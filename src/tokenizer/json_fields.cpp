@@ -1,6 +1,6 @@
 #include "tokenizer/json_fields.h"
 
-#include "tokenizer/utf8.h"
+#include "base/utf8.h"
 
 namespace fathom::tokenizer {
 namespace {

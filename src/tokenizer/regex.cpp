@@ -8,8 +8,8 @@
 #include <string>
 
 #include "base/log.h"
+#include "base/utf8.h"
 #include "tokenizer/regex_syntax.h"
-#include "tokenizer/utf8.h"
 
 namespace fathom::tokenizer {
 namespace {

@@ -3,12 +3,12 @@
 #include <fstream>
 #include <utility>
 
+#include "base/utf8.h"
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/pretokenizer.h"
 #include "tokenizer/tokenizer_builder.h"
 #include "tokenizer/tokenizer_file.h"
-#include "tokenizer/utf8.h"
 
 namespace fathom::tokenizer {
 namespace {

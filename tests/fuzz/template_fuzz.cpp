@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 #include "fuzz_target.h"
-#include "tokenizer/chat_template.h"
+#include "jinja/chat_template.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace fathom;
@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const Json kMessages = {{{"role", "system"}, {"content", "Be <|x|> kind."}},
                                  {{"role", "user"}, {"content", "2 + 2?"}}};
   constexpr std::string_view kBorder = "\n---\n";
-  constexpr tokenizer::RenderLimits kLimits = {
+  constexpr jinja::RenderLimits kLimits = {
       .steps = 50'000, .text_bytes = 1 << 18, .live_bytes = 1 << 20};
   const std::string_view text = fuzz::as_text(data, size);
   const size_t border = text.find(kBorder);
@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (messages.is_discarded()) return 0;
   }
   const auto made =
-      tokenizer::ChatTemplate::parse(std::string(text.substr(0, border)), "<s>", "</s>", kLimits);
+      jinja::ChatTemplate::parse(std::string(text.substr(0, border)), "<s>", "</s>", kLimits);
   if (!made) return 0;
   const auto pieces = made->render(messages, nullptr, {{"add_generation_prompt", true}});
   if (pieces)

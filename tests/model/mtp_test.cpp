@@ -10,9 +10,9 @@
 
 #include "backends/cpu/cpu_backend.h"
 #include "device/device.h"
+#include "jinja/chat_template.h"
 #include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
-#include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
 namespace fathom {
@@ -99,7 +99,7 @@ class GreedySequence {
 };
 
 std::vector<int32_t> tokens_of(const ordered_json& problem, const tokenizer::Tokenizer& tokenizer,
-                               const tokenizer::ChatTemplate& chat) {
+                               const jinja::ChatTemplate& chat) {
   const ordered_json variables = {{"add_generation_prompt", true},
                                   {"thinking", problem["thinking"]}};
   const auto pieces = chat.render(problem["messages"], &problem["tools"], variables).value();
@@ -114,9 +114,9 @@ TEST(Mtp, FollowsTheEmbeddedModel) {
   const auto tokenizer =
       tokenizer::Tokenizer::load(directory / "tokenizer.json", directory / "tokenizer_config.json")
           .value();
-  const auto source = tokenizer::ChatTemplate::load_source(directory).value();
+  const auto source = jinja::ChatTemplate::load_source(directory).value();
   const auto chat =
-      tokenizer::ChatTemplate::parse(source.text, source.bos_token, source.eos_token).value();
+      jinja::ChatTemplate::parse(source.text, source.bos_token, source.eos_token).value();
   auto device = device::Device::open(*fathom_cpu_backend_entry(FATHOM_ABI_VERSION), {}).value();
   const models::RunLimits limits = {.max_step_tokens = kContext,
                                     .max_logit_rows = 1,

@@ -17,9 +17,10 @@ ALLOWED = {
     "ops": {"base", "device"},
     "models": {"base", "device", "ops", "comm"},
     "tokenizer": {"base"},
+    "jinja": {"base"},
     "grammar": {"base"},
     "engine": {"base", "device", "ops", "comm", "models", "grammar"},
-    "api": {"base", "net", "tokenizer", "grammar", "engine"},
+    "api": {"base", "net", "tokenizer", "jinja", "grammar", "engine"},
     "kvtransfer": {"base", "device", "models", "engine"},
     "cli": None,  # the composition root: everything
 }

@@ -5,14 +5,14 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "tokenizer/chat_template.h"
+#include "jinja/chat_template.h"
 
 namespace {
 
 using fathom::Result;
-using fathom::tokenizer::ChatTemplate;
-using fathom::tokenizer::ChatTemplateSource;
-using fathom::tokenizer::RenderedPiece;
+using fathom::jinja::ChatTemplate;
+using fathom::jinja::ChatTemplateSource;
+using fathom::jinja::RenderedPiece;
 using nlohmann::ordered_json;
 
 Result<ChatTemplateSource> read_source(const ordered_json& request) {
