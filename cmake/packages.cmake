@@ -1,4 +1,4 @@
-# Outside libraries, all Debian packages (tools/setup/packages.sh); docs/architecture.md says why each is here.
+# Outside libraries, all Debian packages (tools/setup/packages.sh); docs/dependencies.md says why.
 find_package(Threads REQUIRED)
 find_package(Boost 1.81 REQUIRED CONFIG)
 find_package(nlohmann_json 3.11 REQUIRED)

@@ -1,5 +1,5 @@
 // This process as a rank of a job: which layout, which ranks, and what they must agree on before
-// the first step (docs/architecture.md, "Lockstep").
+// the first step (docs/parallel.md).
 #pragma once
 
 #include <memory>

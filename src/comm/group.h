@@ -1,6 +1,6 @@
 // Collectives between the ranks of a job. One process is one rank, and only one thread calls a
 // group. All ranks of a group make the same calls in the same order with the same step and name;
-// a rank that does not is found and named (docs/architecture.md, "Lockstep").
+// a rank that does not is found and named (docs/parallel.md).
 //
 // Memory is the host's. `bytes` may be 0, pointers of nothing may be null. An operation returns
 // when this rank's part is done and its buffers may be used again. After an error other than

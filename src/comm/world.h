@@ -1,6 +1,6 @@
 // The job that this process takes part in: a rank among others where a launcher started it so, or
 // alone. Joining compares the ranks; while the world lives, its threads watch over them
-// (docs/architecture.md, "Lockstep").
+// (docs/parallel.md).
 #pragma once
 
 #include <functional>

@@ -7,7 +7,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# The table of docs/architecture.md. A folder may always include itself.
+# The table of docs/architecture.md, which must say the same. A folder may always include itself.
 ALLOWED = {
     "base": set(),
     "net": {"base"},
@@ -25,6 +25,7 @@ ALLOWED = {
     "cli": None,  # the composition root: everything
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+ROW = re.compile(r"^\| src/([a-z]+)(?:/X)? \|.*\| ([^|;]+)(?:;[^|]*)? \|$", re.MULTILINE)
 # Whom an #if may name outside backends/: nobody.
 VENDOR_IF = re.compile(
     r"^\s*#\s*(?:if|ifdef|ifndef|elif)\b.*(CUDA|MUSA|COREX|IVCORE|ASCEND|HIP)", re.MULTILINE
@@ -50,6 +51,14 @@ def violations(source, text, generated=("cli/version.h",)):
             yield f"includes {included}: {folder} may include {sorted(ALLOWED[folder])}"
 
 
+def documented(page):
+    """What a page's table allows."""
+    allowed = {}
+    for folder, names in ROW.findall(page):
+        allowed[folder] = None if names == "all" else set(names.split(", ")) - {"-"}
+    return allowed
+
+
 def self_test():
     """The checker must find what it is for."""
     bad = [
@@ -62,6 +71,8 @@ def self_test():
     for name, text in bad:
         assert list(violations(pathlib.PurePath(name), text)), name
     assert not list(violations(pathlib.PurePath("ops/x.cpp"), '#include "base/result.h"\n'))
+    rows = "| src/a | text | - |\n| src/b/X | text | a, c; never d |\n| src/e | text | all |\n"
+    assert documented(rows) == {"a": set(), "b": {"a", "c"}, "e": None}
 
 
 def main():
@@ -72,6 +83,11 @@ def main():
         source = path.relative_to(ROOT / "src")
         for violation in violations(source, path.read_text(encoding="utf-8")):
             print(f"src/{source}: {violation}")
+            found += 1
+    page = documented((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
+    for folder in sorted(ALLOWED.keys() | page.keys()):
+        if folder not in page or folder not in ALLOWED or page[folder] != ALLOWED[folder]:
+            print(f"docs/architecture.md: src/{folder}: its row is not what this test allows")
             found += 1
     print(f"{len(files)} files, {found} violations")
     return 1 if found or not files else 0

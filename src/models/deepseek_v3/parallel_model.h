@@ -1,4 +1,4 @@
-// A model over several ranks (docs/architecture.md, "Lockstep"). Rank 0 has a ParallelModel, which
+// A model over several ranks (docs/parallel.md). Rank 0 has a ParallelModel, which
 // the engine calls as any other; the others follow() it: for every call it tells them its plan, all
 // make it together, and the ranks with logits send them to rank 0. Ranks whose data index has no
 // rows make the call too, for the others' experts.
