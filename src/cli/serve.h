@@ -44,7 +44,8 @@ struct EdgeFiles {
   static Result<EdgeFiles> load(const EdgeSettings& edge);
 };
 
-// The API over a stack, listening. Destroyed front to back: first no more requests, then no engine.
+// The API over a stack, listening. Members are destroyed in reverse: server, service, prefill
+// server, engine.
 class ServingStack {
  public:
   // `stack` has the engine, `files` are those that `options` name.

@@ -57,7 +57,7 @@ Result<bool> StepLoop::hand_over_blocks(Task& task) {
   return task.kv_next >= all;
 }
 
-// Others need the blocks more: whoever waits for these computes them itself.
+// Memory is short: gives up blocks that were to be sent; whoever waits for them computes them.
 void StepLoop::abandon_lingering() {
   while (!lingering_.empty()) {
     finish(*lingering_.back(), FinishReason::kError,

@@ -59,7 +59,7 @@ struct ArrivedRows {
 
 class ExpertExchange {
  public:
-  // Of so many layers, numbered from 0, whose experts are where `share` says at first.
+  // `layers`: how many, numbered from 0. Their experts begin where `share` says.
   ExpertExchange(const Config& config, const Share& share, const ExchangeBuffers& buffers,
                  int64_t layers);
 

@@ -1,6 +1,6 @@
 // Which rows of a step go on through its last block. A row's latents are cached for the rows that
 // will follow it; its own output is wanted only where its logits are. So of a prompt all but one
-// row can end there: what is left of the block, and the final norm, is as work of one row.
+// row can end there: the rest of the block and the final norm cost as much as one row.
 #pragma once
 
 #include <cstdint>
