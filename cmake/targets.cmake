@@ -77,6 +77,11 @@ function(fathom_batches target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${FATHOM_UNITY})
 endfunction()
 
+# What runs once, or in a test, is compiled with few optimisations, in two thirds of the time.
+function(fathom_compile_quickly target)
+  target_compile_options(${target} PRIVATE -O1)
+endfunction()
+
 # fathom_library(NAME SOURCES a.cpp ... LINK other ... [HEADERS <a> ...]): the static library of one
 # folder. HEADERS are what to precompile, where that is wanted; other libraries share fathom_base's.
 function(fathom_library name)
@@ -133,6 +138,7 @@ function(fathom_test name)
   if(ARG_BATCHES)
     fathom_batches(${name})
   endif()
+  fathom_compile_quickly(${name})
   target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
   add_dependencies(sanitized_tests ${name})
   add_test(NAME ${name} COMMAND ${name})

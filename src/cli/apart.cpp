@@ -1,6 +1,7 @@
 #include "cli/apart.h"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "base/log.h"
 #include "cli/edge_flags.h"

@@ -2,7 +2,6 @@
 // has others compute its prompts.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +9,10 @@
 #include "base/result.h"
 #include "engine/engine.h"
 #include "kvtransfer/prefill_server.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace fathom::cli {
 

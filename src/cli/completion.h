@@ -1,10 +1,13 @@
 // Completion of command lines in shells, made of the commands' own flags.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace fathom::cli {
 

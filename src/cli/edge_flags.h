@@ -1,7 +1,6 @@
 // How a server meets the world: who may ask, over what, and how much and how long.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,6 +8,10 @@
 
 #include "base/result.h"
 #include "net/http_server.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace fathom::cli {
 

@@ -1,5 +1,6 @@
 #include "cli/log_flags.h"
 
+#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 

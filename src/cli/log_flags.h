@@ -1,11 +1,13 @@
 // What a server writes to its log.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include "api/request_log.h"
 #include "base/log.h"
 #include "base/result.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace fathom::cli {
 
