@@ -7,13 +7,13 @@
 #include <random>
 #include <vector>
 
-#include "engine/logprobs.h"
-#include "engine/sampler.h"
+#include "sampling/logprobs.h"
+#include "sampling/sampler.h"
 
 namespace {
 
-using fathom::engine::SamplerScratch;
-using fathom::engine::SamplingParams;
+using fathom::sampling::Parameters;
+using fathom::sampling::SamplerScratch;
 
 constexpr int64_t kVocab = 129'280;
 constexpr size_t kRows = 8;  // so that rows come from further away than the first-level cache
@@ -47,15 +47,15 @@ int main(int argc, char** argv) {
   const double seconds = argc > 1 ? std::atof(argv[1]) : 0.5;
   const auto rows = random_rows();
   SamplerScratch scratch(kVocab);
-  const auto draw = [&](const char* name, const SamplingParams& params) {
+  const auto draw = [&](const char* name, const Parameters& params) {
     report(name, seconds, [&](size_t call) {
-      const auto token = fathom::engine::sample(
+      const auto token = fathom::sampling::sample(
           rows[call % kRows], {.params = params, .tokens = {}, .banned = {}, .seed = call},
           scratch);
       if (!token) std::abort();
     });
   };
-  SamplingParams params;
+  Parameters params;
   params.temperature = 0;
   draw("greedy", params);
   params.temperature = 1;
@@ -69,7 +69,7 @@ int main(int argc, char** argv) {
   params.min_p = 0.05f;
   draw("temperature 1, min_p 0.05", params);
   report("log-probability, 20 best", seconds, [&](size_t call) {
-    if (!fathom::engine::token_logprob(rows[call % kRows], 7, 20, scratch)) std::abort();
+    if (!fathom::sampling::token_logprob(rows[call % kRows], 7, 20, scratch)) std::abort();
   });
   return 0;
 }

@@ -8,7 +8,8 @@
 
 namespace fathom::engine {
 
-Drafter::Drafter(const DrafterOptions& options, ModelRunner& runner, SamplerScratch& scratch)
+Drafter::Drafter(const DrafterOptions& options, ModelRunner& runner,
+                 sampling::SamplerScratch& scratch)
     : options_(options),
       runner_(runner),
       scratch_(scratch),

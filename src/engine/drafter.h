@@ -16,8 +16,8 @@
 
 #include "engine/draft_policy.h"
 #include "engine/model_runner.h"
-#include "engine/sampler.h"
 #include "engine/scheduler.h"
+#include "sampling/sampler.h"
 
 namespace fathom::engine {
 
@@ -29,7 +29,7 @@ struct DrafterOptions {
 
 class Drafter {
  public:
-  Drafter(const DrafterOptions& options, ModelRunner& runner, SamplerScratch& scratch);
+  Drafter(const DrafterOptions& options, ModelRunner& runner, sampling::SamplerScratch& scratch);
 
   // In the order of calls: a step begins, its forward pass took so long, ...
   void begin_step(std::span<const Chunk> chunks);
@@ -47,7 +47,7 @@ class Drafter {
 
   const DrafterOptions options_;
   ModelRunner& runner_;
-  SamplerScratch& scratch_;
+  sampling::SamplerScratch& scratch_;
   DraftPolicy policy_;
   std::vector<DraftRows> rows_;
   // Of the step that runs: decoding sequences and drafts in it, whether nothing else was.

@@ -10,10 +10,10 @@
 #include <thread>
 #include <unordered_map>
 
-#include "engine/noise.h"
 #include "engine/request_check.h"
 #include "engine/step_loop.h"
 #include "engine/waiting_room.h"
+#include "sampling/noise.h"
 
 namespace fathom::engine {
 namespace {
@@ -135,7 +135,7 @@ Result<RequestId> ThreadedEngine::submit(Request request, Listener listener) {
     task->id = id;
     if (task->request == 0) task->request = id;
     waiting_room_.enter(task->owner, task->request);
-    if (!task->sampling.seed) task->seed = noise_bits(seed_base_, id);
+    if (!task->sampling.seed) task->seed = sampling::noise_bits(seed_base_, id);
     arrived_.push_back(task.get());
     tasks_.emplace(id, std::move(task));
   }

@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "engine/kv_handover.h"
 #include "models/causal_lm.h"
+#include "sampling/rule.h"
 
 namespace fathom::grammar {
 class CompiledGrammar;
@@ -26,19 +27,12 @@ class CompiledGrammar;
 
 namespace fathom::engine {
 
-using TokenId = int32_t;
+using sampling::TokenId;
+using sampling::TokenLogprob;
 using RequestId = uint64_t;
 
-struct SamplingParams {
-  float temperature = 1.0f;         // 0: greedy; ties go to the lowest id
-  float top_p = 1.0f;               // (0, 1]; 1: off
-  int32_t top_k = 0;                // 0: off
-  float min_p = 0.0f;               // [0, 1]; share of the most likely token's probability
-  float presence_penalty = 0.0f;    // [-2, 2], OpenAI: over generated tokens
-  float frequency_penalty = 0.0f;   // [-2, 2], OpenAI: over generated tokens
-  float repetition_penalty = 1.0f;  // (0, ...), 1: off; over prompt and generated tokens
-  std::vector<std::pair<TokenId, float>> logit_bias = {};  // added to logits; ids must be in range
-
+// The rule's parameters, and what is about the answer as a whole.
+struct SamplingParams : sampling::Parameters {
   // Noise is a function of (seed, position in the answer), so a seed repeats its answer whatever
   // else runs. Without one the engine draws a seed.
   std::optional<uint64_t> seed = {};
@@ -82,12 +76,6 @@ struct Request {
   // as they are computed. The request ends when all are handed over. With max_tokens 0.
   std::shared_ptr<KvSink> kv_sink = {};
   int64_t kv_first_block = 0;
-};
-
-struct TokenLogprob {
-  TokenId token = 0;
-  float logprob = 0.0f;                        // -infinity for a token the model rules out
-  std::vector<std::pair<TokenId, float>> top;  // best first; as many as were asked for
 };
 
 enum class FinishReason {

@@ -97,19 +97,19 @@ Answer expected_within(const Request& request) {
   std::vector<TokenId> tokens = request.prompt;
   const int64_t given = request.generated_from.value_or(static_cast<int64_t>(tokens.size()));
   std::vector<TokenId> answer(tokens.begin() + given, tokens.end());
-  SamplerScratch scratch(kVocab);
+  sampling::SamplerScratch scratch(kVocab);
   Answer result;
   while (static_cast<int64_t>(result.tokens.size()) < params.max_tokens) {
     const bool may_stop = static_cast<int64_t>(result.tokens.size()) >= params.min_tokens;
     const Choices next = choices(request, answer, stops, may_stop);
-    const auto token = sample(fake_logits(tokens, given, kVocab),
-                              {.params = params,
-                               .tokens = tokens,
-                               .generated_from = given,
-                               .banned = next.ruled_out,
-                               .mask = {},
-                               .seed = *params.seed},
-                              scratch);
+    const auto token = sampling::sample(fake_logits(tokens, given, kVocab),
+                                        {.params = params,
+                                         .tokens = tokens,
+                                         .generated_from = given,
+                                         .banned = next.ruled_out,
+                                         .mask = {},
+                                         .seed = *params.seed},
+                                        scratch);
     if (next.may_end && std::find(stops.begin(), stops.end(), *token) != stops.end()) {
       result.finish = FinishReason::kStop;
       result.stop_token = token;

@@ -13,7 +13,7 @@
 
 #include "engine/engine.h"
 #include "engine/fake_model.h"
-#include "engine/sampler.h"
+#include "sampling/sampler.h"
 
 namespace fathom::engine {
 
@@ -186,17 +186,17 @@ inline Answer expected_answer(const Request& request, int64_t max_context,
   Answer answer;
   answer.finish = FinishReason::kLength;
   std::vector<TokenId> tokens = request.prompt;
-  SamplerScratch scratch(kVocab);
+  sampling::SamplerScratch scratch(kVocab);
   while (static_cast<int64_t>(answer.tokens.size()) < params.max_tokens &&
          static_cast<int64_t>(tokens.size()) < max_context) {
     const bool may_stop = static_cast<int64_t>(answer.tokens.size()) >= params.min_tokens;
-    const auto token = sample(fake_logits(tokens, given, kVocab),
-                              {.params = params,
-                               .tokens = tokens,
-                               .generated_from = given,
-                               .banned = may_stop ? std::vector<TokenId>() : stops,
-                               .seed = *params.seed},
-                              scratch);
+    const auto token = sampling::sample(fake_logits(tokens, given, kVocab),
+                                        {.params = params,
+                                         .tokens = tokens,
+                                         .generated_from = given,
+                                         .banned = may_stop ? std::vector<TokenId>() : stops,
+                                         .seed = *params.seed},
+                                        scratch);
     if (std::find(stops.begin(), stops.end(), *token) != stops.end()) {
       answer.finish = FinishReason::kStop;
       answer.stop_token = *token;

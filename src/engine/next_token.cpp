@@ -46,18 +46,19 @@ std::span<const uint32_t> allowed(Guide& guide, std::span<const TokenId> stop_to
 }  // namespace
 
 std::optional<TokenId> next_token(const Sequence& sequence, int64_t length,
-                                  std::span<const float> logits, SamplerScratch& scratch) {
+                                  std::span<const float> logits,
+                                  sampling::SamplerScratch& scratch) {
   const std::span<const TokenId> tokens(sequence.tokens.data(), static_cast<size_t>(length));
-  Draw draw{.params = sequence.sampling,
-            .tokens = tokens,
-            .generated_from = sequence.given_size,
-            .banned = {},
-            .mask = {},
-            .seed = sequence.seed};
+  sampling::Draw draw{.params = sequence.sampling,
+                      .tokens = tokens,
+                      .generated_from = sequence.given_size,
+                      .banned = {},
+                      .mask = {},
+                      .seed = sequence.seed};
   const bool may_stop = length - sequence.prompt_size >= sequence.sampling.min_tokens;
   if (sequence.guide == nullptr) {
     if (!may_stop) draw.banned = sequence.stop_tokens;
-    return sample(logits, draw, scratch);
+    return sampling::sample(logits, draw, scratch);
   }
   Guide& guide = *sequence.guide;
   const FollowedDrafts followed(guide, tokens.subspan(static_cast<size_t>(sequence.length())));
@@ -66,7 +67,7 @@ std::optional<TokenId> next_token(const Sequence& sequence, int64_t length,
   } else if (!may_stop || !guide.can_end()) {
     draw.banned = sequence.stop_tokens;
   }
-  return sample(logits, draw, scratch);
+  return sampling::sample(logits, draw, scratch);
 }
 
 }  // namespace fathom::engine

@@ -20,17 +20,18 @@ TEST(RequestCheck, AcceptsTheEdgesOfEveryRange) {
   Request request = good_request();
   request.prompt.assign(16, 99);
   request.generated_from = 16;
-  request.sampling = {.temperature = 0.0f,
-                      .top_p = 1.0f,
-                      .min_p = 1.0f,
-                      .presence_penalty = -2.0f,
-                      .frequency_penalty = 2.0f,
-                      .repetition_penalty = 0.01f,
-                      .logit_bias = {{0, -100.0f}, {99, 100.0f}},
-                      .max_tokens = std::numeric_limits<int64_t>::max(),
-                      .stop_token_ids = {0, 99},
-                      .logprobs = 0,
-                      .prompt_logprobs = kMaxTopLogprobs};
+  static_cast<sampling::Parameters&>(request.sampling) = {
+      .temperature = 0.0f,
+      .top_p = 1.0f,
+      .min_p = 1.0f,
+      .presence_penalty = -2.0f,
+      .frequency_penalty = 2.0f,
+      .repetition_penalty = 0.01f,
+      .logit_bias = {{0, -100.0f}, {99, 100.0f}}};
+  request.sampling.max_tokens = std::numeric_limits<int64_t>::max();
+  request.sampling.stop_token_ids = {0, 99};
+  request.sampling.logprobs = 0;
+  request.sampling.prompt_logprobs = kMaxTopLogprobs;
   const Status status = check_request(request, kLimits);
   EXPECT_TRUE(status.ok()) << status.error().message;
 }

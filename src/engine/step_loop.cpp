@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "base/check.h"
-#include "engine/logprobs.h"
 #include "engine/next_token.h"
+#include "sampling/logprobs.h"
 
 namespace fathom::engine {
 namespace {
@@ -205,8 +205,9 @@ bool StepLoop::score_prompt(Task& task, int64_t end, std::span<const float>& log
   int64_t scored = 0;
   for (int64_t row = task.computed; row < std::min(end, task.prompt_size - 1); ++row) {
     if (!task.wants_logits(row)) continue;
-    auto logprob = token_logprob(logits.first(vocab), task.tokens[static_cast<size_t>(row + 1)],
-                                 *task.sampling.prompt_logprobs, scratch_);
+    auto logprob =
+        sampling::token_logprob(logits.first(vocab), task.tokens[static_cast<size_t>(row + 1)],
+                                *task.sampling.prompt_logprobs, scratch_);
     if (!logprob) {
       event_.prompt_logprobs.clear();
       return false;
@@ -240,7 +241,7 @@ bool StepLoop::sample_next(Task& task, std::span<const float> logits) {
     return finish(task, FinishReason::kError, not_allowed(*token));
   }
   if (task.sampling.logprobs) {
-    event_.logprob = token_logprob(logits, *token, *task.sampling.logprobs, scratch_);
+    event_.logprob = sampling::token_logprob(logits, *token, *task.sampling.logprobs, scratch_);
   }
   if (task.append(*token)) {
     ++counts_.accepted_draft_tokens;

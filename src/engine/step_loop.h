@@ -13,8 +13,8 @@
 #include "engine/mask_worker.h"
 #include "engine/model_runner.h"
 #include "engine/remote_prefix.h"
-#include "engine/sampler.h"
 #include "engine/task.h"
+#include "sampling/sampler.h"
 
 namespace fathom::engine {
 
@@ -71,7 +71,7 @@ class StepLoop {
   const bool prefix_cache_;
   DataIndices scheduler_;
   ModelRunner runner_;
-  SamplerScratch scratch_;
+  sampling::SamplerScratch scratch_;
   MaskWorker masks_;
   Drafter drafter_;
   Retire retire_;

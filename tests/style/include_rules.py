@@ -13,13 +13,14 @@ ALLOWED = {
     "net": {"base"},
     "device": {"base"},
     "comm": {"base", "device"},
-    "backends": {"base", "device", "comm"},  # and its own chip, see below
-    "ops": {"base", "device"},
+    "sampling": {"base"},
+    "backends": {"base", "device", "comm", "sampling"},  # and its own chip, see below
+    "ops": {"base", "device", "sampling"},
     "models": {"base", "device", "ops", "comm"},
     "tokenizer": {"base"},
     "jinja": {"base"},
     "grammar": {"base"},
-    "engine": {"base", "device", "ops", "comm", "models", "grammar"},
+    "engine": {"base", "device", "ops", "comm", "models", "grammar", "sampling"},
     "api": {"base", "net", "tokenizer", "jinja", "grammar", "engine"},
     "kvtransfer": {"base", "device", "models", "engine"},
     "cli": None,  # the composition root: everything

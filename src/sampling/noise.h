@@ -7,7 +7,7 @@
 #include <array>
 #include <cstdint>
 
-namespace fathom::engine {
+namespace fathom::sampling {
 
 using PhiloxCounter = std::array<uint32_t, 4>;
 using PhiloxKey = std::array<uint32_t, 2>;
@@ -38,4 +38,4 @@ constexpr double uniform_noise(uint64_t seed, uint64_t position) {
   return static_cast<double>(noise_bits(seed, position) >> 11) * 0x1p-53;
 }
 
-}  // namespace fathom::engine
+}  // namespace fathom::sampling

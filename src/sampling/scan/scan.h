@@ -1,9 +1,9 @@
 // scan.cpp, compiled once for each of these instruction sets.
 #pragma once
 
-#include "engine/logit_scan.h"
+#include "sampling/logit_scan.h"
 
-namespace fathom::engine {
+namespace fathom::sampling {
 
 namespace portable {
 const LogitScan& scan();
@@ -15,4 +15,4 @@ namespace avx512 {
 const LogitScan& scan();
 }
 
-}  // namespace fathom::engine
+}  // namespace fathom::sampling

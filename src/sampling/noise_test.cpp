@@ -1,8 +1,8 @@
-#include "engine/noise.h"
+#include "sampling/noise.h"
 
 #include <gtest/gtest.h>
 
-namespace fathom::engine {
+namespace fathom::sampling {
 namespace {
 
 // The published known answers of philox4x32-10.
@@ -42,4 +42,4 @@ TEST(Noise, EveryBitOfSeedAndPositionMatters) {
 }
 
 }  // namespace
-}  // namespace fathom::engine
+}  // namespace fathom::sampling

@@ -1,4 +1,4 @@
-#include "engine/sampler.h"
+#include "sampling/sampler.h"
 
 #include <gtest/gtest.h>
 
@@ -10,9 +10,9 @@
 #include <random>
 #include <set>
 
-#include "engine/noise.h"
+#include "sampling/noise.h"
 
-namespace fathom::engine {
+namespace fathom::sampling {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -20,7 +20,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 struct Case {
   std::vector<float> logits;
-  SamplingParams params;
+  Parameters params;
   std::vector<TokenId> tokens;
   int64_t generated_from = 0;
   std::vector<TokenId> banned;
@@ -330,4 +330,4 @@ TEST(Sampler, ExtremeParametersStayInRange) {
 }
 
 }  // namespace
-}  // namespace fathom::engine
+}  // namespace fathom::sampling

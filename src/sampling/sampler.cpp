@@ -1,13 +1,13 @@
-#include "engine/sampler.h"
+#include "sampling/sampler.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "engine/noise.h"
-#include "engine/nucleus.h"
+#include "sampling/noise.h"
+#include "sampling/nucleus.h"
 
-namespace fathom::engine {
+namespace fathom::sampling {
 namespace {
 
 constexpr float kFloatMax = std::numeric_limits<float>::max();
@@ -59,7 +59,7 @@ void apply_mask(std::vector<float>& logits, std::span<const uint32_t> mask) {
 // `logits` themselves where nothing changes them, else a changed copy in the scratch.
 std::span<const float> adjusted(std::span<const float> logits, const Draw& draw,
                                 SamplerScratch& scratch) {
-  const SamplingParams& params = draw.params;
+  const Parameters& params = draw.params;
   const bool repetition = params.repetition_penalty != 1.0f;
   const bool answer = params.presence_penalty != 0.0f || params.frequency_penalty != 0.0f;
   const bool rules_out = !draw.banned.empty() || !draw.mask.empty();
@@ -85,7 +85,7 @@ std::span<const float> adjusted(std::span<const float> logits, const Draw& draw,
 }
 
 // The last-ranked of the tokens from rule.least on that top_k and top_p leave.
-Candidate narrow(const LogitRow& row, const SamplingParams& params, const WeightRule& rule,
+Candidate narrow(const LogitRow& row, const Parameters& params, const WeightRule& rule,
                  std::vector<Candidate>& candidates) {
   if (params.top_k <= 0) return last_of_nucleus(row, rule, params.top_p, candidates);
   const auto top_k = static_cast<size_t>(params.top_k);
@@ -125,7 +125,7 @@ SamplerScratch::SamplerScratch(int64_t vocab_size)
 
 std::optional<TokenId> sample(std::span<const float> logits, const Draw& draw,
                               SamplerScratch& scratch) {
-  const SamplingParams& params = draw.params;
+  const Parameters& params = draw.params;
   const std::span<const float> changed = adjusted(logits, draw, scratch);
   const LogitRow row(changed, scratch.row);
   if (!row.best_token() || params.temperature == 0.0f) return row.best_token();
@@ -149,4 +149,4 @@ std::optional<TokenId> sample(std::span<const float> logits, const Draw& draw,
   return pick(candidates, noise * total);
 }
 
-}  // namespace fathom::engine
+}  // namespace fathom::sampling

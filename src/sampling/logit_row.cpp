@@ -1,4 +1,4 @@
-#include "engine/logit_row.h"
+#include "sampling/logit_row.h"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 #include <limits>
 #include <numeric>
 
-namespace fathom::engine {
+namespace fathom::sampling {
 namespace {
 
 constexpr float kNone = -std::numeric_limits<float>::infinity();
@@ -84,4 +84,4 @@ TokenId LogitRow::pick(const WeightRule& rule, double target) const {
   return last;
 }
 
-}  // namespace fathom::engine
+}  // namespace fathom::sampling

@@ -1,16 +1,16 @@
-#include "engine/logprobs.h"
+#include "sampling/logprobs.h"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-namespace fathom::engine {
+namespace fathom::sampling {
 namespace {
 
 constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 
 // A whole vocabulary of tokens this far below the best one adds less than double can show.
-constexpr double kNegligible = 50.0;
+constexpr double kBeyondDouble = 50.0;
 
 float finite_or_impossible(float logit) {
   return std::isfinite(logit) ? logit : kImpossible;
@@ -41,7 +41,7 @@ std::optional<TokenLogprob> token_logprob(std::span<const float> logits, TokenId
   if (!row.best_token()) return std::nullopt;
 
   const double best = row.best();
-  const double norm = best + std::log(row.total({.best = row.best(), .least = best - kNegligible}));
+  const double norm = best + std::log(row.total({.best = row.best(), .least = best - kBeyondDouble}));
   const auto logprob_of = [&](float logit) {
     return static_cast<float>(finite_or_impossible(logit) - norm);
   };
@@ -55,4 +55,4 @@ std::optional<TokenLogprob> token_logprob(std::span<const float> logits, TokenId
   return result;
 }
 
-}  // namespace fathom::engine
+}  // namespace fathom::sampling

@@ -5,10 +5,10 @@
 #include <optional>
 #include <span>
 
-#include "engine/engine.h"
-#include "engine/sampler.h"
+#include "sampling/rule.h"
+#include "sampling/sampler.h"
 
-namespace fathom::engine {
+namespace fathom::sampling {
 
 // Of `token`, with the `top` best tokens (fewer where the vocabulary is smaller), best first, ties
 // by lower id. Sums in double, in one order. A logit that is not finite has probability 0;
@@ -16,4 +16,4 @@ namespace fathom::engine {
 std::optional<TokenLogprob> token_logprob(std::span<const float> logits, TokenId token, int32_t top,
                                           SamplerScratch& scratch);
 
-}  // namespace fathom::engine
+}  // namespace fathom::sampling

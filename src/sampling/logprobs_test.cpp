@@ -1,4 +1,4 @@
-#include "engine/logprobs.h"
+#include "sampling/logprobs.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <numeric>
 #include <random>
 
-namespace fathom::engine {
+namespace fathom::sampling {
 namespace {
 
 TEST(Logprobs, EqualBruteForce) {
@@ -62,4 +62,4 @@ TEST(Logprobs, WhatIsNotFiniteHasNoProbability) {
 }
 
 }  // namespace
-}  // namespace fathom::engine
+}  // namespace fathom::sampling

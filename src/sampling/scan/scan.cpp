@@ -1,11 +1,11 @@
-#include "engine/scan/scan.h"
+#include "sampling/scan/scan.h"
 
 #include "base/lanes_exp.h"
 
 #define FATHOM_TEXT_OF(name) #name
 #define FATHOM_TEXT(name) FATHOM_TEXT_OF(name)
 
-namespace fathom::engine::FATHOM_ISA {
+namespace fathom::sampling::FATHOM_ISA {
 
 using namespace fathom::FATHOM_ISA;
 
@@ -105,4 +105,4 @@ const LogitScan& scan() {
   return kScan;
 }
 
-}  // namespace fathom::engine::FATHOM_ISA
+}  // namespace fathom::sampling::FATHOM_ISA

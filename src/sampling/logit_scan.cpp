@@ -1,9 +1,9 @@
-#include "engine/logit_scan.h"
+#include "sampling/logit_scan.h"
 
 #include "base/isa.h"
-#include "engine/scan/scan.h"
+#include "sampling/scan/scan.h"
 
-namespace fathom::engine {
+namespace fathom::sampling {
 
 std::vector<const LogitScan*> logit_scans() {
   std::vector<const LogitScan*> scans = {&portable::scan()};
@@ -19,4 +19,4 @@ const LogitScan& logit_scan() {
   return best;
 }
 
-}  // namespace fathom::engine
+}  // namespace fathom::sampling

@@ -1,11 +1,11 @@
-#include "engine/nucleus.h"
+#include "sampling/nucleus.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <numeric>
 
-namespace fathom::engine {
+namespace fathom::sampling {
 namespace {
 
 // Tokens by how far they are below the best one, 16 depths for a factor of e; the deepest one has
@@ -81,4 +81,4 @@ Candidate last_of_nucleus(const LogitRow& row, const WeightRule& rule, double sh
   return *std::max_element(candidates.begin(), last, ranks_before);
 }
 
-}  // namespace fathom::engine
+}  // namespace fathom::sampling

@@ -8,10 +8,10 @@
 #include <span>
 #include <vector>
 
-#include "engine/engine.h"
-#include "engine/logit_scan.h"
+#include "sampling/logit_scan.h"
+#include "sampling/rule.h"
 
-namespace fathom::engine {
+namespace fathom::sampling {
 
 struct Candidate {
   float logit = 0.0f;
@@ -72,4 +72,4 @@ class LogitRow {
   float best_ = 0;
 };
 
-}  // namespace fathom::engine
+}  // namespace fathom::sampling

@@ -5,9 +5,9 @@
 #include <span>
 #include <vector>
 
-#include "engine/logit_row.h"
+#include "sampling/logit_row.h"
 
-namespace fathom::engine {
+namespace fathom::sampling {
 
 // Gives the candidates their weights; returns the sum.
 double weigh(std::span<Candidate> candidates, const WeightRule& rule);
@@ -21,4 +21,4 @@ size_t nucleus(std::span<Candidate> candidates, double needed);
 Candidate last_of_nucleus(const LogitRow& row, const WeightRule& rule, double share,
                           std::vector<Candidate>& candidates);
 
-}  // namespace fathom::engine
+}  // namespace fathom::sampling

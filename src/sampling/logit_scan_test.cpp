@@ -1,4 +1,4 @@
-#include "engine/logit_scan.h"
+#include "sampling/logit_scan.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <random>
 #include <string>
 
-namespace fathom::engine {
+namespace fathom::sampling {
 namespace {
 
 constexpr float kInf = std::numeric_limits<float>::infinity();
@@ -87,4 +87,4 @@ INSTANTIATE_TEST_SUITE_P(Sets, LogitScanTest, ::testing::ValuesIn(logit_scans())
                          [](const auto& set) { return std::string(set.param->name); });
 
 }  // namespace
-}  // namespace fathom::engine
+}  // namespace fathom::sampling

@@ -13,10 +13,10 @@
 #include <span>
 #include <vector>
 
-#include "engine/engine.h"
-#include "engine/logit_row.h"
+#include "sampling/logit_row.h"
+#include "sampling/rule.h"
 
-namespace fathom::engine {
+namespace fathom::sampling {
 
 // Working space of the sampler and of log-probabilities, made once for a vocabulary.
 struct SamplerScratch {
@@ -30,7 +30,7 @@ struct SamplerScratch {
 };
 
 struct Draw {
-  const SamplingParams& params;
+  const Parameters& params;
   std::span<const TokenId> tokens;  // prompt and answer so far
   int64_t generated_from = 0;       // where in `tokens` the answer begins
   std::span<const TokenId> banned;  // may not be drawn now
@@ -43,4 +43,4 @@ struct Draw {
 std::optional<TokenId> sample(std::span<const float> logits, const Draw& draw,
                               SamplerScratch& scratch);
 
-}  // namespace fathom::engine
+}  // namespace fathom::sampling

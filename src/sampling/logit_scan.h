@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace fathom::engine {
+namespace fathom::sampling {
 
 // Tokens whose greatest logit is known together, and tokens whose weights are.
 constexpr int64_t kBlockTokens = 64;
@@ -43,4 +43,4 @@ std::vector<const LogitScan*> logit_scans();
 // The best of them.
 const LogitScan& logit_scan();
 
-}  // namespace fathom::engine
+}  // namespace fathom::sampling
