@@ -17,8 +17,8 @@ using Lanes = float __attribute__((vector_size(kLanes * 4)));
 using IntLanes = int32_t __attribute__((vector_size(kLanes * 4)));
 using ByteLanes = uint8_t __attribute__((vector_size(kLanes)));
 using HalfLanes = uint16_t __attribute__((vector_size(kLanes * 2)));
-// Of half as many float64.
-using DoubleLanes = double __attribute__((vector_size(kLanes * 4)));
+// Of half as many.
+using LongLanes = uint64_t __attribute__((vector_size(kLanes * 4)));
 
 static inline Lanes load_lanes(const float* from) {
   Lanes lanes;

@@ -31,7 +31,7 @@ LogitRow::LogitRow(std::span<const float> logits, LogitRowScratch& scratch)
   best_token_ = static_cast<TokenId>(found - logits.begin());
 }
 
-void LogitRow::collect(double least, std::vector<Candidate>& candidates) const {
+void LogitRow::collect(float least, std::vector<Candidate>& candidates) const {
   for (size_t block = 0; block < scratch_.maxima.size(); ++block) {
     if (!(scratch_.maxima[block] >= least)) continue;
     const size_t begin = block * kBlockTokens;
@@ -54,34 +54,43 @@ float LogitRow::reached_by(size_t count) const {
   return *at;
 }
 
-double LogitRow::total(const WeightRule& rule) const {
-  logit_scan().chunk_sums(logits_.data(), scratch_.maxima.data(),
-                          static_cast<int64_t>(logits_.size()), rule, scratch_.sums.data());
-  return std::accumulate(scratch_.sums.begin(), scratch_.sums.end(), 0.0);
+size_t LogitRow::weigh_block(size_t block, const WeightRule& rule, uint64_t* weights) const {
+  const size_t begin = block * kBlockTokens;
+  const size_t count = std::min<size_t>(kBlockTokens, logits_.size() - begin);
+  logit_scan().weigh(logits_.data() + begin, static_cast<int64_t>(count), rule, weights);
+  return count;
 }
 
-TokenId LogitRow::pick(const WeightRule& rule, double target) const {
-  // Rounding may leave the target above all sums: then it is in the last chunk that has any.
-  size_t chosen = 0;
-  double before = 0.0;
-  double sum = 0.0;
-  for (size_t chunk = 0; chunk < scratch_.sums.size() && sum <= target; ++chunk) {
-    if (scratch_.sums[chunk] == 0.0) continue;
-    chosen = chunk;
-    before = sum;
-    sum += scratch_.sums[chunk];
+uint64_t LogitRow::total(const WeightRule& rule, std::span<const Candidate> left_out) const {
+  logit_scan().chunk_sums(logits_.data(), scratch_.maxima.data(),
+                          static_cast<int64_t>(logits_.size()), rule, scratch_.sums.data());
+  const uint64_t each = weight_of(exponent_of(rule.least, rule));
+  for (const Candidate& one : left_out) {
+    scratch_.sums[static_cast<size_t>(one.token / kChunkTokens)] -= each;
   }
-  const size_t begin = chosen * kChunkTokens;
-  const auto count = std::min<size_t>(kChunkTokens, logits_.size() - begin);
-  std::array<double, kChunkTokens> weights;
-  logit_scan().weigh(logits_.data() + begin, static_cast<int64_t>(count), rule, weights.data());
-  TokenId last = *best_token_;
-  for (size_t i = 0; i < count && before <= target; ++i) {
-    if (weights[i] == 0.0) continue;
-    last = static_cast<TokenId>(begin + i);
-    before += weights[i];
+  return std::accumulate(scratch_.sums.begin(), scratch_.sums.end(), uint64_t{0});
+}
+
+TokenId LogitRow::pick(const WeightRule& rule, uint64_t target,
+                       std::span<const Candidate> left_out) const {
+  size_t chunk = 0;
+  while (target >= scratch_.sums[chunk]) target -= scratch_.sums[chunk++];
+
+  constexpr size_t kBlocks = kChunkTokens / kBlockTokens;
+  std::array<uint64_t, kChunkTokens> weights = {};
+  for (size_t i = 0; i < kBlocks && chunk * kBlocks + i < scratch_.maxima.size(); ++i) {
+    const size_t block = chunk * kBlocks + i;
+    if (!(scratch_.maxima[block] >= rule.least)) continue;
+    weigh_block(block, rule, weights.data() + i * kBlockTokens);
   }
-  return last;
+  for (const Candidate& one : left_out) {
+    if (static_cast<size_t>(one.token / kChunkTokens) == chunk) {
+      weights[static_cast<size_t>(one.token % kChunkTokens)] = 0;
+    }
+  }
+  size_t i = 0;
+  while (target >= weights[i]) target -= weights[i++];
+  return static_cast<TokenId>(chunk * kChunkTokens + i);
 }
 
 }  // namespace fathom::sampling

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <vector>
@@ -16,7 +17,7 @@ namespace fathom::sampling {
 struct Candidate {
   float logit = 0.0f;
   TokenId token = 0;
-  double weight = 0.0;  // probability before it is normalised; the best token's is 1
+  uint64_t weight = 0;
 };
 
 // Equal logits rank by token id.
@@ -30,7 +31,7 @@ struct LogitRowScratch {
 
   std::vector<float> maxima;    // [blocks]
   std::vector<float> selected;  // [blocks]
-  std::vector<double> sums;     // [chunks]
+  std::vector<uint64_t> sums;   // [chunks]
 };
 
 class LogitRow {
@@ -43,29 +44,33 @@ class LogitRow {
   float best() const { return best_; }
 
   // Appends the tokens whose logit is `least` or more, in their order, without weights.
-  void collect(double least, std::vector<Candidate>& candidates) const;
+  void collect(float least, std::vector<Candidate>& candidates) const;
   // A logit that `count` tokens or more reach; -infinity where no such was found.
   float reached_by(size_t count) const;
-  // body(logit, weight) for each token that weighs something, in their order.
+  // body(logit, weight) for each token from rule.least on, in their order.
   template <typename Body>
   void for_weights(const WeightRule& rule, const Body& body) const {
-    std::array<double, kBlockTokens> weights;
+    std::array<uint64_t, kBlockTokens> weights;
     for (size_t block = 0; block < scratch_.maxima.size(); ++block) {
       if (!(scratch_.maxima[block] >= rule.least)) continue;
       const size_t begin = block * kBlockTokens;
-      const size_t count = std::min<size_t>(kBlockTokens, logits_.size() - begin);
-      logit_scan().weigh(logits_.data() + begin, static_cast<int64_t>(count), rule, weights.data());
+      const size_t count = weigh_block(block, rule, weights.data());
       for (size_t i = 0; i < count; ++i) {
-        if (weights[i] > 0.0) body(logits_[begin + i], weights[i]);
+        if (weights[i] != 0) body(logits_[begin + i], weights[i]);
       }
     }
   }
-  // The sum of all weights; the chunks' are kept for pick().
-  double total(const WeightRule& rule) const;
-  // After total(): the first token at which the sum of weights is above `target`.
-  TokenId pick(const WeightRule& rule, double target) const;
+  // The sum of all weights but those of `left_out`, tokens whose logit is rule.least; the chunks'
+  // are kept for pick().
+  uint64_t total(const WeightRule& rule, std::span<const Candidate> left_out = {}) const;
+  // After total() with the same: the first token at which the sum of weights is above `target`,
+  // which the total is above.
+  TokenId pick(const WeightRule& rule, uint64_t target, std::span<const Candidate> left_out) const;
 
  private:
+  // Gives how many tokens the block has.
+  size_t weigh_block(size_t block, const WeightRule& rule, uint64_t* weights) const;
+
   std::span<const float> logits_;
   LogitRowScratch& scratch_;
   std::optional<TokenId> best_token_;

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <random>
 #include <string>
@@ -43,43 +43,51 @@ TEST_P(LogitScanTest, FindsTheGreatestFiniteLogitOfEachBlock) {
   }
 }
 
-TEST_P(LogitScanTest, WeighsByTheExponential) {
-  const WeightRule rule{.best = 30, .inverse_temperature = 1.7, .least = 30 - 50 / 1.7};
-  for (const size_t count : {1, 7, 1024, 3001}) {
+TEST_P(LogitScanTest, WeighsByTheRule) {
+  const WeightRule rule = weight_rule(30, 1.7f, -25);
+  for (const size_t count : {1, 7, 15, 1024, 3001}) {
     const auto row = awkward_row(count, 4);
-    std::vector<double> weights(count);
+    std::vector<uint64_t> weights(count + 1, 1);
     GetParam()->weigh(row.data(), static_cast<int64_t>(count), rule, weights.data());
     for (size_t i = 0; i < count; ++i) {
       const bool weighs = row[i] >= rule.least && row[i] <= rule.best;
-      const double wanted = weighs ? std::exp((row[i] - 30.0) * 1.7) : 0.0;
-      EXPECT_NEAR(weights[i], wanted, 1e-15 * wanted) << row[i];
+      EXPECT_EQ(weights[i], weighs ? weight_of(exponent_of(row[i], rule)) : 0) << row[i];
+    }
+    EXPECT_EQ(weights[count], 1u);
+  }
+}
+
+TEST_P(LogitScanTest, SumsChunks) {
+  const WeightRule rule = weight_rule(40, 0.9f, kLeastExponent);
+  for (const size_t count : {3, 1024, 1025, 129'280}) {
+    const auto row = awkward_row(count, 5);
+    const auto size = static_cast<int64_t>(count);
+    std::vector<float> maxima(static_cast<size_t>(blocks_of(size)));
+    std::vector<uint64_t> sums(static_cast<size_t>(chunks_of(size)));
+    std::vector<uint64_t> weights(count);
+    GetParam()->block_maxima(row.data(), size, maxima.data());
+    GetParam()->chunk_sums(row.data(), maxima.data(), size, rule, sums.data());
+    GetParam()->weigh(row.data(), size, rule, weights.data());
+    for (size_t chunk = 0; chunk < sums.size(); ++chunk) {
+      uint64_t sum = 0;
+      for (size_t i = chunk * 1024; i < std::min(count, chunk * 1024 + 1024); ++i) {
+        sum += weights[i];
+      }
+      EXPECT_EQ(sums[chunk], sum) << count << " chunk " << chunk;
     }
   }
 }
 
-// Whoever computes it: so that the same seed gives the same token on every machine.
-TEST_P(LogitScanTest, GivesTheBitsOfEveryOtherSet) {
-  const WeightRule rule{.best = 40, .inverse_temperature = 0.9, .least = 15};
-  const auto row = awkward_row(129'280, 5);
-  const auto count = static_cast<int64_t>(row.size());
-  std::vector<double> sums(static_cast<size_t>(chunks_of(count)));
-  std::vector<double> weights(row.size());
-  std::vector<float> maxima(static_cast<size_t>(blocks_of(count)));
-  GetParam()->block_maxima(row.data(), count, maxima.data());
-  GetParam()->chunk_sums(row.data(), maxima.data(), count, rule, sums.data());
-  GetParam()->weigh(row.data(), count, rule, weights.data());
-  std::vector<double> plain_sums(sums.size());
-  std::vector<double> plain_weights(weights.size());
-  logit_scans().front()->chunk_sums(row.data(), maxima.data(), count, rule, plain_sums.data());
-  logit_scans().front()->weigh(row.data(), count, rule, plain_weights.data());
-  EXPECT_EQ(sums, plain_sums);
-  EXPECT_EQ(weights, plain_weights);
-  for (size_t chunk = 0; chunk < sums.size(); ++chunk) {
-    long double sum = 0;
-    for (size_t i = chunk * 1024; i < std::min(row.size(), chunk * 1024 + 1024); ++i) {
-      sum += weights[i];
-    }
-    EXPECT_NEAR(sums[chunk], static_cast<double>(sum), 1e-13 * sums[chunk]);
+TEST(WeightRule, HasTheLeastLogitOfAnExponent) {
+  std::mt19937 random(8);
+  std::normal_distribution<float> normal(0, 10);
+  for (int round = 0; round < 2000; ++round) {
+    const float best = round % 7 == 0 ? normal(random) * 1e-30f : normal(random);
+    const float inverse = std::exp2(normal(random) / 3);
+    const float least_exponent = std::max(-std::abs(normal(random)), kLeastExponent);
+    const WeightRule rule = weight_rule(best, inverse, least_exponent);
+    EXPECT_GE(exponent_of(rule.least, rule), least_exponent);
+    EXPECT_LT(exponent_of(std::nextafter(rule.least, -kInf), rule), least_exponent);
   }
 }
 

@@ -9,9 +9,6 @@ namespace {
 
 constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 
-// A whole vocabulary of tokens this far below the best one adds less than double can show.
-constexpr double kBeyondDouble = 50.0;
-
 float finite_or_impossible(float logit) {
   return std::isfinite(logit) ? logit : kImpossible;
 }
@@ -40,8 +37,8 @@ std::optional<TokenLogprob> token_logprob(std::span<const float> logits, TokenId
   const LogitRow row(logits, scratch.row);
   if (!row.best_token()) return std::nullopt;
 
-  const double best = row.best();
-  const double norm = best + std::log(row.total({.best = row.best(), .least = best - kBeyondDouble}));
+  const uint64_t total = row.total(weight_rule(row.best(), 1.0f, kLeastExponent));
+  const double norm = row.best() + std::log(std::ldexp(static_cast<double>(total), -kWeightBits));
   const auto logprob_of = [&](float logit) {
     return static_cast<float>(finite_or_impossible(logit) - norm);
   };

@@ -45,6 +45,26 @@ TEST(Logprobs, EqualBruteForce) {
   }
 }
 
+// Where nearly all of the sum is of tokens far below the best, or none of them counts any more.
+TEST(Logprobs, TailsOfEveryDepthCountExactlyEnough) {
+  constexpr size_t kVocabulary = 129'280;
+  SamplerScratch scratch(kVocabulary);
+  for (const float best : {0.0f, 17.3f, -291.7f}) {
+    for (float depth = 0.25f; depth < 40.0f; depth += 0.37f) {
+      std::vector<float> logits(kVocabulary, best - depth);
+      logits[70'000] = best;
+      const long double below = static_cast<long double>(logits[0]) - best;
+      const long double norm = std::log(1 + (kVocabulary - 1) * std::exp(below));
+      const auto scored = token_logprob(logits, 5, 2, scratch);
+      ASSERT_TRUE(scored.has_value());
+      const auto rest = static_cast<double>(below - norm);
+      EXPECT_NEAR(scored->logprob, rest, 1e-6 * (1 + std::abs(rest))) << depth;
+      EXPECT_EQ(scored->top[0].first, 70'000);
+      EXPECT_NEAR(scored->top[0].second, static_cast<double>(-norm), 1e-6) << depth;
+    }
+  }
+}
+
 TEST(Logprobs, WhatIsNotFiniteHasNoProbability) {
   const float infinity = std::numeric_limits<float>::infinity();
   const float nan = std::numeric_limits<float>::quiet_NaN();

@@ -26,16 +26,12 @@ constexpr PhiloxCounter philox4x32_10(PhiloxCounter counter, PhiloxKey key) {
   return counter;
 }
 
+// Uniform.
 constexpr uint64_t noise_bits(uint64_t seed, uint64_t position) {
   const PhiloxCounter bits =
       philox4x32_10({static_cast<uint32_t>(position), static_cast<uint32_t>(position >> 32), 0, 0},
                     {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
   return uint64_t{bits[1]} << 32 | bits[0];
-}
-
-// Uniform in [0, 1), of 53 random bits.
-constexpr double uniform_noise(uint64_t seed, uint64_t position) {
-  return static_cast<double>(noise_bits(seed, position) >> 11) * 0x1p-53;
 }
 
 }  // namespace fathom::sampling

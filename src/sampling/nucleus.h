@@ -2,6 +2,7 @@
 // 2020): the first-ranked tokens that together hold a share of all weight.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -10,15 +11,15 @@
 namespace fathom::sampling {
 
 // Gives the candidates their weights; returns the sum.
-double weigh(std::span<Candidate> candidates, const WeightRule& rule);
+uint64_t weigh(std::span<Candidate> candidates, const WeightRule& rule);
 
 // How many of the first-ranked candidates it takes to hold `needed` of their weight, all if they
 // hold less; they are moved to the front. Linear on average.
-size_t nucleus(std::span<Candidate> candidates, double needed);
+size_t nucleus(std::span<Candidate> candidates, uint64_t needed);
 
-// The last-ranked token of the fewest that hold `share` of what all tokens of the row weigh. The
-// row has a best token; `candidates` is working space.
-Candidate last_of_nucleus(const LogitRow& row, const WeightRule& rule, double share,
+// The last-ranked token of the fewest that hold share_of() what the row's tokens from rule.least on
+// weigh. The row has a best token. All tokens with that token's logit are among `candidates` then.
+Candidate last_of_nucleus(const LogitRow& row, const WeightRule& rule, uint64_t share,
                           std::vector<Candidate>& candidates);
 
 }  // namespace fathom::sampling

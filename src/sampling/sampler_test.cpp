@@ -10,6 +10,7 @@
 #include <random>
 #include <set>
 
+#include "sampling/cases_for_tests.h"
 #include "sampling/noise.h"
 
 namespace fathom::sampling {
@@ -17,29 +18,6 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-
-struct Case {
-  std::vector<float> logits;
-  Parameters params;
-  std::vector<TokenId> tokens;
-  int64_t generated_from = 0;
-  std::vector<TokenId> banned;
-  uint64_t seed = 1;
-
-  std::optional<TokenId> draw(SamplerScratch& scratch) const {
-    return sample(logits,
-                  {.params = params,
-                   .tokens = tokens,
-                   .generated_from = generated_from,
-                   .banned = banned,
-                   .seed = seed},
-                  scratch);
-  }
-  std::optional<TokenId> draw() const {
-    SamplerScratch scratch(static_cast<int64_t>(logits.size()));
-    return draw(scratch);
-  }
-};
 
 // The documented meaning, in double, with full sorts: the probability of every token.
 std::vector<double> brute_force(const Case& c) {
@@ -103,34 +81,9 @@ TokenId inverse_cdf(const std::vector<double>& p, double noise) {
   return last;
 }
 
-Case random_case(std::mt19937_64& random) {
-  const auto chance = [&](int one_in) { return random() % static_cast<uint64_t>(one_in) == 0; };
-  const auto real = [&](double low, double high) {
-    return static_cast<float>(std::uniform_real_distribution<double>(low, high)(random));
-  };
-  Case c;
-  const size_t vocab = 2 + random() % 200;
-  const bool coarse = chance(2);  // many equal logits
-  for (size_t t = 0; t < vocab; ++t) {
-    const float logit = real(-6, 6);
-    c.logits.push_back(coarse ? std::round(logit) : logit);
-  }
-  const auto token = [&] { return static_cast<TokenId>(random() % vocab); };
-  for (size_t i = random() % 40; i > 0; --i) c.tokens.push_back(token());
-  c.generated_from = static_cast<int64_t>(random() % (c.tokens.size() + 1));
-  c.seed = random();
-  c.params.temperature = chance(6) ? 0.0f : real(0.05, 3);
-  if (chance(2)) c.params.top_p = real(0.01, 1);
-  if (chance(2)) c.params.top_k = static_cast<int32_t>(random() % (vocab + 5));
-  if (chance(3)) c.params.min_p = real(0, 0.6);
-  if (chance(3)) c.params.presence_penalty = real(-2, 2);
-  if (chance(3)) c.params.frequency_penalty = real(-2, 2);
-  if (chance(3)) c.params.repetition_penalty = real(0.5, 2);
-  for (size_t i = chance(3) ? 4 : 0; i > 0; --i) {
-    c.params.logit_bias.emplace_back(token(), real(-8, 8));
-  }
-  if (chance(4)) c.banned.push_back(token());
-  return c;
+// Of 53 bits.
+double uniform_noise(uint64_t seed, uint64_t position) {
+  return static_cast<double>(noise_bits(seed, position) >> 11) * 0x1p-53;
 }
 
 // Penalties in float and in double can order two nearly equal logits differently; then neither is
@@ -148,13 +101,13 @@ bool near_tie(const Case& c, TokenId drawn, TokenId expected) {
 }
 
 TEST(Sampler, EqualsBruteForceInDouble) {
-  std::mt19937_64 random(20240501);
+  Dice dice(20240501);
   int near_ties = 0;
   for (int i = 0; i < 4000; ++i) {
-    const Case c = random_case(random);
+    const Case c = random_case(dice, 2 + dice.below(200));
     const auto drawn = c.draw();
     ASSERT_TRUE(drawn.has_value());
-    const auto position = c.tokens.size() - static_cast<size_t>(c.generated_from);
+    const uint64_t position = c.of_draw().position();
     const TokenId expected = inverse_cdf(brute_force(c), uniform_noise(c.seed, position));
     if (*drawn == expected) continue;
     ++near_ties;
@@ -187,10 +140,13 @@ TEST(Sampler, EqualsBruteForceOverALargeVocabulary) {
   }
 }
 
-TEST(Sampler, FrequenciesFollowTheDistribution) {
-  Case c;
-  c.logits = {0.5f, -1.0f, 2.0f, 0.0f, 1.5f, -0.5f, 1.0f, 0.25f};
-  c.params.temperature = 0.8f;
+// Of that many degrees of freedom, which chance is above once in 10,000 times (Wilson, Hilferty).
+double chi_square_limit(int degrees) {
+  const double spread = 2.0 / (9.0 * degrees);
+  return degrees * std::pow(1.0 - spread + 3.72 * std::sqrt(spread), 3);
+}
+
+void expect_frequencies(Case c) {
   const std::vector<double> p = brute_force(c);
   constexpr int kDraws = 40000;
   std::vector<int> counts(c.logits.size());
@@ -200,11 +156,52 @@ TEST(Sampler, FrequenciesFollowTheDistribution) {
     ++counts[static_cast<size_t>(*c.draw(scratch))];
   }
   double chi_square = 0.0;
+  int degrees = -1;
+  double rare = 0.0;  // tokens too rare to be compared alone are so together
+  int rare_count = 0;
+  const auto compare = [&](double expected, int count) {
+    chi_square += (count - expected) * (count - expected) / expected;
+    ++degrees;
+  };
   for (size_t t = 0; t < p.size(); ++t) {
     const double expected = kDraws * p[t];
-    chi_square += (counts[t] - expected) * (counts[t] - expected) / expected;
+    if (expected == 0.0) {
+      EXPECT_EQ(counts[t], 0) << t;
+    } else if (expected >= 10) {
+      compare(expected, counts[t]);
+    } else {
+      rare += expected;
+      rare_count += counts[t];
+    }
   }
-  EXPECT_LT(chi_square, 29.9);  // 7 degrees of freedom, 1 in 10,000
+  if (rare >= 10) compare(rare, rare_count);
+  ASSERT_GT(degrees, 0);
+  EXPECT_LT(chi_square, chi_square_limit(degrees)) << degrees;
+}
+
+TEST(Sampler, FrequenciesFollowTheDistribution) {
+  Case c;
+  Dice dice(5);
+  for (int t = 0; t < 300; ++t) c.logits.push_back(dice.real(-4, 4));
+  c.params.temperature = 0.8f;
+  expect_frequencies(c);
+  Case narrowed = c;
+  narrowed.params.top_p = 0.7f;
+  expect_frequencies(narrowed);
+  narrowed.params.top_k = 40;
+  expect_frequencies(narrowed);
+  narrowed = c;
+  narrowed.params.min_p = 0.2f;
+  narrowed.params.temperature = 1.7f;
+  expect_frequencies(narrowed);
+  narrowed = c;
+  narrowed.tokens = {3, 3, 8, 100, 101, 3};
+  narrowed.generated_from = 2;
+  narrowed.params.frequency_penalty = 0.5f;
+  narrowed.params.presence_penalty = 0.5f;
+  narrowed.params.repetition_penalty = 1.3f;
+  narrowed.params.logit_bias = {{5, 3.0f}, {6, -3.0f}};
+  expect_frequencies(narrowed);
 }
 
 TEST(Sampler, GreedyTakesTheLowestOfEqualTokens) {
@@ -217,9 +214,9 @@ TEST(Sampler, GreedyTakesTheLowestOfEqualTokens) {
 }
 
 TEST(Sampler, NarrowestFiltersEqualGreedy) {
-  std::mt19937_64 random(7);
+  Dice dice(7);
   for (int i = 0; i < 300; ++i) {
-    Case c = random_case(random);
+    Case c = random_case(dice, 2 + dice.below(200));
     c.params.top_k = 0;
     c.params.top_p = 1.0f;
     c.params.min_p = 0.0f;
@@ -309,6 +306,18 @@ TEST(Sampler, HasNoTokenWhereNoLogitIsFinite) {
     c.logits = {1.0f, 2.0f, 3.0f};
     c.banned = {0, 1, 2};
     EXPECT_EQ(c.draw(), std::nullopt);
+  }
+}
+
+TEST(Sampler, NoParameterLeavesNoTokenToDraw) {
+  Case c;
+  c.logits = {-3e38f, -1.0f, -2.0f};
+  c.tokens = {0, 1, 2};
+  c.params.repetition_penalty = 3e38f;
+  c.params.logit_bias = {{1, -3e38f}};
+  for (const float temperature : {0.0f, 1.0f}) {
+    c.params.temperature = temperature;
+    EXPECT_TRUE(c.draw().has_value());
   }
 }
 
