@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/discrete/discrete_backend.h"
 #include "backends/sim/sim_backend.h"
 #include "base/log.h"
 #include "base/plug_in.h"
@@ -87,7 +88,8 @@ Result<std::unique_ptr<device::Device>> open_device(const device::Registry& regi
 
 std::unique_ptr<device::Registry> find_chips() {
   auto registry = std::make_unique<device::Registry>();
-  for (const auto entry : {fathom_cpu_backend_entry, fathom_sim_backend_entry}) {
+  for (const auto entry : {fathom_cpu_backend_entry, fathom_cpu_discrete_backend_entry,
+                           fathom_sim_backend_entry}) {
     const auto added = registry->add(entry);
     FATHOM_CHECK(added.ok(), "a built-in backend serves this contract");
   }

@@ -1,5 +1,5 @@
 /*
- * Fathom's chip contract, version 1: all that a chip's vendor needs to run DeepSeek-V3 and R1.
+ * Fathom's chip contract, version 2: all that a chip's vendor needs to run DeepSeek-V3 and R1.
  *
  * A chip is one shared library, libfathom-NAME.so, that exports one function:
  *
@@ -15,8 +15,23 @@
  *    line an operator can act on. The text stays valid until the same thread's next call.
  *  - Every structure begins with `size`, its sizeof() as the caller compiled it. A later version
  *    only appends fields: read a field only if `size` covers it; treat one that is missing as 0.
- *  - Work is queued on a stream and runs in the order it was queued. Argument structures and the
- *    host arrays they point to are read during the call and not after it.
+ *  - Addresses of device memory are the chip's. The host does arithmetic on them, keeps them and
+ *    hands them back, but reads and writes what lies there only by this table's copies, unless the
+ *    chip says FATHOM_CAP_HOST_MEMORY. Every pointer in an operator's arguments is such an address.
+ *  - Work is queued on a stream and runs in the order it was queued, while the host goes on.
+ *    Streams run beside each other; only events order them.
+ *  - Argument structures are read during the call and not after it; the device memory they point to
+ *    is read and written when the work runs. What goes wrong then is told by the next call on that
+ *    stream, at the latest by stream_synchronize(); that call itself does nothing else, and work
+ *    queued behind the failure until then may have been dropped.
+ *  - What changes from step to step lies in device memory, where one copy put it. Arguments carry
+ *    capacities, so that work recorded once can run again for other rows and sequences.
+ *  - Numbers in device memory (tokens, counts, block numbers, addresses of experts) are the host's
+ *    to get right. A chip may check them and fail with FATHOM_INVALID; it need not.
+ *  - One thread at a time calls functions of a device, but for pack(), which several may call
+ *    while weights load, and last_error(), which is each thread's own.
+ *  - After FATHOM_DEVICE_LOST every further call on the device returns it, and device_close() and
+ *    the destroy functions return without waiting for the chip.
  *  - Kernels are stateless and allocate nothing: scratch memory is given by the caller, who asked
  *    workspace_bytes() for the amount beforehand.
  *  - Tensors are dense in their last dimension. Index arithmetic must be 64-bit: one weight may
@@ -36,7 +51,7 @@
 extern "C" {
 #endif
 
-#define FATHOM_ABI_VERSION 1u
+#define FATHOM_ABI_VERSION 2u
 
 /* ------------------------------------------------------------------ status, types, tensors */
 
@@ -116,10 +131,10 @@ typedef enum fathom_op {
   FATHOM_OP_COUNT = 11
 } fathom_op;
 
-/* out[t] = table[tokens[t]]. */
+/* out[t] = table[tokens[t]], or zeros where tokens[t] is -1: another rank has that row. */
 typedef struct fathom_embed_args {
   size_t size;
-  const int32_t* tokens; /* device, [T], each in [0, table.n) */
+  const int32_t* tokens; /* [T], each in [-1, table.n) */
   int64_t num_tokens;
   fathom_weight table; /* [vocab, H] */
   fathom_tensor out;   /* [T, H] */
@@ -134,7 +149,7 @@ typedef struct fathom_rms_norm_args {
   size_t size;
   fathom_tensor x;        /* [T, H] */
   fathom_tensor residual; /* [T, H], or data NULL */
-  const float* weight;    /* device F32 [H] */
+  const float* weight;    /* F32 [H] */
   float eps;
   float reserved;
   fathom_tensor out; /* [T, H] */
@@ -186,16 +201,30 @@ typedef struct fathom_mla_shape {
 } fathom_mla_shape;
 
 /*
- * One sequence's part of a step: query rows [query_begin, query_begin + query_count) hold its
- * positions [context, context + query_count); every earlier position is in the cache.
+ * One sequence's part of a step, in device memory: query rows [query_begin, query_begin +
+ * query_count) hold its positions [context, context + query_count); every earlier position is in
+ * the cache. Its block table is blocks[block_begin], ..., long enough for all of its positions.
  */
 typedef struct fathom_sequence {
-  int64_t query_begin;
-  int64_t query_count;
-  int64_t context;
-  const int32_t* block_table; /* host array of block numbers covering context + query_count */
-  int64_t block_table_size;
+  int32_t query_begin;
+  int32_t query_count;
+  int32_t context;
+  int32_t block_begin;
 } fathom_sequence;
+
+/*
+ * The sequences of one attention call. How many there are is known when the work runs; `max_`
+ * fields are what it may be at most, in this step and in every other that replays the call.
+ */
+typedef struct fathom_sequences {
+  const fathom_sequence* sequences; /* [max_sequences] */
+  const int32_t* count;             /* one number, in [0, max_sequences] */
+  const int32_t* blocks; /* [max_blocks]: block numbers, the sequences' tables behind each other */
+  int32_t max_sequences;
+  int32_t max_queries;   /* of all sequences together */
+  int64_t max_positions; /* context + query_count of one sequence */
+  int64_t max_blocks;    /* numbers in `blocks` */
+} fathom_sequences;
 
 /*
  * Rotates q_pe in place, norms the latent, rotates k_pe and writes both to the cache.
@@ -206,12 +235,12 @@ typedef struct fathom_mla_prepare_args {
   fathom_mla_shape shape;
   fathom_tensor q;      /* [T, num_heads * (nope_dim + rope_dim)], rope part rewritten */
   fathom_tensor kv_a;   /* [T, kv_lora_rank + rope_dim], straight from kv_a_proj */
-  const float* kv_norm; /* device F32 [kv_lora_rank] */
+  const float* kv_norm; /* F32 [kv_lora_rank] */
   float eps;
-  int32_t reserved;
-  const float* cos_sin;     /* device F32 [max_positions, rope_dim]: cos of each pair, then sin */
-  const int32_t* positions; /* device [T] */
-  const int64_t* slots;     /* device [T]: block * block_size + row to write */
+  int32_t max_positions;    /* rows of cos_sin */
+  const float* cos_sin;     /* F32 [max_positions, rope_dim]: cos of each pair, then sin */
+  const int32_t* positions; /* [T], each in [0, max_positions) */
+  const int64_t* slots;     /* [T]: block * block_size + row to write */
   fathom_kv_cache cache;
 } fathom_mla_prepare_args;
 
@@ -228,9 +257,8 @@ typedef struct fathom_mla_attention_args {
   fathom_tensor q;     /* [T, num_heads * (nope_dim + rope_dim)], rotated */
   fathom_weight wkv_b; /* [num_heads * (nope_dim + v_dim), kv_lora_rank] */
   fathom_kv_cache cache;
-  const fathom_sequence* sequences; /* host array; rows of q in none of them are left alone */
-  int64_t num_sequences;
-  fathom_tensor out; /* [T, num_heads * v_dim] */
+  fathom_sequences sequences; /* rows of q in none of them are left alone */
+  fathom_tensor out;          /* [T, num_heads * v_dim] */
   void* workspace;
   size_t workspace_bytes;
 } fathom_mla_attention_args;
@@ -250,36 +278,48 @@ typedef enum fathom_gate_kind {
 typedef struct fathom_moe_gate_args {
   size_t size;
   fathom_tensor logits; /* F32 [T, num_experts] */
-  const float* bias;    /* device F32 [num_experts], or NULL */
+  const float* bias;    /* F32 [num_experts], or NULL */
   int32_t kind;         /* fathom_gate_kind */
   int32_t top_k;
   int32_t num_groups; /* 1 where there are none */
   int32_t top_groups;
   int32_t normalize;
   float scale;
-  int32_t* expert_ids;   /* device out [T, top_k] */
-  float* expert_weights; /* device out [T, top_k] */
+  int32_t* expert_ids;   /* out [T, top_k] */
+  float* expert_weights; /* out [T, top_k] */
 } fathom_moe_gate_args;
+
+/* Where one expert's weights lie. Scales as fathom_weight says, NULL where the format has none. */
+typedef struct fathom_expert {
+  const void* gate;
+  const void* up;
+  const void* down;
+  const float* gate_scale;
+  const float* up_scale;
+  const float* down_scale;
+} fathom_expert;
 
 /*
  * Grouped SwiGLU experts: out[t] (+)= sum over j of expert_weights[t, j] *
  * down_e(silu(gate_e(x[t])) * up_e(x[t])), e = expert_ids[t, j]. The sum runs over j in rising
  * order. An id outside [first_expert, first_expert + num_experts) adds nothing: another rank has
- * it.
+ * it. All experts of a call have one format and one shape. Between steps the host may write other
+ * addresses into `experts`: the balancer's way of putting an expert elsewhere.
  */
 typedef struct fathom_moe_experts_args {
   size_t size;
   fathom_tensor x;             /* [T, H] */
-  const int32_t* expert_ids;   /* device [T, top_k] */
-  const float* expert_weights; /* device [T, top_k] */
+  const int32_t* expert_ids;   /* [T, top_k] */
+  const float* expert_weights; /* [T, top_k] */
   int32_t top_k;
   int32_t accumulate; /* 0: out is overwritten; 1: added to */
   int64_t first_expert;
   int64_t num_experts;
-  const fathom_weight* gate; /* host array [num_experts], each [I, H] */
-  const fathom_weight* up;   /* host array [num_experts], each [I, H] */
-  const fathom_weight* down; /* host array [num_experts], each [H, I] */
-  fathom_tensor out;         /* [T, H] */
+  const fathom_expert* experts; /* [num_experts], all of them filled in */
+  fathom_weight gate;           /* format and shape of each, [I, H]; data and scale are NULL */
+  fathom_weight up;             /* likewise [I, H] */
+  fathom_weight down;           /* likewise [H, I] */
+  fathom_tensor out;            /* [T, H] */
   void* workspace;
   size_t workspace_bytes;
 } fathom_moe_experts_args;
@@ -288,14 +328,15 @@ typedef struct fathom_moe_experts_args {
 typedef struct fathom_logits_stats_args {
   size_t size;
   fathom_tensor logits; /* F32 [T, vocab] */
-  float* max_value;     /* device out [T] */
-  int32_t* max_index;   /* device out [T] */
-  float* log_sum_exp;   /* device out [T] */
+  float* max_value;     /* out [T] */
+  int32_t* max_index;   /* out [T] */
+  float* log_sum_exp;   /* out [T] */
 } fathom_logits_stats_args;
 
 /* ------------------------------------------------------------------ devices */
 #define FATHOM_CAP_BATCH_INVARIANT 0x1u /* keeps the promise about rows above */
-#define FATHOM_CAP_HOST_MEMORY 0x2u     /* device pointers are plain host pointers */
+/* the host may read and write device memory itself once its work there was synchronized */
+#define FATHOM_CAP_HOST_MEMORY 0x2u
 #define FATHOM_CAP_GRAPHS 0x4u          /* graph_* functions are present */
 #define FATHOM_CAP_IGNORES_WEIGHTS 0x8u /* reads none: loading only reserves their memory */
 
@@ -359,21 +400,32 @@ typedef struct fathom_backend {
   void (*device_close)(fathom_device* device);
   fathom_status (*device_info)(fathom_device* device, fathom_device_info* info);
 
-  /* Memory aligned to device_info.alignment. Called while loading, never in a step. */
+  /*
+   * Memory aligned to device_info.alignment, of any contents. Called while loading, never in a
+   * step. When it is freed no queued work may use it any more.
+   */
   fathom_status (*alloc)(fathom_device* device, size_t bytes, void** memory);
   void (*free)(fathom_device* device, void* memory);
+  /* Likewise host memory that copies are fastest from and to (pinned, page-locked). */
+  fathom_status (*host_alloc)(fathom_device* device, size_t bytes, void** memory);
+  void (*host_free)(fathom_device* device, void* memory);
   /*
-   * Makes read-only host memory (a mapped weights file) readable by kernels without a copy, where
-   * the chip can; optional. FATHOM_UNSUPPORTED: the host copies instead.
+   * Makes read-only host memory (a mapped weights file) readable by kernels without a copy; may be
+   * NULL. FATHOM_UNSUPPORTED: the host copies instead.
    */
   fathom_status (*map_host)(fathom_device* device, const void* host, size_t bytes,
                             const void** mapped);
 
+  /* At least four streams at a time. Streams and events are destroyed behind their work. */
   fathom_status (*stream_create)(fathom_device* device, fathom_stream** stream);
   void (*stream_destroy)(fathom_device* device, fathom_stream* stream);
   fathom_status (*stream_synchronize)(fathom_device* device, fathom_stream* stream);
 
-  /* Queued copies; host memory must stay valid until the stream was synchronized. */
+  /*
+   * Queued copies. Host memory may be any; from host_alloc() it is fastest. It must stay valid,
+   * what is copied from it unchanged and what is copied to it unread, until the stream was
+   * synchronized.
+   */
   fathom_status (*copy_to_device)(fathom_device* device, fathom_stream* stream, void* to,
                                   const void* host, size_t bytes);
   fathom_status (*copy_to_host)(fathom_device* device, fathom_stream* stream, void* host,
@@ -381,6 +433,14 @@ typedef struct fathom_backend {
   fathom_status (*copy_on_device)(fathom_device* device, fathom_stream* stream, void* to,
                                   const void* from, size_t bytes);
 
+  /*
+   * event_record(): the event stands for the point behind all that was queued on the stream so far,
+   *   and no longer for any earlier one.
+   * event_wait(): what is queued on the stream from now on runs when that point has been reached,
+   *   wherever the event is recorded later; it does not hold up the host. One that was never
+   *   recorded is waited for by nobody.
+   * event_elapsed_ms(): of two that were recorded; waits until both have been reached.
+   */
   fathom_status (*event_create)(fathom_device* device, fathom_event** event);
   void (*event_destroy)(fathom_device* device, fathom_event* event);
   fathom_status (*event_record)(fathom_device* device, fathom_stream* stream, fathom_event* event);
@@ -400,11 +460,16 @@ typedef struct fathom_backend {
    * data are not read and may be NULL. FATHOM_OK or FATHOM_UNSUPPORTED.
    */
   fathom_status (*supports)(fathom_device* device, int32_t op, const void* args);
-  /* Scratch the kernel needs for these arguments, likewise without reading data. For
-   * attention the largest context + query_count of the sequences given counts. */
+  /*
+   * Scratch the kernel needs for these arguments, likewise without reading data. For attention the
+   * `max_` fields of its sequences count.
+   */
   fathom_status (*workspace_bytes)(fathom_device* device, int32_t op, const void* args,
                                    size_t* bytes);
-  /* One line for the start-up report: which path these arguments take ("avx2 fp8 tile 4x2"). */
+  /*
+   * One line for the start-up report: which path these arguments take ("avx2 fp8 tile 4x2"). Valid
+   * until the same thread asks again; may be NULL.
+   */
   const char* (*describe)(fathom_device* device, int32_t op, const void* args);
 
   /*
@@ -413,14 +478,15 @@ typedef struct fathom_backend {
    * pack_bytes(): what pack() will need for a weight of this format and shape that `op` reads
    * (pointers are not read); 0: `op` wants it in rows.
    * pack(): writes `weight`, whose data and scale are host memory in rows, to device `memory` of
-   * that many bytes, and describes the result in `packed`. It may be called from several threads.
+   * that many bytes, and describes the result in `packed`. It is queued nowhere: when it returns,
+   * all is written and `weight` may end. It may be called from several threads.
    */
   fathom_status (*pack_bytes)(fathom_device* device, int32_t op, const fathom_weight* weight,
                               size_t* bytes);
   fathom_status (*pack)(fathom_device* device, int32_t op, const fathom_weight* weight,
                         void* memory, fathom_weight* packed);
 
-  /* Measures the limits in about two seconds, while nothing else runs; optional. */
+  /* Measures the limits in about two seconds, while nothing else runs; may be NULL. */
   fathom_status (*measure_limits)(fathom_device* device, fathom_limits* limits);
 } fathom_backend;
 

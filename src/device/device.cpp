@@ -21,6 +21,21 @@ Buffer::~Buffer() {
   if (data_ != nullptr) device_->backend_.free(device_->device_, data_);
 }
 
+HostBuffer::HostBuffer(HostBuffer&& other) noexcept {
+  *this = std::move(other);
+}
+
+HostBuffer& HostBuffer::operator=(HostBuffer&& other) noexcept {
+  std::swap(device_, other.device_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+HostBuffer::~HostBuffer() {
+  if (data_ != nullptr) device_->backend_.host_free(device_->device_, data_);
+}
+
 size_t Arena::padded(size_t bytes, size_t alignment) {
   return (bytes + alignment - 1) / alignment * alignment;
 }
@@ -86,6 +101,13 @@ Result<Arena> Device::alloc_arena(size_t bytes) {
   return Arena(std::move(buffer), info_.alignment);
 }
 
+Result<HostBuffer> Device::alloc_host(size_t bytes) {
+  void* memory = nullptr;
+  const size_t wanted = bytes == 0 ? 1 : bytes;
+  FATHOM_TRY(check(backend_.host_alloc(device_, wanted, &memory), "host_alloc"));
+  return HostBuffer(this, memory, wanted);
+}
+
 Result<const void*> Device::map_host(const void* host, size_t bytes) {
   if (backend_.map_host == nullptr) {
     return Error{ErrorCode::kUnsupported,
@@ -100,6 +122,7 @@ Status Device::copy_to_device(void* to, const void* host, size_t bytes) {
   return check(backend_.copy_to_device(device_, stream_, to, host, bytes), "copy_to_device");
 }
 Status Device::copy_to_host(void* host, const void* from, size_t bytes) {
+  copied_to_host_ += bytes;
   return check(backend_.copy_to_host(device_, stream_, host, from, bytes), "copy_to_host");
 }
 Status Device::copy_on_device(void* to, const void* from, size_t bytes) {

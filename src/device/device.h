@@ -34,6 +34,27 @@ class Buffer {
   size_t size_ = 0;
 };
 
+// Owns host memory that copies are fastest from and to, for what is copied in every step. Queued
+// copies still use it after the call: it is written, read and ended only behind synchronize().
+class HostBuffer {
+ public:
+  HostBuffer() = default;
+  HostBuffer(HostBuffer&& other) noexcept;
+  HostBuffer& operator=(HostBuffer&& other) noexcept;
+  ~HostBuffer();
+
+  void* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  friend class Device;
+  HostBuffer(Device* device, void* data, size_t size) : device_(device), data_(data), size_(size) {}
+
+  Device* device_ = nullptr;
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
+
 // Hands out parts of one Buffer, front to back, each aligned as the device wants. There is one for
 // weights, one for KV blocks and one for the workspace; nothing is given back before the end.
 class Arena {
@@ -88,14 +109,18 @@ class Device {
 
   Result<Buffer> alloc(size_t bytes);
   Result<Arena> alloc_arena(size_t bytes);
+  Result<HostBuffer> alloc_host(size_t bytes);
   // Host memory made readable for kernels without a copy; kUnsupported where the chip cannot.
   Result<const void*> map_host(const void* host, size_t bytes);
 
-  // Queued copies; host memory must stay valid until synchronize().
+  // Queued copies. Until synchronize() host memory must stay valid, what is copied from it
+  // unchanged, and what is copied to it unread.
   Status copy_to_device(void* to, const void* host, size_t bytes);
   Status copy_to_host(void* host, const void* from, size_t bytes);
   Status copy_on_device(void* to, const void* from, size_t bytes);
   Status synchronize();
+  // Bytes of all copies to the host so far.
+  uint64_t copied_to_host() const { return copied_to_host_; }
 
   bool has(fathom_op op) const { return backend_.kernels[op] != nullptr; }
   // Queues one kernel; `args` is the operator's argument structure of the contract.
@@ -115,6 +140,7 @@ class Device {
 
  private:
   friend class Buffer;
+  friend class HostBuffer;
   Device(const fathom_backend& backend, fathom_device* device)
       : backend_(backend), device_(device) {}
   Status check(fathom_status status, const char* what) const;
@@ -123,6 +149,7 @@ class Device {
   fathom_device* device_ = nullptr;
   fathom_stream* stream_ = nullptr;
   fathom_device_info info_ = {};
+  uint64_t copied_to_host_ = 0;
 };
 
 // "linear", "mla_decode", ...: the operator's base name in every layer.

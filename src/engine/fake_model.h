@@ -159,7 +159,7 @@ class FakeModel final : public models::CausalLm {
   };
 
   struct Owner {
-    const fathom_sequence* sequence = nullptr;
+    const models::SequenceRows* sequence = nullptr;
     int64_t data = 0;
   };
 
@@ -195,9 +195,9 @@ class FakeModel final : public models::CausalLm {
   }
 
   // Among the slots of its data index.
-  size_t slot_of(const fathom_sequence& sequence, int64_t position) const {
-    const int64_t index = position / limits_.kv_block_size;
-    FATHOM_CHECK(index < sequence.block_table_size, "the block table covers the position");
+  size_t slot_of(const models::SequenceRows& sequence, int64_t position) const {
+    const auto index = static_cast<size_t>(position / limits_.kv_block_size);
+    FATHOM_CHECK(index < sequence.block_table.size(), "the block table covers the position");
     const int64_t block = sequence.block_table[index];
     FATHOM_CHECK(block >= 0 && block < limits_.num_kv_blocks, "the block exists");
     return static_cast<size_t>(block * limits_.kv_block_size + position % limits_.kv_block_size);
@@ -205,14 +205,15 @@ class FakeModel final : public models::CausalLm {
 
   void store_all(const models::StepBatch& batch, std::vector<Entry>& cache) {
     std::fill(owners_.begin(), owners_.end(), Owner{});
-    for (const fathom_sequence& sequence : batch.given) store(batch, sequence, false, cache);
-    for (const fathom_sequence& sequence : batch.generated) store(batch, sequence, true, cache);
+    for (const models::SequenceRows& sequence : batch.given) store(batch, sequence, false, cache);
+    for (const models::SequenceRows& sequence : batch.generated)
+      store(batch, sequence, true, cache);
     for (size_t row = 0; row < batch.tokens.size(); ++row) {
       FATHOM_CHECK(owners_[row].sequence != nullptr, "every row belongs to a sequence");
     }
   }
 
-  void store(const models::StepBatch& batch, const fathom_sequence& sequence, bool generated,
+  void store(const models::StepBatch& batch, const models::SequenceRows& sequence, bool generated,
              std::vector<Entry>& cache) {
     FATHOM_CHECK(sequence.query_count >= 1, "an entry has rows");
     const int64_t data = data_of(batch, sequence);
@@ -231,7 +232,7 @@ class FakeModel final : public models::CausalLm {
   }
 
   // Whose rows the entry's are: it ends before the next data index's begin.
-  static int64_t data_of(const models::StepBatch& batch, const fathom_sequence& sequence) {
+  static int64_t data_of(const models::StepBatch& batch, const models::SequenceRows& sequence) {
     int64_t data = 0;
     int64_t end = batch.data_rows[0];
     while (sequence.query_begin >= end) end += batch.data_rows[static_cast<size_t>(++data)];
@@ -244,7 +245,7 @@ class FakeModel final : public models::CausalLm {
     return slot + static_cast<size_t>(data * limits_.num_kv_blocks * limits_.kv_block_size);
   }
 
-  uint64_t hash_before(const fathom_sequence& sequence, int64_t last, int64_t data) const {
+  uint64_t hash_before(const models::SequenceRows& sequence, int64_t last, int64_t data) const {
     uint64_t hash = 0;
     for (int64_t position = 0; position <= last; ++position) {
       const Entry& entry = cache_[of_data(slot_of(sequence, position), data)];
@@ -256,7 +257,7 @@ class FakeModel final : public models::CausalLm {
 
   // Of the prefix that ends with the token after position `last`: all but its first token as the
   // drafting layer was shown them.
-  uint64_t hash_behind(const fathom_sequence& sequence, int64_t last, int64_t data) const {
+  uint64_t hash_behind(const models::SequenceRows& sequence, int64_t last, int64_t data) const {
     const auto at = [&](int64_t position) { return of_data(slot_of(sequence, position), data); };
     const Entry& first = cache_[at(0)];
     uint64_t hash = fake_extend(0, first.token, first.generated);

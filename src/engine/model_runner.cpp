@@ -8,12 +8,12 @@
 namespace fathom::engine {
 namespace {
 
-fathom_sequence part_of(const Sequence& sequence, int64_t query_begin, int64_t begin, int64_t end) {
+models::SequenceRows part_of(const Sequence& sequence, int64_t query_begin, int64_t begin,
+                             int64_t end) {
   return {.query_begin = query_begin,
           .query_count = end - begin,
           .context = begin,
-          .block_table = sequence.blocks.data(),
-          .block_table_size = static_cast<int64_t>(sequence.blocks.size())};
+          .block_table = sequence.blocks};
 }
 
 }  // namespace

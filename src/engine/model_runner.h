@@ -48,8 +48,8 @@ class ModelRunner {
   std::vector<int32_t> tokens_;
   std::vector<int32_t> positions_;
   std::vector<int64_t> slots_;
-  std::vector<fathom_sequence> given_;
-  std::vector<fathom_sequence> generated_;
+  std::vector<models::SequenceRows> given_;
+  std::vector<models::SequenceRows> generated_;
   std::vector<int32_t> logit_rows_;
   std::vector<int32_t> sources_;
   std::vector<int64_t> data_rows_;  // by data index

@@ -29,6 +29,16 @@ struct RunLimits {
   bool may_draft = true;  // draft() may be called, from any row
 };
 
+// Rows of one sequence in a step: [query_begin, query_begin + query_count) hold its positions
+// [context, context + query_count); every earlier position is in the cache. Position p lies in
+// block block_table[p / kv_block_size], and the table covers all of them at least.
+struct SequenceRows {
+  int64_t query_begin = 0;
+  int64_t query_count = 0;
+  int64_t context = 0;
+  std::span<const int32_t> block_table;
+};
+
 // One step's work, on the host. A row is one token of one sequence. Every row belongs to exactly
 // one entry of `given` or `generated`, which say where its sequence's earlier latents are.
 struct StepBatch {
@@ -39,8 +49,8 @@ struct StepBatch {
   // Rows of given (prompt) tokens take the expanded attention, rows of generated tokens the
   // absorbed one, also when they are replayed later: so the same token always has the same bits.
   // A sequence may have an entry in each list in one step, the given part first.
-  std::span<const fathom_sequence> given;
-  std::span<const fathom_sequence> generated;
+  std::span<const SequenceRows> given;
+  std::span<const SequenceRows> generated;
 
   std::span<const int32_t> logit_rows;  // [L], rising: rows whose next-token logits are wanted
 

@@ -13,21 +13,21 @@ namespace fathom::models {
 // What pack() of the chip below makes of a weight: this, then the rows and the scales as they were.
 struct FakePacked {
   int64_t op;
-  Weight rows;  // its pointers lead to what follows
+  device::Weight rows;  // its pointers lead to what follows
 };
 constexpr int32_t kFakeLayout = 7;
 
-inline size_t fake_data_bytes(const Weight& weight) {
+inline size_t fake_data_bytes(const device::Weight& weight) {
   return static_cast<size_t>(weight.n) *
          device::weight_row_bytes(static_cast<fathom_dtype>(weight.dtype), weight.k);
 }
-inline size_t fake_scale_bytes(const Weight& weight) {
+inline size_t fake_scale_bytes(const device::Weight& weight) {
   if (weight.block_n == 0) return 0;
   const int64_t rows = (weight.n + weight.block_n - 1) / weight.block_n;
   return static_cast<size_t>(rows * ((weight.k + weight.block_k - 1) / weight.block_k)) * 4;
 }
 // Scales come first: they must be aligned.
-inline size_t fake_pack_bytes(const Weight& weight) {
+inline size_t fake_pack_bytes(const device::Weight& weight) {
   return sizeof(FakePacked) + fake_scale_bytes(weight) + fake_data_bytes(weight);
 }
 
@@ -37,6 +37,10 @@ struct FakeChip {
 
   std::unique_ptr<device::Device> open();
   fathom_backend table = {};
+
+  // Of this thread's chips: copies to the device, and bytes of them.
+  static inline thread_local int64_t copies = 0;
+  static inline thread_local size_t copied_bytes = 0;
 };
 
 inline std::unique_ptr<device::Device> FakeChip::open() {
@@ -59,6 +63,8 @@ inline std::unique_ptr<device::Device> FakeChip::open() {
     return FATHOM_OK;
   };
   table.free = [](fathom_device*, void* memory) { std::free(memory); };
+  table.host_alloc = table.alloc;
+  table.host_free = table.free;
   table.map_host = [](fathom_device*, const void* host, size_t, const void** mapped) {
     *mapped = host;
     return FATHOM_OK;
@@ -68,6 +74,13 @@ inline std::unique_ptr<device::Device> FakeChip::open() {
   table.stream_synchronize = [](fathom_device*, fathom_stream*) { return FATHOM_OK; };
   table.copy_to_device = [](fathom_device*, fathom_stream*, void* to, const void* from,
                             size_t bytes) {
+    std::memcpy(to, from, bytes);
+    ++copies;
+    copied_bytes += bytes;
+    return FATHOM_OK;
+  };
+  table.copy_to_host = [](fathom_device*, fathom_stream*, void* to, const void* from,
+                          size_t bytes) {
     std::memcpy(to, from, bytes);
     return FATHOM_OK;
   };

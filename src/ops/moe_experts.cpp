@@ -7,9 +7,9 @@ namespace {
 fathom_moe_experts_args experts_args(const Tensor& x, const int32_t* expert_ids,
                                      const float* expert_weights, int32_t top_k,
                                      const MoeExperts& experts, const Tensor& out) {
-  FATHOM_CHECK(
-      experts.gate.size() == experts.up.size() && experts.gate.size() == experts.down.size(),
-      "moe_experts: expected gate, up and down for each expert");
+  expect_weight("moe_experts", "gate", experts.gate, experts.gate.n, x.shape[1]);
+  expect_weight("moe_experts", "up", experts.up, experts.gate.n, x.shape[1]);
+  expect_weight("moe_experts", "down", experts.down, x.shape[1], experts.gate.n);
   expect_matrix("moe_experts", "out", out, x.shape[0], x.shape[1]);
   fathom_moe_experts_args args = {};
   args.size = sizeof(args);
@@ -18,10 +18,11 @@ fathom_moe_experts_args experts_args(const Tensor& x, const int32_t* expert_ids,
   args.expert_weights = expert_weights;
   args.top_k = top_k;
   args.first_expert = 0;
-  args.num_experts = static_cast<int64_t>(experts.gate.size());
-  args.gate = experts.gate.data();
-  args.up = experts.up.data();
-  args.down = experts.down.data();
+  args.num_experts = experts.count;
+  args.experts = experts.table;
+  args.gate = experts.gate;
+  args.up = experts.up;
+  args.down = experts.down;
   args.out = out;
   return args;
 }

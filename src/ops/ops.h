@@ -10,7 +10,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -29,7 +28,7 @@ struct Context {
   size_t workspace_bytes = 0;
 };
 
-// out[t] = table[tokens[t]]; out [T, H], table [vocab, H].
+// out[t] = table[tokens[t]], or zeros where tokens[t] is -1; out [T, H], table [vocab, H].
 Status embed(Context& context, const int32_t* tokens, const Weight& table, const Tensor& out);
 
 // out = norm(x) * weight, weight F32 [H] on the device; out may be x.
@@ -54,20 +53,22 @@ struct MlaPrepare {
   Tensor kv_a;  // [T, kv_lora_rank + rope]
   const float* kv_norm = nullptr;
   float eps = 0;
+  int32_t max_positions = 0;
   const float* cos_sin = nullptr;      // [max_positions, rope]
-  const int32_t* positions = nullptr;  // [T]
+  const int32_t* positions = nullptr;  // [T], each in [0, max_positions)
   const int64_t* slots = nullptr;      // [T]
 };
 Status mla_prepare(Context& context, const fathom_mla_shape& shape, const MlaPrepare& args,
                    const fathom_kv_cache& cache);
 
 // Attention of `sequences`' query rows: expanded (given tokens) and absorbed (generated tokens).
+// Where max_sequences is 0 there is nothing to do.
 Status mla_prefill(Context& context, const fathom_mla_shape& shape, const Tensor& q,
                    const Weight& wkv_b, const fathom_kv_cache& cache,
-                   std::span<const fathom_sequence> sequences, const Tensor& out);
+                   const fathom_sequences& sequences, const Tensor& out);
 Status mla_decode(Context& context, const fathom_mla_shape& shape, const Tensor& q,
                   const Weight& wkv_b, const fathom_kv_cache& cache,
-                  std::span<const fathom_sequence> sequences, const Tensor& out);
+                  const fathom_sequences& sequences, const Tensor& out);
 
 // Expert choice (DeepSeek-V3 paper, section 2.1.2).
 struct MoeGate {
@@ -82,23 +83,25 @@ struct MoeGate {
 Status moe_gate(Context& context, const Tensor& logits, const MoeGate& gate, int32_t* expert_ids,
                 float* expert_weights);
 
-// out = or out += the chosen experts' SwiGLU, weighted. Experts are numbered from 0; gate and up
-// [I, H], down [H, I].
+// out = or out += the chosen experts' SwiGLU, weighted. Experts are numbered from 0.
 enum class Accumulate { kOverwrite, kAdd };
 struct MoeExperts {
-  std::span<const Weight> gate;
-  std::span<const Weight> up;
-  std::span<const Weight> down;
+  const fathom_expert* table = nullptr;  // [count], on the device
+  int64_t count = 0;
+  // Format and shape of every expert's, without data: gate and up [I, H], down [H, I].
+  Weight gate = {};
+  Weight up = {};
+  Weight down = {};
 };
 Status moe_experts(Context& context, const Tensor& x, const int32_t* expert_ids,
                    const float* expert_weights, int32_t top_k, const MoeExperts& experts,
                    Accumulate accumulate, const Tensor& out);
 
-// Scratch the two operators above need at most, for planning; data pointers may be null.
+// Scratch that attention and experts need at most, for planning; data pointers may be null.
 Result<size_t> mla_workspace_bytes(const device::Device& device, const fathom_mla_shape& shape,
                                    const Tensor& q, const Weight& wkv_b,
-                                   const fathom_kv_cache& cache,
-                                   std::span<const fathom_sequence> sequences, const Tensor& out);
+                                   const fathom_kv_cache& cache, const fathom_sequences& sequences,
+                                   const Tensor& out);
 Result<size_t> moe_experts_workspace_bytes(const device::Device& device, const Tensor& x,
                                            int32_t top_k, const MoeExperts& experts,
                                            const Tensor& out);

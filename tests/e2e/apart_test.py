@@ -51,6 +51,12 @@ class SameLayout(unittest.TestCase):
                 self.assertEqual(ask(decode, text, cache_salt=salt), self.expected[text])
                 self.assertGreater(fetched(decode), before)
 
+    def test_memory_that_the_host_cannot_touch(self):
+        chip = ("--chip", "cpu-discrete")
+        with PrefillEngine(*chip) as prefill, DecodeEngine(prefill, flags=chip) as decode:
+            self.check(decode, SHORT_AND_LONG)
+            self.assertGreater(fetched(decode) * BLOCK, 1000)
+
     def test_tcp_alone_will_do(self):
         os.environ["UCX_TLS"] = "tcp"
         try:

@@ -33,7 +33,7 @@ TEST(DecodeStep, AllocatesNothing) {
   std::vector<int32_t> tokens(kSequences), positions(kSequences), rows(kSequences),
       blocks(2 * kSequences);
   std::vector<int64_t> slots(kSequences);
-  std::vector<fathom_sequence> sequences(kSequences);
+  std::vector<models::SequenceRows> sequences(kSequences);
   for (int32_t i = 0; i < 2 * kSequences; ++i) blocks[static_cast<size_t>(i)] = i;
   const auto step = [&](int64_t position) {
     for (int64_t i = 0; i < kSequences; ++i) {
@@ -41,7 +41,7 @@ TEST(DecodeStep, AllocatesNothing) {
       tokens[at] = static_cast<int32_t>(100 + i + position);
       positions[at] = static_cast<int32_t>(position);
       slots[at] = i * 64 + position;
-      sequences[at] = {i, 1, position, &blocks[2 * at], 2};
+      sequences[at] = {i, 1, position, {&blocks[2 * at], 2}};
       rows[at] = static_cast<int32_t>(i);
     }
     models::StepBatch batch;

@@ -6,10 +6,11 @@
 #include <memory>
 #include <numeric>
 #include <span>
+#include <string>
+#include <tuple>
 #include <vector>
 
-#include "backends/cpu/cpu_backend.h"
-#include "device/device.h"
+#include "chips.h"
 #include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
 
@@ -21,11 +22,12 @@ namespace dsv3 = models::deepseek_v3;
 constexpr int32_t kBlock = 64;
 constexpr int32_t kPrompt = 40;
 
-class KeptRows : public testing::TestWithParam<bool> {
+// Whether the model drafts, and the chip.
+class KeptRows : public testing::TestWithParam<std::tuple<bool, const char*>> {
  protected:
   KeptRows() {
     auto config = dsv3::Config::load(directory_ / "config.json").value();
-    if (!GetParam()) config.num_nextn_predict_layers = 0;
+    if (!std::get<0>(GetParam())) config.num_nextn_predict_layers = 0;
     const models::RunLimits limits = {.max_step_tokens = 2 * kPrompt,
                                       .max_logit_rows = 2 * kPrompt,
                                       .max_context = kBlock,
@@ -43,7 +45,7 @@ class KeptRows : public testing::TestWithParam<bool> {
     slots_.clear();
     sequences_.clear();
     for (int32_t sequence = 0; sequence < 2; ++sequence) {
-      sequences_.push_back({sequence * count, count, context, &blocks_[sequence], 1});
+      sequences_.push_back({sequence * count, count, context, {&blocks_[sequence], 1}});
       for (int32_t i = context; i < context + count; ++i) {
         tokens_.push_back(100 + 7 * i + sequence);
         positions_.push_back(i);
@@ -51,7 +53,7 @@ class KeptRows : public testing::TestWithParam<bool> {
       }
     }
     logit_rows_ = std::move(logit_rows);
-    const auto all = std::span<const fathom_sequence>(sequences_);
+    const auto all = std::span<const models::SequenceRows>(sequences_);
     return {.tokens = tokens_,
             .positions = positions_,
             .slots = slots_,
@@ -87,12 +89,11 @@ class KeptRows : public testing::TestWithParam<bool> {
 
   const std::filesystem::path directory_ = std::filesystem::path(FATHOM_MODELS) / "tiny";
   const int32_t blocks_[2] = {0, 1};
-  std::unique_ptr<device::Device> device_ =
-      device::Device::open(*fathom_cpu_backend_entry(FATHOM_ABI_VERSION), {}).value();
+  std::unique_ptr<device::Device> device_ = open_chip(std::get<1>(GetParam()));
   std::unique_ptr<dsv3::Model> model_;
   std::vector<int32_t> tokens_, positions_, logit_rows_;
   std::vector<int64_t> slots_;
-  std::vector<fathom_sequence> sequences_;
+  std::vector<models::SequenceRows> sequences_;
 };
 
 TEST_P(KeptRows, LogitsAreThoseOfAStepThatKeepsAll) {
@@ -118,8 +119,14 @@ TEST_P(KeptRows, DraftsAreThoseOfAStepThatKeepsAll) {
   EXPECT_EQ(draft(0, kPrompt, {}, rows), Rows{});
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, KeptRows, testing::Bool(),
-                         [](const auto& of) { return of.param ? "Drafting" : "Plain"; });
+std::string name_of(const testing::TestParamInfo<KeptRows::ParamType>& info) {
+  const auto& [drafts, chip] = info.param;
+  return std::string(drafts ? "Drafting" : "Plain") + (chip == std::string(kCpu) ? "" : "Discrete");
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, KeptRows,
+                         testing::Combine(testing::Bool(), testing::Values(kCpu, kCpuDiscrete)),
+                         name_of);
 
 }  // namespace
 }  // namespace fathom

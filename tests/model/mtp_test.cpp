@@ -66,7 +66,7 @@ class GreedySequence {
       positions_.push_back(static_cast<int32_t>(context + i));
       slots_.push_back(context + i);
     }
-    sequences_ = {{0, count, context, blocks_.data(), static_cast<int64_t>(blocks_.size())}};
+    sequences_ = {{0, count, context, blocks_}};
     logit_rows_ = {static_cast<int32_t>(count - 1)};
     models::StepBatch step;
     step.tokens = tokens_;
@@ -95,7 +95,7 @@ class GreedySequence {
   int32_t eos_;
   std::vector<int32_t> blocks_, tokens_, positions_, logit_rows_;
   std::vector<int64_t> slots_;
-  std::vector<fathom_sequence> sequences_;
+  std::vector<models::SequenceRows> sequences_;
 };
 
 std::vector<int32_t> tokens_of(const ordered_json& problem, const tokenizer::Tokenizer& tokenizer,

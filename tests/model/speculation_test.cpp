@@ -4,8 +4,7 @@
 
 #include <vector>
 
-#include "backends/cpu/cpu_backend.h"
-#include "device/device.h"
+#include "chips.h"
 #include "engine/engine_harness.h"
 #include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
@@ -65,7 +64,7 @@ Outcome run(device::Device& device, int64_t drafts) {
 }
 
 TEST(Speculation, ChangesNoTokenOfTheEmbeddedModel) {
-  auto device = device::Device::open(*fathom_cpu_backend_entry(FATHOM_ABI_VERSION), {}).value();
+  const auto device = open_chip(kCpu);
   const Outcome plain = run(*device, 0);
   EXPECT_EQ(plain.answers.front(), plain.answers.back());
   for (const int64_t drafts : {1, 2, 3}) {
@@ -75,6 +74,14 @@ TEST(Speculation, ChangesNoTokenOfTheEmbeddedModel) {
     std::printf("%ld drafts: %lu of %lu right, %lu steps for %lu\n", static_cast<long>(drafts),
                 drafted.stats.accepted_draft_tokens, drafted.stats.draft_tokens,
                 drafted.stats.steps, plain.stats.steps);
+  }
+}
+
+TEST(Speculation, NeitherDoesMemoryOfTheChipsOwn) {
+  const auto cpu = open_chip(kCpu);
+  const auto discrete = open_chip(kCpuDiscrete);
+  for (const int64_t drafts : {0, 2}) {
+    EXPECT_EQ(run(*discrete, drafts).answers, run(*cpu, drafts).answers) << drafts;
   }
 }
 

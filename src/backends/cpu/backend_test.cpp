@@ -1,6 +1,5 @@
-// The contract's table from outside: opening, refusing, memory, copies, and what a call allocates.
-#include "backends/cpu/cpu_backend.h"
-
+// The contract's tables of this folder from outside: opening, refusing, memory, copies, streams and
+// what a call allocates.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,146 +7,243 @@
 #include <string>
 #include <vector>
 
+#include "backends/cpu/chip_for_tests.h"
+#include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/discrete/discrete_backend.h"
 #include "base/allocation_counter_for_tests.h"
 
 namespace fathom::cpu {
 namespace {
 
-const fathom_backend& table() {
-  return *fathom_cpu_backend_entry(FATHOM_ABI_VERSION);
-}
+using test::Chip;
+using test::matrix;
+using test::rows_weight;
 
-fathom_status open(const char* kernels, int threads, fathom_device** device, int index = 0) {
-  const fathom_device_options options = {sizeof(options), index, threads, kernels, 0, 0, 1};
-  return table().device_open(&options, device);
-}
+class Backend : public ::testing::TestWithParam<fathom_backend_entry_fn> {
+ protected:
+  const fathom_backend& table() const { return *GetParam()(FATHOM_ABI_VERSION); }
+  fathom_status open(const char* kernels, int threads, int index = 0) {
+    const fathom_device_options options = {sizeof(options), index, threads, kernels, 0, 0, 1};
+    fathom_device* device = nullptr;
+    return table().device_open(&options, &device);
+  }
+};
 
-TEST(Backend, ServesItsOwnVersionOfTheContractOnly) {
-  EXPECT_NE(fathom_cpu_backend_entry(FATHOM_ABI_VERSION), nullptr);
-  EXPECT_EQ(fathom_cpu_backend_entry(FATHOM_ABI_VERSION + 1), nullptr);
-  EXPECT_EQ(fathom_cpu_backend_entry(0), nullptr);
-  EXPECT_STREQ(table().name, "cpu");
+TEST_P(Backend, ServesItsOwnVersionOfTheContractOnly) {
+  EXPECT_NE(GetParam()(FATHOM_ABI_VERSION), nullptr);
+  EXPECT_EQ(GetParam()(FATHOM_ABI_VERSION + 1), nullptr);
+  EXPECT_EQ(GetParam()(0), nullptr);
   for (int op = 0; op < FATHOM_OP_COUNT; ++op) EXPECT_NE(table().kernels[op], nullptr) << op;
 }
 
-TEST(Backend, RefusesOptionsItDoesNotHave) {
-  fathom_device* device = nullptr;
-  EXPECT_EQ(open("fastest", 1, &device), FATHOM_INVALID);
-  EXPECT_NE(std::string(table().last_error()).find("native"), std::string::npos)
-      << table().last_error();
-  EXPECT_EQ(open("native", -1, &device), FATHOM_INVALID);
-  EXPECT_EQ(open("native", 100000, &device), FATHOM_INVALID);
-  EXPECT_EQ(open("native", 1, &device, 1), FATHOM_INVALID);
+TEST_P(Backend, RefusesOptionsItDoesNotHave) {
+  EXPECT_EQ(open("fastest", 1), FATHOM_INVALID);
+  const std::string error = table().last_error();
+  EXPECT_NE(error.find("native"), std::string::npos) << error;
+  EXPECT_NE(error.find(std::string("open ") + table().name), std::string::npos) << error;
+  EXPECT_EQ(open("native", -1), FATHOM_INVALID);
+  EXPECT_EQ(open("native", 100000), FATHOM_INVALID);
+  EXPECT_EQ(open("native", 1, 1), FATHOM_INVALID);
 }
 
-TEST(Backend, TellsOfItsDevice) {
-  fathom_device* device = nullptr;
-  ASSERT_EQ(open("reference", 1, &device), FATHOM_OK);
+TEST_P(Backend, TellsOfItsDevice) {
+  Chip chip(GetParam(), "reference", 1);
   fathom_device_info info = {};
+  EXPECT_EQ(table().device_info(chip.device, &info), FATHOM_INVALID) << "no size was given";
   info.size = sizeof(info);
-  ASSERT_EQ(table().device_info(device, &info), FATHOM_OK);
+  ASSERT_EQ(table().device_info(chip.device, &info), FATHOM_OK);
   EXPECT_NE(info.name[0], '\0');
   EXPECT_GT(info.memory_bytes, 0u);
   EXPECT_TRUE(info.capabilities & FATHOM_CAP_BATCH_INVARIANT);
-  EXPECT_TRUE(info.capabilities & FATHOM_CAP_HOST_MEMORY);
+  const bool host_memory = (info.capabilities & FATHOM_CAP_HOST_MEMORY) != 0;
+  EXPECT_EQ(host_memory, std::string(table().name) == "cpu");
+  EXPECT_EQ(host_memory, table().map_host != nullptr);
   EXPECT_EQ(info.activation_dtype, FATHOM_F32);
-  void* memory = nullptr;
-  ASSERT_EQ(table().alloc(device, 1000, &memory), FATHOM_OK);
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(memory) % info.alignment, 0u);
-  table().free(device, memory);
-  table().device_close(device);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(chip.memory<char>(1000)) % info.alignment, 0u);
+  void* host = nullptr;
+  ASSERT_EQ(table().host_alloc(chip.device, 1000, &host), FATHOM_OK);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(host) % info.alignment, 0u);
+  std::memset(host, 1, 1000);
+  table().host_free(chip.device, host);
 }
 
-TEST(Backend, RefusesArgumentsThatContradictThemselves) {
-  fathom_device* device = nullptr;
-  ASSERT_EQ(open("native", 1, &device), FATHOM_OK);
-  float data[16] = {};
-  const fathom_tensor x = {data, FATHOM_F32, 2, {2, 3, 1, 1}, {3, 1, 1, 1}};
-  const fathom_weight weight = {data, nullptr, FATHOM_F32, 0, 0, 0, 2, 4};  // k is 4, x has 3
-  const fathom_linear_args args = {sizeof(args), x, weight, x};
-  EXPECT_NE(table().kernels[FATHOM_OP_LINEAR](device, nullptr, &args), FATHOM_OK);
-  EXPECT_NE(std::string(table().last_error()), "");
-  const int32_t beyond[] = {2};
-  const fathom_tensor row = {data + 8, FATHOM_F32, 2, {1, 4, 1, 1}, {4, 1, 1, 1}};
-  const fathom_embed_args embed = {sizeof(embed), beyond, 1, weight, row};
-  EXPECT_EQ(table().kernels[FATHOM_OP_EMBED](device, nullptr, &embed), FATHOM_INVALID);
-  table().device_close(device);
+TEST_P(Backend, CopiesThereAndBack) {
+  Chip chip(GetParam());
+  std::vector<int32_t> values;
+  for (int32_t i = 0; i < 5000; ++i) values.push_back(i * i);
+  const int32_t* first = chip.upload(values);
+  auto* second = chip.memory<int32_t>(values.size());
+  ASSERT_EQ(table().copy_on_device(chip.device, chip.stream, second, first + 1,
+                                   (values.size() - 1) * sizeof(int32_t)),
+            FATHOM_OK);
+  const std::vector<int32_t> copied = chip.download(second, values.size() - 1);
+  EXPECT_TRUE(std::equal(copied.begin(), copied.end(), values.begin() + 1));
+  EXPECT_EQ(table().copy_to_host(chip.device, chip.stream, nullptr, nullptr, 0), FATHOM_OK);
 }
 
-TEST(Backend, KernelCallsAllocateNothing) {
-  fathom_device* device = nullptr;
-  ASSERT_EQ(open("native", 2, &device), FATHOM_OK);
+TEST_P(Backend, RefusesArgumentsThatContradictThemselves) {
+  Chip chip(GetParam());
+  auto* data = chip.memory<float>(16);
+  const fathom_tensor x = matrix(data, 2, 3);
+  const fathom_linear_args linear = {sizeof(linear), x, rows_weight(data, 2, 4), x};
+  EXPECT_EQ(chip.run(FATHOM_OP_LINEAR, &linear), FATHOM_INVALID) << "k is 4, x has 3";
+  EXPECT_NE(chip.error(), "");
+  EXPECT_EQ(chip.synchronize(), FATHOM_OK) << "it was not queued";
+}
+
+// At once, or when the work has run.
+fathom_status status_of(Chip& chip, fathom_op op, const void* args) {
+  const fathom_status queued = chip.run(op, args);
+  return queued != FATHOM_OK ? queued : chip.synchronize();
+}
+
+TEST_P(Backend, RefusesTokensThatTheTableLacks) {
+  Chip chip(GetParam());
+  const float* table_data = chip.upload(std::vector<float>(8, 1.0f));
+  auto* out = chip.memory<float>(4);
+  for (const auto& [token, wanted] :
+       {std::pair{1, FATHOM_OK}, {-1, FATHOM_OK}, {2, FATHOM_INVALID}, {-2, FATHOM_INVALID}}) {
+    const fathom_embed_args embed = {sizeof(embed), chip.upload(std::vector<int32_t>{token}), 1,
+                                     rows_weight(table_data, 2, 4), matrix(out, 1, 4)};
+    EXPECT_EQ(status_of(chip, FATHOM_OP_EMBED, &embed), wanted) << token;
+    if (wanted != FATHOM_OK) {
+      EXPECT_NE(chip.error().find("tokens[0]"), std::string::npos) << chip.error();
+    }
+  }
+}
+
+// Attention over a cache of two blocks of four positions, and what may be wrong about its
+// sequences.
+class Attention : public Backend {
+ protected:
+  struct Case {
+    fathom_sequence sequence = {0, 2, 3, 0};
+    int32_t count = 1;
+    std::vector<int32_t> blocks = {1, 0};
+    fathom_sequences capacities = {nullptr, nullptr, nullptr, 2, 2, 5, 2};
+  };
+
+  fathom_status attend(const Case& c) {
+    Chip chip(GetParam(), "reference", 1);
+    fathom_mla_attention_args args = {};
+    args.size = sizeof(args);
+    args.shape = {1, 4, 2, 2, 2, 1.0f};
+    args.q = matrix(chip.upload(std::vector<float>(8, 0.5f)), 2, 4);
+    args.wkv_b = rows_weight(chip.upload(std::vector<float>(16, 0.5f)), 4, 4);
+    args.cache = {chip.upload(std::vector<float>(48, 0.5f)), FATHOM_F32, 4, 2};
+    args.sequences = c.capacities;
+    args.sequences.sequences = chip.upload(std::vector<fathom_sequence>{c.sequence, {}});
+    args.sequences.count = chip.upload(std::vector<int32_t>{c.count});
+    args.sequences.blocks = chip.upload(c.blocks);
+    args.out = matrix(chip.memory<float>(4), 2, 2);
+    for (const fathom_op op : {FATHOM_OP_MLA_PREFILL, FATHOM_OP_MLA_DECODE}) {
+      chip.add_workspace(op, args);
+      const fathom_status status = status_of(chip, op, &args);
+      if (status != FATHOM_OK) return status;
+    }
+    return FATHOM_OK;
+  }
+};
+
+TEST_P(Attention, TakesWhatTheSequencesSayWhenItRuns) {
+  EXPECT_EQ(attend({}), FATHOM_OK);
+  Case none;
+  none.count = 0;
+  EXPECT_EQ(attend(none), FATHOM_OK);
+}
+
+TEST_P(Attention, RefusesSequencesBeyondTheirCapacities) {
+  std::vector<Case> cases(10);
+  cases[0].count = 3;
+  cases[1].count = -1;
+  cases[2].sequence.query_begin = 1;
+  cases[3].sequence.query_count = -1;
+  cases[4].sequence.context = 4;
+  cases[5].sequence.context = -1;
+  cases[6].sequence.block_begin = 1;
+  cases[7].sequence.block_begin = -1;
+  cases[8].blocks[1] = 2;
+  cases[9].capacities.max_queries = 1;
+  for (size_t i = 0; i < cases.size(); ++i) EXPECT_EQ(attend(cases[i]), FATHOM_INVALID) << i;
+}
+
+TEST_P(Backend, KernelCallsAllocateNothing) {
+  Chip chip(GetParam());
   constexpr int64_t kRows = 20;
   constexpr int64_t kSize = 96;
-  std::vector<float> x(kRows * kSize, 0.5f), out(kRows * kSize), matrix(kSize * kSize, 0.01f);
-  std::vector<float> cache(64 * kSize, 0.1f), q(kRows * kSize, 0.1f);
-  const auto view = [](std::vector<float>& data) {
-    return fathom_tensor{data.data(), FATHOM_F32, 2, {kRows, kSize, 1, 1}, {kSize, 1, 1, 1}};
+  const auto floats = [&](int64_t count, float value) {
+    return chip.upload(std::vector<float>(static_cast<size_t>(count), value));
   };
-  const fathom_weight weight = {matrix.data(), nullptr, FATHOM_F32, 0, 0, 0, kSize, kSize};
-  const fathom_linear_args linear = {sizeof(linear), view(x), weight, view(out)};
+  float* out = floats(kRows * kSize, 0);
+  const float* weights = floats(kSize * kSize, 0.01f);
+  const fathom_tensor x = matrix(floats(kRows * kSize, 0.5f), kRows, kSize);
+  const fathom_linear_args linear = {sizeof(linear), x, rows_weight(weights, kSize, kSize),
+                                     matrix(out, kRows, kSize)};
 
-  const int32_t table_entries[] = {1, 0};
-  const fathom_sequence sequence = {0, kRows, 30, table_entries, 2};
   fathom_mla_attention_args mla = {};
   mla.size = sizeof(mla);
   mla.shape = {2, 80, 32, 16, 16, 0.1f};
-  mla.q = view(q);
-  mla.wkv_b = {matrix.data(), nullptr, FATHOM_F32, 0, 0, 0, kSize, 80};
-  mla.cache = {cache.data(), FATHOM_F32, 32, 2};
-  mla.sequences = &sequence;
-  mla.num_sequences = 1;
-  mla.out = {out.data(), FATHOM_F32, 2, {kRows, 32, 1, 1}, {32, 1, 1, 1}};
+  mla.q = matrix(floats(kRows * kSize, 0.1f), kRows, kSize);
+  mla.wkv_b = rows_weight(weights, kSize, 80);
+  mla.cache = {floats(64 * kSize, 0.1f), FATHOM_F32, 32, 2};
+  mla.sequences = {chip.upload(std::vector<fathom_sequence>{{0, kRows, 30, 0}}),
+                   chip.upload(std::vector<int32_t>{1}),
+                   chip.upload(std::vector<int32_t>{1, 0}),
+                   1,
+                   kRows,
+                   64,
+                   2};
+  mla.out = matrix(out, kRows, 32);
+  fathom_mla_attention_args decode = mla;
+  chip.add_workspace(FATHOM_OP_MLA_PREFILL, mla);
+  chip.add_workspace(FATHOM_OP_MLA_DECODE, decode);
 
-  std::vector<int32_t> ids(kRows * 2, 0);
-  std::vector<float> shares(kRows * 2, 0.5f);
   fathom_moe_experts_args experts = {};
   experts.size = sizeof(experts);
-  experts.x = view(x);
-  experts.expert_ids = ids.data();
-  experts.expert_weights = shares.data();
+  experts.x = x;
+  experts.expert_ids = chip.upload(std::vector<int32_t>(kRows * 2, 0));
+  experts.expert_weights = floats(kRows * 2, 0.5f);
   experts.top_k = 2;
   experts.num_experts = 1;
-  experts.gate = experts.up = experts.down = &weight;
-  experts.out = view(out);
+  experts.experts = chip.upload(
+      std::vector<fathom_expert>{{weights, weights, weights, nullptr, nullptr, nullptr}});
+  experts.gate = experts.up = experts.down = rows_weight(nullptr, kSize, kSize);
+  experts.out = matrix(out, kRows, kSize);
+  chip.add_workspace(FATHOM_OP_MOE_EXPERTS, experts);
+  std::vector<float> results(kRows * kSize);
 
-  size_t mla_bytes = 0, decode_bytes = 0, moe_bytes = 0;
-  ASSERT_EQ(table().workspace_bytes(device, FATHOM_OP_MLA_PREFILL, &mla, &mla_bytes), FATHOM_OK);
-  ASSERT_EQ(table().workspace_bytes(device, FATHOM_OP_MLA_DECODE, &mla, &decode_bytes), FATHOM_OK);
-  ASSERT_EQ(table().workspace_bytes(device, FATHOM_OP_MOE_EXPERTS, &experts, &moe_bytes),
-            FATHOM_OK);
-  std::vector<char> workspace(std::max({mla_bytes, decode_bytes, moe_bytes}) + 64);
-  mla.workspace = experts.workspace = workspace.data();
-  mla.workspace_bytes = experts.workspace_bytes = workspace.size();
-
-  const auto run = [&](fathom_op op, const void* args) {
-    return table().kernels[op](device, nullptr, args);
-  };
   AllocationCounter allocations;
-  const fathom_status statuses[] = {
-      run(FATHOM_OP_LINEAR, &linear), run(FATHOM_OP_MLA_PREFILL, &mla),
-      run(FATHOM_OP_MLA_DECODE, &mla), run(FATHOM_OP_MOE_EXPERTS, &experts)};
+  const fathom_status statuses[] = {chip.run(FATHOM_OP_LINEAR, &linear),
+                                    chip.run(FATHOM_OP_MLA_PREFILL, &mla),
+                                    chip.run(FATHOM_OP_MLA_DECODE, &decode),
+                                    chip.run(FATHOM_OP_MOE_EXPERTS, &experts),
+                                    table().copy_to_host(chip.device, chip.stream, results.data(),
+                                                         out, results.size() * sizeof(float)),
+                                    chip.synchronize()};
   const int64_t counted = allocations.stop();
-  for (const auto status : statuses) EXPECT_EQ(status, FATHOM_OK) << table().last_error();
+  for (const auto status : statuses) EXPECT_EQ(status, FATHOM_OK) << chip.error();
   EXPECT_EQ(counted, 0);
-  table().device_close(device);
 }
 
-TEST(Backend, MeasuresTheLimitsOfNativeKernels) {
-  fathom_device* device = nullptr;
-  ASSERT_EQ(open("native", 2, &device), FATHOM_OK);
+TEST_P(Backend, MeasuresTheLimitsOfNativeKernels) {
+  Chip chip(GetParam());
   fathom_limits limits = {};
-  EXPECT_EQ(table().measure_limits(device, &limits), FATHOM_INVALID) << "no size was given";
+  EXPECT_EQ(table().measure_limits(chip.device, &limits), FATHOM_INVALID) << "no size was given";
   limits.size = sizeof(limits);
-  ASSERT_EQ(table().measure_limits(device, &limits), FATHOM_OK) << table().last_error();
+  ASSERT_EQ(table().measure_limits(chip.device, &limits), FATHOM_OK) << chip.error();
   EXPECT_GT(limits.read_bytes_per_s, 0);
   EXPECT_GT(limits.bf16_flops_per_s, 0);
-  table().device_close(device);
 
-  ASSERT_EQ(open("reference", 1, &device), FATHOM_OK);
-  EXPECT_EQ(table().measure_limits(device, &limits), FATHOM_UNSUPPORTED);
-  table().device_close(device);
+  Chip reference(GetParam(), "reference", 1);
+  EXPECT_EQ(table().measure_limits(reference.device, &limits), FATHOM_UNSUPPORTED);
 }
+
+std::string chip_name(const ::testing::TestParamInfo<fathom_backend_entry_fn>& info) {
+  return std::string(info.param(FATHOM_ABI_VERSION)->name) == "cpu" ? "Cpu" : "CpuDiscrete";
+}
+const auto kChips = ::testing::Values(fathom_cpu_backend_entry, fathom_cpu_discrete_backend_entry);
+INSTANTIATE_TEST_SUITE_P(Chips, Backend, kChips, chip_name);
+INSTANTIATE_TEST_SUITE_P(Chips, Attention, kChips, chip_name);
 
 }  // namespace
 }  // namespace fathom::cpu

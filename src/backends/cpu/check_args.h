@@ -6,8 +6,8 @@
 
 namespace fathom::cpu {
 
-// kShapes: sizes and types only, pointers to data may be NULL. kCall: also what the data's host
-// memory shows without arithmetic: pointers, token ids, cache slots, block tables, scratch size.
+// kShapes: sizes and types only, pointers to data may be NULL. kCall: also pointers, scratch size
+// and what the data shows without arithmetic: token ids, cache slots, block tables.
 enum class CheckDepth { kShapes, kCall };
 
 // What a check may need besides the arguments.

@@ -11,8 +11,8 @@ fathom_status check(const CheckContext& context, const fathom_embed_args& args) 
   FATHOM_CPU_TRY(check_pointer(context, "embed", "tokens", args.tokens, args.num_tokens > 0));
   if (context.depth == CheckDepth::kShapes) return FATHOM_OK;
   for (int64_t t = 0; t < args.num_tokens; ++t) {
-    if (args.tokens[t] < 0 || args.tokens[t] >= args.table.n) {
-      return invalid("embed: expected tokens[{}] in [0, {}), got {}", t, args.table.n,
+    if (args.tokens[t] < -1 || args.tokens[t] >= args.table.n) {
+      return invalid("embed: expected tokens[{}] in [-1, {}), got {}", t, args.table.n,
                      args.tokens[t]);
     }
   }

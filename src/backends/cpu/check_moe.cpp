@@ -25,21 +25,44 @@ fathom_status check_groups(const fathom_moe_gate_args& args) {
   return FATHOM_OK;
 }
 
-// The experts' weights of one kind: all of one layout and format, so that the tokens are split or
-// quantised once for all of them.
-fathom_status check_experts_part(const CheckContext& context, const char* name,
-                                 const fathom_weight* weights, int64_t count,
-                                 const fathom_weight& first, int64_t n, int64_t k) {
-  for (int64_t e = 0; e < count; ++e) {
-    const fathom_weight& w = weights[e];
-    FATHOM_CPU_TRY(check_weight(context, "moe_experts", name, w, n, k, Layouts::kRowsOrPacked));
-    if (w.layout != first.layout) {
-      return unsupported("moe_experts: expected every {} in layout {}, got {}", name, first.layout,
-                         w.layout);
+// The experts' weights of one kind have one layout and format, so that the tokens are split or
+// quantised once for all of them; gate and up share it, for both read the same tokens.
+fathom_status check_formats(const CheckContext& context, const fathom_moe_experts_args& args) {
+  const CheckContext shapes = {CheckDepth::kShapes, context.kernels, context.threads};
+  const auto check_one = [&](const char* name, const fathom_weight& w, int64_t n, int64_t k) {
+    return check_weight(shapes, "moe_experts", name, w, n, k, Layouts::kRowsOrPacked);
+  };
+  const fathom_weight& gate = args.gate;
+  const fathom_weight& up = args.up;
+  FATHOM_CPU_TRY(check_one("gate", gate, -1, args.x.shape[1]));
+  FATHOM_CPU_TRY(check_one("up", up, gate.n, gate.k));
+  FATHOM_CPU_TRY(check_one("down", args.down, gate.k, gate.n));
+  if (up.layout != gate.layout) {
+    return unsupported("moe_experts: expected up in gate's layout {}, got {}", gate.layout,
+                       up.layout);
+  }
+  if (up.dtype != gate.dtype || up.block_k != gate.block_k) {
+    return unsupported("moe_experts: expected up of gate's type {} in groups of {}, got {}, {}",
+                       gate.dtype, gate.block_k, up.dtype, up.block_k);
+  }
+  return FATHOM_OK;
+}
+
+bool has_scales(const fathom_weight& format) {
+  return format.layout == FATHOM_LAYOUT_ROWS && is_scaled(format);
+}
+
+fathom_status check_places(const fathom_moe_experts_args& args) {
+  const bool in_scales = has_scales(args.gate);
+  const bool out_scales = has_scales(args.down);
+  for (int64_t e = 0; e < args.num_experts; ++e) {
+    const fathom_expert& expert = args.experts[e];
+    if (expert.gate == nullptr || expert.up == nullptr || expert.down == nullptr) {
+      return invalid("moe_experts: expected gate, up and down of expert {}, got NULL", e);
     }
-    if (w.dtype != first.dtype || w.block_k != first.block_k) {
-      return unsupported("moe_experts: expected every {} of type {} in groups of {}, got {}, {}",
-                         name, first.dtype, first.block_k, w.dtype, w.block_k);
+    if ((in_scales && (expert.gate_scale == nullptr || expert.up_scale == nullptr)) ||
+        (out_scales && expert.down_scale == nullptr)) {
+      return invalid("moe_experts: expected the scales of expert {}, got NULL", e);
     }
   }
   return FATHOM_OK;
@@ -54,16 +77,10 @@ fathom_status check_expert_weights(const CheckContext& context,
         args.num_experts, args.first_expert, args.top_k);
   }
   if (args.num_experts == 0) return FATHOM_OK;
-  if (args.gate == nullptr || args.up == nullptr || args.down == nullptr) {
-    return invalid("moe_experts: expected gate, up and down, got NULL");
-  }
-  const int64_t hidden = args.x.shape[1];
-  const int64_t inner = args.gate[0].n;
-  const int64_t count = args.num_experts;
-  FATHOM_CPU_TRY(
-      check_experts_part(context, "gate", args.gate, count, args.gate[0], inner, hidden));
-  FATHOM_CPU_TRY(check_experts_part(context, "up", args.up, count, args.gate[0], inner, hidden));
-  return check_experts_part(context, "down", args.down, count, args.down[0], hidden, inner);
+  FATHOM_CPU_TRY(check_formats(context, args));
+  if (context.depth == CheckDepth::kShapes) return FATHOM_OK;
+  FATHOM_CPU_TRY(check_pointer(context, "moe_experts", "experts", args.experts, true));
+  return check_places(args);
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ fathom_status check_matrix(const CheckContext& context, const char* op, const ch
   return check_pointer(context, op, name, tensor.data, tensor.shape[0] > 0);
 }
 
-static bool is_scaled(const fathom_weight& weight) {
+bool is_scaled(const fathom_weight& weight) {
   return weight.dtype != FATHOM_F32 && weight.dtype != FATHOM_BF16;
 }
 

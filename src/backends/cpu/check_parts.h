@@ -24,6 +24,8 @@ enum class Layouts { kRows, kRowsOrPacked };
 fathom_status check_weight(const CheckContext& context, const char* op, const char* name,
                            const fathom_weight& weight, int64_t n, int64_t k,
                            Layouts layouts = Layouts::kRows);
+// Whether it has a scale in rows.
+bool is_scaled(const fathom_weight& weight);
 // What the contract says of a weight's format, whatever its layout.
 fathom_status check_format(const char* op, const char* name, const fathom_weight& weight);
 fathom_status check_pointer(const CheckContext& context, const char* op, const char* name,

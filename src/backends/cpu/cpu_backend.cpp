@@ -4,64 +4,27 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <exception>
-#include <memory>
 #include <new>
 
 #include "backends/cpu/cpu_device.h"
 #include "backends/cpu/cpu_operators.h"
 #include "backends/cpu/host_info.h"
 #include "backends/cpu/host_topology.h"
-#include "backends/cpu/kernel_sets.h"
 #include "backends/cpu/limits.h"
+#include "backends/cpu/open_device.h"
 #include "backends/cpu/pages.h"
 #include "device/last_error.h"
 
 namespace fathom::cpu {
 namespace {
 
-constexpr int32_t kMaxThreads = 1024;
-
 fathom_status device_count(int32_t* count) {
   *count = 1;
   return FATHOM_OK;
 }
 
-// A host that is made up (HWLOC_SYNTHETIC) is planned for and told of.
-Placement place(const fathom_device_options& options, int threads) {
-  if (options.pin_threads == 0) return {};
-  return place_threads(read_topology(), threads, {options.share_index, options.share_count});
-}
-
 fathom_status device_open(const fathom_device_options* options, fathom_device** device) {
-  if (options == nullptr || options->size < sizeof(*options)) {
-    return device::fail(FATHOM_INVALID, "open cpu: expected options of the contract's version 1");
-  }
-  if (options->index != 0) {
-    return device::fail(FATHOM_INVALID,
-                        fmt::format("open cpu: expected device index 0, got {}", options->index));
-  }
-  if (options->threads < 0 || options->threads > kMaxThreads) {
-    return device::fail(
-        FATHOM_INVALID,
-        fmt::format("open cpu: expected threads in [0, {}] (0: one a processor), got {}",
-                    kMaxThreads, options->threads));
-  }
-  const KernelSet* kernels = find_kernels(options->kernels);
-  if (kernels == nullptr) {
-    return device::fail(FATHOM_INVALID,
-                        fmt::format("open cpu: expected kernels to be one of {}, got {}",
-                                    kernel_names(), options->kernels));
-  }
-  const int threads = options->threads != 0 ? options->threads : processor_count();
-  try {
-    *device = new fathom_device(*kernels, threads, place(*options, threads));
-  } catch (const std::exception& error) {
-    return device::fail(
-        FATHOM_NO_MEMORY,
-        fmt::format("open cpu: expected room for {} threads, got: {}", threads, error.what()));
-  }
-  return FATHOM_OK;
+  return open_device<fathom_device>("cpu", options, device);
 }
 
 void device_close(fathom_device* device) {
@@ -100,6 +63,12 @@ fathom_status allocate(fathom_device* device, size_t bytes, void** memory) {
 
 void release(fathom_device*, void* memory) {
   std::free(memory);
+}
+
+fathom_status host_allocate(fathom_device*, size_t bytes, void** memory) {
+  *memory = allocate_pages(bytes);
+  if (*memory != nullptr) return FATHOM_OK;
+  return device::fail(FATHOM_NO_MEMORY, fmt::format("host memory: no room for {} bytes", bytes));
 }
 
 fathom_status map_host(fathom_device*, const void* host, size_t, const void** mapped) {
@@ -162,7 +131,7 @@ fathom_backend make_table() {
   table.size = sizeof(table);
   table.abi_version = FATHOM_ABI_VERSION;
   table.name = "cpu";
-  table.version = "1";
+  table.version = "2";
   table.last_error = device::last_error;
   table.device_count = device_count;
   table.device_open = device_open;
@@ -170,6 +139,8 @@ fathom_backend make_table() {
   table.device_info = device_info;
   table.alloc = allocate;
   table.free = release;
+  table.host_alloc = host_allocate;
+  table.host_free = release;
   table.map_host = map_host;
   table.stream_create = stream_create;
   table.stream_destroy = stream_destroy;

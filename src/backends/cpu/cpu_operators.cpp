@@ -89,6 +89,8 @@ constexpr OperatorEntry kOperators[FATHOM_OP_COUNT] = {
     entry<Operator<fathom_logits_stats_args, &KernelSet::logits_stats>>("logits_stats"),
 };
 
+}  // namespace
+
 fathom_status check_shapes(fathom_device* device, int32_t op, const void* args) {
   if (op < 0 || op >= FATHOM_OP_COUNT) {
     return device::fail(FATHOM_UNSUPPORTED,
@@ -98,6 +100,8 @@ fathom_status check_shapes(fathom_device* device, int32_t op, const void* args) 
     return device::fail(FATHOM_INVALID, "operator: expected arguments, got NULL");
   return kOperators[op].check_args(device, CheckDepth::kShapes, args);
 }
+
+namespace {
 
 fathom_status supports(fathom_device* device, int32_t op, const void* args) {
   return check_shapes(device, op, args) == FATHOM_OK ? FATHOM_OK : FATHOM_UNSUPPORTED;
@@ -121,7 +125,7 @@ const fathom_weight* main_weight(int32_t op, const void* args) {
       return &static_cast<const fathom_mla_attention_args*>(args)->wkv_b;
     case FATHOM_OP_MOE_EXPERTS: {
       const auto* experts = static_cast<const fathom_moe_experts_args*>(args);
-      return experts->num_experts > 0 ? experts->gate : nullptr;
+      return experts->num_experts > 0 ? &experts->gate : nullptr;
     }
     default:
       return nullptr;

@@ -62,18 +62,39 @@ class MlaCase {
   int64_t q_size() const { return shape_.nope_dim + shape_.rope_dim; }
   int64_t latent_size() const { return shape_.kv_lora_rank + shape_.rope_dim; }
 
+  // How the sequence stands in a call: alone and with no more room than it takes, or behind others
+  // that have no queries, with room for more.
+  enum class Room { kTight, kSpare };
+
   // Queries at positions [begin, begin + count) into the same rows of `out`.
-  void attend(CpuDevice& device, fathom_op op, int64_t begin, int64_t count, Matrix& out) {
-    const fathom_sequence sequence = {begin, count, begin, table_.data(),
-                                      static_cast<int64_t>(table_.size())};
+  void attend(CpuDevice& device, fathom_op op, int64_t begin, int64_t count, Matrix& out,
+              Room room = Room::kTight) {
+    const auto first = static_cast<int32_t>(begin);
+    const auto queries = static_cast<int32_t>(count);
+    std::vector<fathom_sequence> sequences = {{first, queries, first, 0}};
+    std::vector<int32_t> blocks = table_;
+    int32_t spare = 0;
+    if (room == Room::kSpare) {
+      spare = 5;
+      blocks.insert(blocks.begin(), static_cast<size_t>(spare), -1);
+      blocks.resize(blocks.size() + static_cast<size_t>(spare), -1);
+      sequences[0].block_begin = spare;
+      sequences.insert(sequences.begin(), 2, fathom_sequence{0, 0, 0, 0});
+    }
+    const auto present = static_cast<int32_t>(sequences.size());
     fathom_mla_attention_args args = {};
     args.size = sizeof(args);
     args.shape = shape_;
     args.q = q_.tensor();
     args.wkv_b = wkv_b_.view();
     args.cache = {cache_.data(), cache_dtype_, block_size_, static_cast<int64_t>(table_.size())};
-    args.sequences = &sequence;
-    args.num_sequences = 1;
+    args.sequences = {.sequences = sequences.data(),
+                      .count = &present,
+                      .blocks = blocks.data(),
+                      .max_sequences = present + spare,
+                      .max_queries = queries + spare,
+                      .max_positions = begin + count + spare,
+                      .max_blocks = static_cast<int64_t>(blocks.size())};
     args.out = out.tensor();
     device.run_with_workspace(op, args);
   }
@@ -273,6 +294,29 @@ TEST_P(Mla, APositionHasTheSameBitsHoweverItsSequenceWasCut) {
   expect(kWide, FATHOM_I4, FATHOM_F32);
 }
 
+TEST_P(Mla, RoomForMoreAndSequencesWithoutQueriesChangeNoBit) {
+  for (const auto weights : {FATHOM_F32, FATHOM_I8}) {
+    MlaCase mla(random_, kWide, weights, FATHOM_BF16, 90, 32);
+    for (const KernelSet* set : {&kernels(), &reference_kernels()}) {
+      for (const auto op : kForms) {
+        CpuDevice device(*set, 2);
+        Matrix tight(90, kWide.num_heads * kWide.v_dim), spare = tight;
+        mla.attend(device, op, 70, 20, tight);
+        mla.attend(device, op, 70, 20, spare, MlaCase::Room::kSpare);
+        for (int64_t t = 0; t < 70; ++t) {
+          for (int64_t i = 0; i < spare.columns(); ++i) {
+            ASSERT_TRUE(std::isnan(spare.at(t, i))) << "rows of no sequence are left alone";
+          }
+        }
+        EXPECT_EQ(std::memcmp(tight.rows_tensor(70, 20).data, spare.rows_tensor(70, 20).data,
+                              static_cast<size_t>(20 * spare.columns()) * sizeof(float)),
+                  0)
+            << set->name << ", operator " << op;
+      }
+    }
+  }
+}
+
 // Sixteen queries leave room for the results of fewer segments of the context than one does.
 TEST_P(Mla, APositionHasTheSameBitsInHoweverManyRoundsItsContextIsRead) {
   constexpr int64_t kPositions = 2900, kLast = 16;
@@ -316,15 +360,15 @@ TEST(MlaReference, TheFirstPositionIsItsOwnValue) {
   const int32_t table[] = {0};
   Matrix q = Matrix::random(random, 1, 3);
   Matrix out(1, 1);
-  const fathom_sequence sequence = {0, 1, 0, table, 1};
+  const fathom_sequence sequence = {0, 1, 0, 0};
+  const int32_t count = 1;
   fathom_mla_attention_args args = {};
   args.size = sizeof(args);
   args.shape = shape;
   args.q = q.tensor();
   args.wkv_b = {wkv_b, nullptr, FATHOM_F32, 0, 0, 0, 2, 2};
   args.cache = {const_cast<float*>(cache), FATHOM_F32, 1, 1};
-  args.sequences = &sequence;
-  args.num_sequences = 1;
+  args.sequences = {&sequence, &count, table, 1, 1, 1, 1};
   args.out = out.tensor();
   CpuDevice device(reference_kernels());
   device.run_with_workspace(FATHOM_OP_MLA_PREFILL, args);
@@ -353,7 +397,7 @@ Prepared prepare(const KernelSet& kernels, const fathom_mla_shape& shape, Matrix
                                         kv_a.tensor(),
                                         norm.data(),
                                         1e-6f,
-                                        0,
+                                        static_cast<int32_t>(rows),
                                         cos_sin.data(),
                                         positions.data(),
                                         slots.data(),

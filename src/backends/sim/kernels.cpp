@@ -67,9 +67,9 @@ void choose_experts(const float* logits, int64_t experts, int32_t top_k, int32_t
 std::byte* cache_row(const fathom_mla_attention_args& args, const fathom_sequence& sequence,
                      int64_t position) {
   const fathom_kv_cache& cache = args.cache;
+  const int32_t* blocks = args.sequences.blocks + sequence.block_begin;
   const int64_t slot =
-      int64_t{sequence.block_table[position / cache.block_size]} * cache.block_size +
-      position % cache.block_size;
+      int64_t{blocks[position / cache.block_size]} * cache.block_size + position % cache.block_size;
   const int64_t width = int64_t{args.shape.kv_lora_rank} + args.shape.rope_dim;
   return static_cast<std::byte*>(cache.data) +
          static_cast<size_t>(slot * width) * element_bytes(cache.dtype);
@@ -99,6 +99,10 @@ fathom_status run(const CostModel&, const fathom_embed_args& args) {
   const size_t row_bytes = static_cast<size_t>(args.table.k) * element_bytes(args.table.dtype);
   for (int64_t t = 0; t < args.num_tokens; ++t) {
     const int32_t token = args.tokens[t];
+    if (token == -1) {
+      store_state(args.out, t, RowState{});
+      continue;
+    }
     if (token < 0 || token >= args.table.n) {
       return device::fail(FATHOM_INVALID, "embed: expected token ids of the table, got others");
     }
@@ -158,7 +162,7 @@ fathom_status run(const CostModel&, const fathom_mla_attention_args& args) {
     return device::fail(FATHOM_UNSUPPORTED,
                         "sim: expected latents of 8 bytes or more, got shorter ones");
   }
-  for (int64_t i = 0; i < args.num_sequences; ++i) attend(args, args.sequences[i]);
+  for (int32_t i = 0; i < *args.sequences.count; ++i) attend(args, args.sequences.sequences[i]);
   return FATHOM_OK;
 }
 

@@ -23,23 +23,23 @@ fathom_status device_count(int32_t* count) {
 
 fathom_status device_open(const fathom_device_options* options, fathom_device** device) {
   if (options == nullptr || options->size < sizeof(*options)) {
-    return device::fail(FATHOM_INVALID, "open sim: expected options of the contract's version 1");
+    return device::fail(FATHOM_INVALID, "open sim: expected options of the contract's version 2");
   }
   const auto costs = CostModel::parse(options->kernels == nullptr ? "free" : options->kernels);
   if (!costs) {
     return device::fail(FATHOM_INVALID,
                         fmt::format("open sim: kernels: {}", costs.error().message));
   }
-  *device = new (std::nothrow) fathom_device(*costs);
+  *device = reinterpret_cast<fathom_device*>(new (std::nothrow) Device(*costs));
   return *device != nullptr ? FATHOM_OK : device::fail(FATHOM_NO_MEMORY, "open sim: no memory");
 }
 
 void device_close(fathom_device* device) {
-  delete device;
+  delete &device_of(device);
 }
 
 fathom_status device_info(fathom_device* device, fathom_device_info* info) {
-  const CostModel& costs = device->costs;
+  const CostModel& costs = device_of(device).costs;
   const auto end = fmt::format_to_n(
       info->name, sizeof(info->name) - 1,
       "simulated chip ({:g} GB/s, {:g} TFLOP/s, {:g} us a launch; 0: no limit; {} clock)",
@@ -58,7 +58,7 @@ fathom_status device_info(fathom_device* device, fathom_device_info* info) {
 
 // Address space: a page costs memory once somebody writes to it, and reads as zeros before. Small
 // pages, because of a row of activations only the first bytes are ever written.
-fathom_status allocate(fathom_device* device, size_t bytes, void** memory) {
+fathom_status allocate(fathom_device* handle, size_t bytes, void** memory) {
   void* mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED) {
@@ -66,34 +66,37 @@ fathom_status allocate(fathom_device* device, size_t bytes, void** memory) {
                                                       std::strerror(errno)));
   }
   madvise(mapped, bytes, MADV_NOHUGEPAGE);
-  const std::lock_guard lock(device->mutex);
-  device->mapped[mapped] = bytes;
+  Device& device = device_of(handle);
+  const std::lock_guard lock(device.mutex);
+  device.mapped[mapped] = bytes;
   *memory = mapped;
   return FATHOM_OK;
 }
 
-void release(fathom_device* device, void* memory) {
-  const std::lock_guard lock(device->mutex);
-  const auto found = device->mapped.find(memory);
-  if (found == device->mapped.end()) return;
+void release(fathom_device* handle, void* memory) {
+  Device& device = device_of(handle);
+  const std::lock_guard lock(device.mutex);
+  const auto found = device.mapped.find(memory);
+  if (found == device.mapped.end()) return;
   munmap(memory, found->second);
-  device->mapped.erase(found);
+  device.mapped.erase(found);
 }
 
 fathom_status stream_create(fathom_device*, fathom_stream** stream) {
-  *stream = new (std::nothrow) fathom_stream;
+  *stream = reinterpret_cast<fathom_stream*>(new (std::nothrow) Stream);
   return *stream != nullptr ? FATHOM_OK : device::fail(FATHOM_NO_MEMORY, "sim stream: no memory");
 }
 
 void stream_destroy(fathom_device*, fathom_stream* stream) {
-  delete stream;
+  delete &stream_of(stream);
 }
 
 fathom_status stream_synchronize(fathom_device* device, fathom_stream* stream) {
-  if (!device->costs.wall_clock || device->costs.is_free()) return FATHOM_OK;
+  const CostModel& costs = device_of(device).costs;
+  if (!costs.wall_clock || costs.is_free()) return FATHOM_OK;
   using Clock = std::chrono::steady_clock;
   std::this_thread::sleep_until(
-      Clock::time_point(std::chrono::duration_cast<Clock::duration>(stream->ready)));
+      Clock::time_point(std::chrono::duration_cast<Clock::duration>(stream_of(stream).ready)));
   return FATHOM_OK;
 }
 
@@ -103,35 +106,37 @@ fathom_status copy(fathom_device*, fathom_stream*, void* to, const void* from, s
 }
 
 fathom_status event_create(fathom_device*, fathom_event** event) {
-  *event = new (std::nothrow) fathom_event;
+  *event = reinterpret_cast<fathom_event*>(new (std::nothrow) Event);
   return *event != nullptr ? FATHOM_OK : device::fail(FATHOM_NO_MEMORY, "sim event: no memory");
 }
 
 void event_destroy(fathom_device*, fathom_event* event) {
-  delete event;
+  delete &event_of(event);
 }
 
 fathom_status event_record(fathom_device* device, fathom_stream* stream, fathom_event* event) {
-  event->recorded = earliest(*device, *stream);
+  event_of(event).recorded = earliest(device_of(device), stream_of(stream));
   return FATHOM_OK;
 }
 
 fathom_status event_wait(fathom_device*, fathom_stream* stream, fathom_event* event) {
-  stream->ready = std::max(stream->ready, event->recorded);
+  stream_of(stream).ready = std::max(stream_of(stream).ready, event_of(event).recorded);
   return FATHOM_OK;
 }
 
 fathom_status event_elapsed_ms(fathom_device*, fathom_event* from, fathom_event* to,
                                float* milliseconds) {
-  *milliseconds = static_cast<float>((to->recorded - from->recorded).count() * 1e3);
+  *milliseconds =
+      static_cast<float>((event_of(to).recorded - event_of(from).recorded).count() * 1e3);
   return FATHOM_OK;
 }
 
 // It knows its limits without measuring.
 fathom_status measure_limits(fathom_device* device, fathom_limits* limits) {
-  limits->read_bytes_per_s = device->costs.read_bytes_per_s;
-  limits->int8_ops_per_s = device->costs.flops_per_s;
-  limits->bf16_flops_per_s = device->costs.flops_per_s;
+  const CostModel& costs = device_of(device).costs;
+  limits->read_bytes_per_s = costs.read_bytes_per_s;
+  limits->int8_ops_per_s = costs.flops_per_s;
+  limits->bf16_flops_per_s = costs.flops_per_s;
   return FATHOM_OK;
 }
 
@@ -140,7 +145,7 @@ fathom_backend make_table() {
   table.size = sizeof(table);
   table.abi_version = FATHOM_ABI_VERSION;
   table.name = "sim";
-  table.version = "1";
+  table.version = "2";
   table.last_error = device::last_error;
   table.device_count = device_count;
   table.device_open = device_open;
@@ -148,6 +153,8 @@ fathom_backend make_table() {
   table.device_info = device_info;
   table.alloc = allocate;
   table.free = release;
+  table.host_alloc = allocate;  // the chip's memory is the host's
+  table.host_free = release;
   table.stream_create = stream_create;
   table.stream_destroy = stream_destroy;
   table.stream_synchronize = stream_synchronize;

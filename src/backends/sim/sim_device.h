@@ -1,6 +1,8 @@
-// One opened simulated chip, its stream and its events.
+// One opened simulated chip, its stream and its events: what the contract's handles are here. They
+// have names of their own, for another backend in the same binary has its own, too.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <mutex>
@@ -8,30 +10,39 @@
 #include "backends/sim/cost_model.h"
 #include "device/abi.h"
 
-struct fathom_device {
-  explicit fathom_device(const fathom::sim::CostModel& model) : costs(model) {}
+namespace fathom::sim {
 
-  const fathom::sim::CostModel costs;
+struct Device {
+  explicit Device(const CostModel& model) : costs(model) {}
+
+  const CostModel costs;
   std::mutex mutex;
   std::map<void*, size_t> mapped;  // memory handed out, and its bytes
 };
 
 // Kernels run in the call that queues them; only their time is queued.
-struct fathom_stream {
+struct Stream {
   // When the last kernel ends, by the chip's clock.
   std::chrono::duration<double> ready = {};
 };
 
-struct fathom_event {
+struct Event {
   std::chrono::duration<double> recorded = {};
 };
 
-namespace fathom::sim {
+inline Device& device_of(fathom_device* handle) {
+  return *reinterpret_cast<Device*>(handle);
+}
+inline Stream& stream_of(fathom_stream* handle) {
+  return *reinterpret_cast<Stream*>(handle);
+}
+inline Event& event_of(fathom_event* handle) {
+  return *reinterpret_cast<Event*>(handle);
+}
 
 // When work that is queued now can begin at the earliest: by the wall clock no earlier than now,
 // by the virtual one when the work before it ends.
-inline std::chrono::duration<double> earliest(const fathom_device& device,
-                                              const fathom_stream& stream) {
+inline std::chrono::duration<double> earliest(const Device& device, const Stream& stream) {
   if (!device.costs.wall_clock) return stream.ready;
   const std::chrono::duration<double> now = std::chrono::steady_clock::now().time_since_epoch();
   return std::max(stream.ready, now);

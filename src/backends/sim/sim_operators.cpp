@@ -12,12 +12,13 @@ namespace {
 
 // One operator: what it does to its rows, and the time it takes.
 template <typename Args, Work (*WorkOf)(const Args&)>
-fathom_status run_operator(fathom_device* device, fathom_stream* stream, const void* args) {
+fathom_status run_operator(fathom_device* handle, fathom_stream* stream, const void* args) {
+  const Device& device = device_of(handle);
   const auto& arguments = *static_cast<const Args*>(args);
-  const fathom_status status = run(device->costs, arguments);
-  if (status == FATHOM_OK && !device->costs.is_free()) {
-    const std::chrono::duration<double> cost(device->costs.seconds(WorkOf(arguments)));
-    stream->ready = earliest(*device, *stream) + cost;
+  const fathom_status status = run(device.costs, arguments);
+  if (status == FATHOM_OK && !device.costs.is_free()) {
+    const std::chrono::duration<double> cost(device.costs.seconds(WorkOf(arguments)));
+    stream_of(stream).ready = earliest(device, stream_of(stream)) + cost;
   }
   return status;
 }
@@ -35,7 +36,7 @@ fathom_status workspace_bytes(fathom_device* device, int32_t op, const void* arg
 }
 
 const char* describe(fathom_device* device, int32_t, const void*) {
-  return device->costs.is_free() ? "simulated, takes no time" : "simulated";
+  return device_of(device).costs.is_free() ? "simulated, takes no time" : "simulated";
 }
 
 }  // namespace

@@ -35,9 +35,10 @@ struct Attended {
 };
 Attended attended(const fathom_mla_attention_args& args) {
   Attended sum;
-  for (int64_t i = 0; i < args.num_sequences; ++i) {
-    const auto rows = static_cast<double>(args.sequences[i].query_count);
-    const auto context = static_cast<double>(args.sequences[i].context);
+  for (int32_t i = 0; i < *args.sequences.count; ++i) {
+    const fathom_sequence& sequence = args.sequences.sequences[i];
+    const double rows = sequence.query_count;
+    const double context = sequence.context;
     sum.latents += context + rows;
     sum.rows += rows;
     sum.pairs += rows * context + rows * (rows + 1) / 2;
@@ -91,8 +92,8 @@ Work work_of(const fathom_moe_experts_args& args) {
     ++chosen;
     read.set(static_cast<size_t>(std::min(expert, kMaxExperts - 1)));
   }
-  const double expert_bytes = bytes_of(*args.gate) + bytes_of(*args.up) + bytes_of(*args.down);
-  const double expert_numbers = numbers(*args.gate) + numbers(*args.up) + numbers(*args.down);
+  const double expert_bytes = bytes_of(args.gate) + bytes_of(args.up) + bytes_of(args.down);
+  const double expert_numbers = numbers(args.gate) + numbers(args.up) + numbers(args.down);
   return {static_cast<double>(read.count()) * expert_bytes + bytes_of(args.x) + bytes_of(args.out),
           2 * static_cast<double>(chosen) * expert_numbers};
 }

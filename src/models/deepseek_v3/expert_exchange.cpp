@@ -4,16 +4,16 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <numeric>
+#include <utility>
 
 namespace fathom::models::deepseek_v3 {
 namespace {
 
 constexpr int64_t kRowTail = 2;  // values behind a row's own: expert number, weight
 
-float* row_of(const Tensor& tensor, int64_t row) {
-  return static_cast<float*>(tensor.data) + row * tensor.stride[0];
+size_t bytes_of(int64_t rows, int64_t values) {
+  return static_cast<size_t>(rows * values) * sizeof(float);
 }
 
 int64_t sum(const std::vector<int64_t>& numbers) {
@@ -22,7 +22,7 @@ int64_t sum(const std::vector<int64_t>& numbers) {
 
 void bytes_of_rows(const std::vector<int64_t>& rows, int64_t values, std::vector<size_t>& bytes) {
   for (size_t i = 0; i < rows.size(); ++i) {
-    bytes[i] = static_cast<size_t>(rows[i] * values) * sizeof(float);
+    bytes[i] = bytes_of(rows[i], values);
   }
 }
 
@@ -41,19 +41,50 @@ ExchangeSizes::ExchangeSizes(const Config& config, const Share& share, int64_t r
   arriving = (layout.dp - 1) * rows * std::min(visits, here);
 }
 
-ExpertExchange::ExpertExchange(const Config& config, const Share& share,
-                               const ExchangeBuffers& buffers, int64_t layers)
-    : top_k_(config.num_experts_per_tok),
+Result<ExpertExchange::HostSide> ExpertExchange::HostSide::make(device::Device& device,
+                                                                const ExchangeSizes& sizes,
+                                                                int64_t rows, int64_t hidden) {
+  HostSide host;
+  const auto numbers = [](int64_t count) { return bytes_of(count, 1); };
+  FATHOM_ASSIGN(host.own_ids, Staging::make(device, numbers(sizes.own)));
+  FATHOM_ASSIGN(host.own_weights, Staging::make(device, numbers(sizes.own)));
+  if (sizes.arriving == 0) return host;
+  FATHOM_ASSIGN(host.arriving, Staging::make(device, bytes_of(sizes.arriving, sizes.row)));
+  FATHOM_ASSIGN(host.arrived_ids, Staging::make(device, numbers(sizes.arriving)));
+  FATHOM_ASSIGN(host.arrived_weights, Staging::make(device, numbers(sizes.arriving)));
+  FATHOM_ASSIGN(host.results, Staging::make(device, bytes_of(sizes.arriving, hidden)));
+  FATHOM_ASSIGN(host.rows, Staging::make(device, bytes_of(rows, hidden)));
+  host.leaving.values = sizes.row;
+  FATHOM_ASSIGN(host.leaving.memory, device.alloc_host(bytes_of(sizes.leaving, sizes.row)));
+  host.returned.values = hidden;
+  FATHOM_ASSIGN(host.returned.memory, device.alloc_host(bytes_of(sizes.leaving, hidden)));
+  return host;
+}
+
+Result<ExpertExchange> ExpertExchange::make(device::Device& device, const Config& config,
+                                            const Share& share, const ExchangeBuffers& buffers,
+                                            int64_t rows, int64_t layers) {
+  const ExchangeSizes sizes(config, share, rows);
+  FATHOM_ASSIGN(HostSide host, HostSide::make(device, sizes, rows, config.hidden_size));
+  ExpertExchange exchange(device, config, share, buffers, std::move(host), layers);
+  exchange.leaving_.reserve(static_cast<size_t>(sizes.leaving));
+  return exchange;
+}
+
+ExpertExchange::ExpertExchange(device::Device& device, const Config& config, const Share& share,
+                               const ExchangeBuffers& buffers, HostSide host, int64_t layers)
+    : device_(&device),
+      top_k_(config.num_experts_per_tok),
       visits_(top_k_ + (share.layout.shared > 0 ? 1 : 0)),
       shared_(config.n_routed_experts),
       hidden_(config.hidden_size),
       groups_(share.layout.tp / share.layout.slices()),
       group_(share.place.expert % groups_),
       index_(share.place.expert),
-      buffers_(buffers) {
+      buffers_(buffers),
+      host_(std::move(host)) {
   layers_.resize(static_cast<size_t>(layers));
   for (int64_t layer = 0; layer < layers; ++layer) place(layer, share.experts);
-  leaving_.reserve(static_cast<size_t>(buffers.leaving.shape[0]));
   const auto ranks = static_cast<size_t>(share.layout.ep);
   to_.resize(ranks);
   from_.resize(ranks);
@@ -88,20 +119,20 @@ void ExpertExchange::place(int64_t layer, Placement placement) {
 Result<ArrivedRows> ExpertExchange::dispatch(const Ranks& ranks, int64_t layer, const Tensor& x,
                                              const int32_t* expert_ids,
                                              const float* expert_weights) {
-  route(at(layer), x.shape[0], expert_ids, expert_weights);
+  FATHOM_TRY(route(at(layer), x.shape[0], expert_ids, expert_weights));
   if (!ranks.expert) return ArrivedRows{};
   FATHOM_TRY(exchange_counts(ranks));
-  pack(x);
+  FATHOM_TRY(pack(x));
   const int64_t values = hidden_ + kRowTail;
   bytes_of_rows(to_, values, to_bytes_);
   bytes_of_rows(from_, values, from_bytes_);
-  FATHOM_TRY(ranks.expert->all_to_all(ranks.tag("dispatch"), buffers_.leaving.data, to_bytes_,
-                                      buffers_.arriving.data, from_bytes_));
+  FATHOM_TRY(ranks.expert->all_to_all(ranks.tag("dispatch"), host_.leaving.row(0), to_bytes_,
+                                      host_.arriving.host(buffers_.arriving.data), from_bytes_));
   return unpack();
 }
 
-void ExpertExchange::route(const Layer& layer, int64_t rows, const int32_t* expert_ids,
-                           const float* expert_weights) {
+Status ExpertExchange::route(const Layer& layer, int64_t rows, const int32_t* expert_ids,
+                             const float* expert_weights) {
   leaving_.clear();
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t choice = 0; choice < top_k_; ++choice) {
@@ -110,6 +141,8 @@ void ExpertExchange::route(const Layer& layer, int64_t rows, const int32_t* expe
     }
     if (visits_ > top_k_) visit(layer, row, top_k_, shared_, 1.0f);
   }
+  FATHOM_TRY(host_.own_ids.put(buffers_.own_ids, bytes_of(rows, visits_)));
+  return host_.own_weights.put(buffers_.own_weights, bytes_of(rows, visits_));
 }
 
 void ExpertExchange::visit(const Layer& layer, int64_t row, int64_t choice, int64_t expert,
@@ -117,8 +150,8 @@ void ExpertExchange::visit(const Layer& layer, int64_t row, int64_t choice, int6
   const auto& holders = layer.holders[static_cast<size_t>(expert)];
   const Holder& holder = holders[static_cast<size_t>(row) % holders.size()];
   const int64_t at = row * visits_ + choice;
-  buffers_.own_ids[at] = holder.index == index_ ? holder.number : -1;
-  buffers_.own_weights[at] = weight;
+  host_.own_ids.host(buffers_.own_ids)[at] = holder.index == index_ ? holder.number : -1;
+  host_.own_weights.host(buffers_.own_weights)[at] = weight;
   const bool is_near = holder.index / groups_ == index_ / groups_;
   if (is_near || row % groups_ != group_) return;
   leaving_.push_back({holder.index, 0, row, holder.number, weight});
@@ -137,43 +170,79 @@ Status ExpertExchange::exchange_counts(const Ranks& ranks) {
                            buffers_.arriving.shape[0], sum(from_))};
 }
 
+float* ExpertExchange::host_rows(const Tensor& x) const {
+  FATHOM_CHECK(x.stride[0] == hidden_, "experts: expected dense rows");
+  return host_.rows.host(static_cast<float*>(x.data));
+}
+
 // Rows for one destination stand together, in the order of choices.
-void ExpertExchange::pack(const Tensor& x) {
+Status ExpertExchange::pack(const Tensor& x) {
+  if (leaving_.empty()) return {};
+  const float* rows = host_rows(x);
+  FATHOM_TRY(host_.rows.fetch(x.data, bytes_of(x.shape[0], hidden_)));
+  FATHOM_TRY(device_->synchronize());
   std::exclusive_scan(to_.begin(), to_.end(), next_.begin(), int64_t{0});
   for (Visit& visit : leaving_) {
     visit.place = next_[static_cast<size_t>(visit.index)]++;
-    float* row = row_of(buffers_.leaving, visit.place);
-    std::memcpy(row, row_of(x, visit.row), static_cast<size_t>(hidden_) * sizeof(float));
+    float* row = host_.leaving.row(visit.place);
+    std::copy_n(rows + visit.row * hidden_, hidden_, row);
     row[hidden_] = std::bit_cast<float>(visit.number);
     row[hidden_ + 1] = visit.weight;
   }
+  return {};
 }
 
-ArrivedRows ExpertExchange::unpack() {
+Result<ArrivedRows> ExpertExchange::unpack() {
   const int64_t rows = sum(from_);
+  const int64_t values = hidden_ + kRowTail;
+  const auto* arrived = host_.arriving.host(static_cast<float*>(buffers_.arriving.data));
+  auto* ids = host_.arrived_ids.host(buffers_.arrived_ids);
+  auto* weights = host_.arrived_weights.host(buffers_.arrived_weights);
   for (int64_t i = 0; i < rows; ++i) {
-    const float* row = row_of(buffers_.arriving, i);
-    buffers_.arrived_ids[i] = std::bit_cast<int32_t>(row[hidden_]);
-    buffers_.arrived_weights[i] = row[hidden_ + 1];
+    const float* row = arrived + i * values;
+    ids[i] = std::bit_cast<int32_t>(row[hidden_]);
+    weights[i] = row[hidden_ + 1];
   }
-  return {.x = device::columns(device::rows(buffers_.arriving, 0, rows), 0, hidden_),
-          .ids = buffers_.arrived_ids,
-          .weights = buffers_.arrived_weights,
-          .results = device::rows(buffers_.results, 0, rows)};
+  FATHOM_TRY(host_.arriving.put(buffers_.arriving.data, bytes_of(rows, values)));
+  FATHOM_TRY(host_.arrived_ids.put(buffers_.arrived_ids, bytes_of(rows, 1)));
+  FATHOM_TRY(host_.arrived_weights.put(buffers_.arrived_weights, bytes_of(rows, 1)));
+  return ArrivedRows{.x = device::columns(device::rows(buffers_.arriving, 0, rows), 0, hidden_),
+                     .ids = buffers_.arrived_ids,
+                     .weights = buffers_.arrived_weights,
+                     .results = device::rows(buffers_.results, 0, rows)};
 }
 
 Status ExpertExchange::combine(const Ranks& ranks, const Tensor& out) {
   if (!ranks.expert) return {};
   bytes_of_rows(to_, hidden_, to_bytes_);
   bytes_of_rows(from_, hidden_, from_bytes_);
-  FATHOM_TRY(ranks.expert->all_to_all(ranks.tag("combine"), buffers_.results.data, from_bytes_,
-                                      buffers_.returned.data, to_bytes_));
+  const size_t out_bytes = leaving_.empty() ? 0 : bytes_of(out.shape[0], hidden_);
+  FATHOM_TRY(host_.results.fetch(buffers_.results.data, bytes_of(sum(from_), hidden_)));
+  FATHOM_TRY(host_.rows.fetch(out.data, out_bytes));
+  FATHOM_TRY(device_->synchronize());
+  FATHOM_TRY(ranks.expert->all_to_all(ranks.tag("combine"),
+                                      host_.results.host(buffers_.results.data), from_bytes_,
+                                      host_.returned.row(0), to_bytes_));
+  if (leaving_.empty()) return {};
+  add_returned(host_rows(out));
+  return host_.rows.put(out.data, out_bytes);
+}
+
+void ExpertExchange::add_returned(float* out) const {
   for (const Visit& visit : leaving_) {
-    const float* result = row_of(buffers_.returned, visit.place);
-    float* sum = row_of(out, visit.row);
+    const float* result = host_.returned.row(visit.place);
+    float* sum = out + visit.row * hidden_;
     for (int64_t i = 0; i < hidden_; ++i) sum[i] += result[i];
   }
-  return {};
+}
+
+size_t ExpertExchange::staging_bytes() const {
+  size_t bytes = host_.rows.bytes();
+  for (const Staging* each : {&host_.own_ids, &host_.own_weights, &host_.arriving,
+                              &host_.arrived_ids, &host_.arrived_weights, &host_.results}) {
+    bytes += each->bytes();
+  }
+  return bytes;
 }
 
 }  // namespace fathom::models::deepseek_v3

@@ -8,7 +8,7 @@
 // in turn.
 //
 // Sizes: T rows of the step, H hidden size, V visits a token: its routed experts, and the shared
-// one where that is placed like them. All memory is the host's, activations are F32.
+// one where that is placed like them. Activations are F32.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,7 @@
 #include "models/deepseek_v3/config.h"
 #include "models/deepseek_v3/ranks.h"
 #include "models/deepseek_v3/share.h"
+#include "models/deepseek_v3/staging.h"
 
 namespace fathom::models::deepseek_v3 {
 
@@ -36,15 +37,14 @@ struct ExchangeSizes {
   int64_t row = 0;       // values of a row on its way
 };
 
+// In the chip's memory, which kernels read and write.
 struct ExchangeBuffers {
   int32_t* own_ids;    // [T, V]: numbers of this rank's experts, or -1
   float* own_weights;  // [T, V]
-  Tensor leaving;      // [leaving, H + 2]
   Tensor arriving;     // [arriving, H + 2]
   int32_t* arrived_ids;
   float* arrived_weights;
-  Tensor results;   // [arriving, H] of the rows that arrived
-  Tensor returned;  // [leaving, H] of the rows that left
+  Tensor results;  // [arriving, H] of the rows that arrived
 };
 
 // Tokens of other data indices for this rank's experts.
@@ -59,17 +59,20 @@ struct ArrivedRows {
 
 class ExpertExchange {
  public:
-  // `layers`: how many, numbered from 0. Their experts begin where `share` says.
-  ExpertExchange(const Config& config, const Share& share, const ExchangeBuffers& buffers,
-                 int64_t layers);
+  // For steps of at most `rows` rows. `layers`: number of layers, whose experts are where `share`
+  // says at first.
+  static Result<ExpertExchange> make(device::Device& device, const Config& config,
+                                     const Share& share, const ExchangeBuffers& buffers,
+                                     int64_t rows, int64_t layers);
 
   // Where a layer's experts are from now on, on all ranks alike.
   using Placement = std::vector<std::vector<int64_t>>;  // place_experts()
   const Placement& placement(int64_t layer) const { return at(layer).placement; }
   void place(int64_t layer, Placement placement);
 
-  // Takes the choices [T, top_k] for x [T, H] apart: own_ids() and own_weights() [T, visits()] are
-  // for this rank's experts, the rest is sent. Every rank with this slice calls it.
+  // Takes the choices [T, top_k], in the host's memory, for x [T, H] apart: own_ids() and
+  // own_weights() [T, visits()] are for this rank's experts, the rest is sent. Every rank with this
+  // slice calls it.
   Result<ArrivedRows> dispatch(const Ranks& ranks, int64_t layer, const Tensor& x,
                                const int32_t* expert_ids, const float* expert_weights);
   const int32_t* own_ids() const { return buffers_.own_ids; }
@@ -79,6 +82,9 @@ class ExpertExchange {
   // Sends the arrived rows' results back and adds what comes to the rows of out [T, H]. Every rank
   // with this slice calls it.
   Status combine(const Ranks& ranks, const Tensor& out);
+
+  // Pinned memory that stands for the chip's.
+  size_t staging_bytes() const;
 
  private:
   // Where an expert is.
@@ -100,14 +106,38 @@ class ExpertExchange {
     std::vector<std::vector<Holder>> holders;  // of each expert, the nearest ones
   };
 
+  // Rows on their way, in the host's memory alone.
+  struct TravellingRows {
+    float* row(int64_t at) const { return static_cast<float*>(memory.data()) + at * values; }
+
+    int64_t values = 0;  // of a row
+    device::HostBuffer memory;
+  };
+  // The host's side of ExchangeBuffers, and of the step's rows.
+  struct HostSide {
+    static Result<HostSide> make(device::Device& device, const ExchangeSizes& sizes, int64_t rows,
+                                 int64_t hidden);
+
+    Staging own_ids, own_weights, arriving, arrived_ids, arrived_weights, results;
+    Staging rows;             // [T, H]
+    TravellingRows leaving;   // [leaving, H + 2]
+    TravellingRows returned;  // [leaving, H] of the rows that left
+  };
+
+  ExpertExchange(device::Device& device, const Config& config, const Share& share,
+                 const ExchangeBuffers& buffers, HostSide host, int64_t layers);
+
   const Layer& at(int64_t layer) const { return layers_[static_cast<size_t>(layer)]; }
-  void route(const Layer& layer, int64_t rows, const int32_t* expert_ids,
-             const float* expert_weights);
+  Status route(const Layer& layer, int64_t rows, const int32_t* expert_ids,
+               const float* expert_weights);
   void visit(const Layer& layer, int64_t row, int64_t choice, int64_t expert, float weight);
   Status exchange_counts(const Ranks& ranks);
-  void pack(const Tensor& x);
-  ArrivedRows unpack();
+  Status pack(const Tensor& x);
+  Result<ArrivedRows> unpack();
+  float* host_rows(const Tensor& x) const;
+  void add_returned(float* out) const;
 
+  device::Device* device_;
   int64_t top_k_;
   int64_t visits_;
   int64_t shared_;  // number of the shared expert: behind the routed ones
@@ -116,6 +146,7 @@ class ExpertExchange {
   int64_t group_;   // this one's place among them
   int64_t index_;   // its expert index
   ExchangeBuffers buffers_;
+  HostSide host_;
   std::vector<Layer> layers_;
   std::vector<Visit> leaving_;      // in the order of choices
   std::vector<int64_t> to_, from_;  // rows by expert index

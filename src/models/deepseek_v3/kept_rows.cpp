@@ -26,10 +26,10 @@ void KeptRows::keep_all() {
 }
 
 // Neighbours of one sequence stay together.
-bool KeptRows::cut(std::span<const fathom_sequence> sequences,
-                   std::vector<fathom_sequence>& pieces) const {
+bool KeptRows::cut(std::span<const SequenceRows> sequences,
+                   std::vector<SequenceRows>& pieces) const {
   pieces.clear();
-  for (const fathom_sequence& whole : sequences) {
+  for (const SequenceRows& whole : sequences) {
     const int64_t end = whole.query_begin + whole.query_count;
     const auto first = std::ranges::lower_bound(rows_, whole.query_begin);
     for (auto row = first; row != rows_.end() && *row < end; ++row) {
@@ -38,7 +38,7 @@ bool KeptRows::cut(std::span<const fathom_sequence> sequences,
         continue;
       }
       if (pieces.size() == pieces.capacity()) return false;
-      fathom_sequence piece = whole;
+      SequenceRows piece = whole;
       piece.query_begin = row - rows_.begin();
       piece.query_count = 1;
       piece.context = whole.context + *row - whole.query_begin;

@@ -22,19 +22,19 @@ class KeptRows {
 
   int64_t count() const { return static_cast<int64_t>(rows_.size()); }
   // The batch's lists for attention, of kept rows alone.
-  std::span<const fathom_sequence> given() const { return given_; }
-  std::span<const fathom_sequence> generated() const { return generated_; }
+  std::span<const SequenceRows> given() const { return given_; }
+  std::span<const SequenceRows> generated() const { return generated_; }
 
   // Where a row of the batch, which must be kept, stands now.
   int32_t place_of(int32_t row) const;
 
  private:
-  bool cut(std::span<const fathom_sequence> sequences, std::vector<fathom_sequence>& pieces) const;
+  bool cut(std::span<const SequenceRows> sequences, std::vector<SequenceRows>& pieces) const;
 
   bool all_ = true;
   std::vector<int32_t> rows_;  // rising
-  std::vector<fathom_sequence> given_;
-  std::vector<fathom_sequence> generated_;
+  std::vector<SequenceRows> given_;
+  std::vector<SequenceRows> generated_;
 };
 
 }  // namespace fathom::models::deepseek_v3

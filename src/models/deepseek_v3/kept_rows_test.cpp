@@ -9,7 +9,7 @@ namespace {
 
 using Pieces = std::vector<std::vector<int64_t>>;
 
-Pieces pieces(std::span<const fathom_sequence> sequences) {
+Pieces pieces(std::span<const SequenceRows> sequences) {
   Pieces all;
   for (const auto& s : sequences) all.push_back({s.query_begin, s.query_count, s.context});
   return all;
@@ -31,8 +31,8 @@ class KeptRowsTest : public testing::Test {
   }
 
   const std::vector<int32_t> tokens_ = std::vector<int32_t>(12);
-  const std::vector<fathom_sequence> given_ = {{0, 8, 100, nullptr, 0}, {8, 1, 0, nullptr, 0}};
-  const std::vector<fathom_sequence> generated_ = {{9, 3, 50, nullptr, 0}};
+  const std::vector<SequenceRows> given_ = {{0, 8, 100, {}}, {8, 1, 0, {}}};
+  const std::vector<SequenceRows> generated_ = {{9, 3, 50, {}}};
   std::vector<int32_t> logit_rows_;
   KeptRows kept_{{.max_step_tokens = 12, .max_logit_rows = 12, .max_step_sequences = 2}};
 };

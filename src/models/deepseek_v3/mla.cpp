@@ -36,9 +36,10 @@ Status prepare_attention(Step& step, const MlaWeights& w, const fathom_kv_cache&
                                    .kv_a = at.kv_a,
                                    .kv_norm = w.kv_norm,
                                    .eps = step.config.rms_norm_eps,
+                                   .max_positions = at.max_positions,
                                    .cos_sin = at.cos_sin,
-                                   .positions = at.positions,
-                                   .slots = at.slots};
+                                   .positions = step.in.positions,
+                                   .slots = step.in.slots};
   return ops::mla_prepare(step.ops, step.mla, prepare, cache);
 }
 

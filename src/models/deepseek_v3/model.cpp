@@ -4,9 +4,11 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "models/deepseek_v3/plan.h"
 
 namespace fathom::models::deepseek_v3 {
+
 Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const TensorSource> source,
                                            const Config& config, device::Device& device,
                                            const RunLimits& limits, const LoadOptions& options) {
@@ -21,11 +23,10 @@ Result<std::unique_ptr<Model>> Model::load_share(std::shared_ptr<const TensorSou
                                                  const ShardPlan& plan, comm::Group& world,
                                                  device::Device& device, const RunLimits& limits,
                                                  const LoadOptions& options) {
-  if (!device.host_memory() || device.activation_dtype() != FATHOM_F32) {
+  if (device.activation_dtype() != FATHOM_F32) {
     return Error{ErrorCode::kUnsupported,
-                 fmt::format("chip {}: expected host memory and activations in F32 for several "
-                             "ranks, got another chip",
-                             device.backend().name)};
+                 fmt::format("chip {}: expected activations in F32 for several ranks, got {}",
+                             device.backend().name, device::dtype_name(device.activation_dtype()))};
   }
   FATHOM_ASSIGN(Ranks ranks, Ranks::join(world, plan.layout()));
   FATHOM_ASSIGN(Weights weights, Weights::load_share(source, plan, world.rank(), device, options));
@@ -39,6 +40,11 @@ Result<std::unique_ptr<Model>> Model::load_share(std::shared_ptr<const TensorSou
   return model;
 }
 
+// A step that failed may have left work behind, which reads and writes what ends here.
+Model::~Model() {
+  if (const auto ended = device_.synchronize(); !ended) log_error("{}", ended.error().message);
+}
+
 Status Model::plan_memory() {
   const size_t kv_bytes = kv_block_bytes(config_, share_, device_, limits_) *
                           static_cast<size_t>(limits_.num_kv_blocks);
@@ -49,49 +55,55 @@ Status Model::plan_memory() {
                 WorkspacePlan::make(config_, share_, weights_, device_, limits_));
   FATHOM_ASSIGN(workspace_arena_, device_.alloc_arena(plan.bytes));
   FATHOM_ASSIGN(buffers_, plan.take(workspace_arena_, device_));
+  FATHOM_ASSIGN(metadata_, StepMetadata::make(device_, buffers_.metadata, limits_, share_.tokens,
+                                              config_.vocab_size));
+  const Tensor& logits = buffers_.logits;
+  const auto values = static_cast<size_t>(logits.shape[0] * logits.shape[1]);
+  FATHOM_ASSIGN(logits_, Staging::make(device_, values * sizeof(float)));
+  return ranks_.alone() ? Status() : plan_ranks();
+}
+
+// What this rank passes to others lies in the host's memory.
+Status Model::plan_ranks() {
+  const int64_t rows = limits_.max_step_tokens;
+  const auto layers = static_cast<int64_t>(caches_.size());
+  FATHOM_ASSIGN(staging_, RankStaging::make(device_, config_, share_.layout, rows));
+  if (config_.n_routed_experts > 0) counts_.emplace(layers, config_.n_routed_experts);
   if (config_.n_routed_experts > 0 && share_.layout.stage_ranks() > 1) {
-    exchange_.emplace(config_, share_, buffers_.exchange, static_cast<int64_t>(caches_.size()));
+    FATHOM_ASSIGN(exchange_,
+                  ExpertExchange::make(device_, config_, share_, buffers_.exchange, rows, layers));
   }
-  if (config_.n_routed_experts > 0 && !ranks_.alone()) {
-    counts_.emplace(static_cast<int64_t>(caches_.size()), config_.n_routed_experts);
-  }
-  if (!device_.host_memory()) {
-    host_logits_.resize(static_cast<size_t>(limits_.max_logit_rows * config_.vocab_size));
+  if (!device_.host_memory() && ranks_.world->rank() == 0) {
+    const size_t bytes = staging_->bytes() + (exchange_ ? exchange_->staging_bytes() : 0);
+    log_info("chip {}: the host cannot touch its memory: ranks exchange by {} MiB of pinned memory",
+             device_.backend().name, (bytes >> 20) + 1);
   }
   return {};
 }
 
-Step Model::begin_step(const StepBatch& batch, int64_t first_row, int64_t first_logit) {
+Result<Step> Model::begin_step(const StepBatch& batch, std::span<const int32_t> sources,
+                               const KeptRows* kept, int64_t first_row, int64_t first_logit) {
   const auto rows = static_cast<int64_t>(batch.tokens.size());
   const auto logit_rows =
       share_.is_last() ? static_cast<int64_t>(batch.logit_rows.size()) : int64_t{0};
   FATHOM_CHECK(rows > 0 || !ranks_.alone(), "step: expected rows");
-  FATHOM_CHECK(rows <= limits_.max_step_tokens, "step: more rows than planned for");
-  FATHOM_CHECK(logit_rows <= limits_.max_logit_rows, "step: more logit rows than planned for");
   FATHOM_CHECK(
       batch.positions.size() == batch.tokens.size() && batch.slots.size() == batch.tokens.size(),
       "step: expected a position and a slot for each token");
-  return {.ops = {device_, buffers_.scratch, buffers_.scratch_bytes},
-          .config = config_,
-          .share = share_,
-          .ranks = ranks_,
-          .exchange = exchange_ ? &*exchange_ : nullptr,
-          .counts = counts_ ? &*counts_ : nullptr,
-          .layer = 0,
-          .mla = mla_shape(config_, share_.heads),
-          .at = cut(buffers_, first_row, rows, first_logit, logit_rows),
-          .given = batch.given,
-          .generated = batch.generated};
-}
-
-Status Model::upload(const StepBatch& batch, const Step& step) {
-  const auto copy = [this](auto* to, const auto& from) {
-    return device_.copy_to_device(to, from.data(), from.size_bytes());
-  };
-  FATHOM_TRY(copy(step.at.tokens, batch.tokens));
-  FATHOM_TRY(copy(step.at.positions, batch.positions));
-  FATHOM_TRY(copy(step.at.slots, batch.slots));
-  return copy(step.at.logit_rows, batch.logit_rows);
+  FATHOM_ASSIGN(const StepInputs in, metadata_.upload(batch, sources, kept));
+  return Step{.ops = {device_, buffers_.scratch, buffers_.scratch_bytes},
+              .config = config_,
+              .share = share_,
+              .ranks = ranks_,
+              .staging = staging_ ? &*staging_ : nullptr,
+              .exchange = exchange_ ? &*exchange_ : nullptr,
+              .counts = counts_ ? &*counts_ : nullptr,
+              .layer = 0,
+              .mla = mla_shape(config_, share_.heads),
+              .at = cut(buffers_, first_row, rows, first_logit, logit_rows),
+              .in = in,
+              .given = in.sequences[kGiven],
+              .generated = in.sequences[kGenerated]};
 }
 
 Result<std::span<const float>> Model::forward(const StepBatch& batch) {
@@ -106,31 +118,31 @@ Result<std::span<const float>> Model::forward(const StepBatch& batch) {
     values += logits.size();
     if (share_.is_last()) logit += static_cast<int64_t>(rows_.batch().logit_rows.size());
   }
-  return std::span<const float>(static_cast<const float*>(buffers_.logits.data), values);
+  return std::span<const float>(logits_.host(static_cast<float*>(buffers_.logits.data)), values);
 }
 
 Result<std::span<const float>> Model::forward_rows(const StepBatch& batch, int64_t first_row,
                                                    int64_t first_logit) {
-  Step step = begin_step(batch, first_row, first_logit);
-  FATHOM_TRY(upload(batch, step));
+  kept_.keep_all();
+  // The MTP layer goes on from every row.
+  const bool some = share_.is_last() && !can_draft() && kept_.choose(batch);
+  const KeptRows* kept = some ? &kept_ : nullptr;
+  FATHOM_ASSIGN(Step step, begin_step(batch, {}, kept, first_row, first_logit));
   if (share_.is_first()) {
     FATHOM_TRY(embed(step, weights_.embed, step.at.residual));  // [T, H]
   } else {
     FATHOM_TRY(receive_stream(step));  // [T, H]
   }
   StreamInput input = StreamInput::kResidualOnly;
-  kept_.keep_all();
-  const KeptRows* kept = nullptr;
   for (size_t layer = 0; layer < weights_.blocks.size(); ++layer) {
     step.layer = static_cast<int64_t>(layer);
-    const bool last = share_.is_last() && layer + 1 == weights_.blocks.size();
-    // The MTP layer goes on from every row.
-    if (last && !can_draft() && kept_.choose(batch)) kept = &kept_;
-    FATHOM_TRY(block(step, weights_.blocks[layer], caches_[layer], input, kept));
+    const bool last = layer + 1 == weights_.blocks.size();
+    FATHOM_TRY(block(step, weights_.blocks[layer], caches_[layer], input, last ? kept : nullptr));
     input = StreamInput::kResidualPlusX;
   }
   if (!share_.is_last()) {
     FATHOM_TRY(send_stream(step));
+    FATHOM_TRY(device_.synchronize());
     return std::span<const float>();
   }
   return head(step, weights_.norm, weights_.head);  // [L, vocab]
@@ -148,14 +160,13 @@ Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<co
   FATHOM_CHECK(rows.size() == batch.tokens.size(), "draft: expected a hidden state for each token");
   const MtpWeights& mtp = *weights_.mtp;
   const float eps = config_.rms_norm_eps;
-  Step step = begin_step(batch, 0, 0);
-  auto& at = step.at;
-  FATHOM_TRY(upload(batch, step));
   sources_.clear();
   for (const int32_t row : rows) sources_.push_back(kept_.place_of(row));
-  FATHOM_TRY(device_.copy_to_device(at.sources, sources_.data(), rows.size_bytes()));
-  FATHOM_TRY(ops::embed(step.ops, at.sources, as_table(buffers_.hidden), at.x));  // [T, H]
-  FATHOM_TRY(embed(step, mtp.embed, at.normed));                                  // [own rows, H]
+  const KeptRows* kept = kept_.choose(batch) ? &kept_ : nullptr;
+  FATHOM_ASSIGN(Step step, begin_step(batch, sources_, kept, 0, 0));
+  auto& at = step.at;
+  FATHOM_TRY(ops::embed(step.ops, step.in.sources, as_table(buffers_.hidden), at.x));  // [T, H]
+  FATHOM_TRY(embed(step, mtp.embed, at.normed));  // [own rows, H]
   const Tensor joined = own_rows(step, at.joined);
   FATHOM_TRY(ops::rms_norm(step.ops, own_rows(step, at.normed), mtp.enorm, eps,
                            device::columns(joined, 0, config_.hidden_size)));
@@ -163,7 +174,6 @@ Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<co
                            device::columns(joined, config_.hidden_size, config_.hidden_size)));
   FATHOM_TRY(ops::linear(step.ops, joined, mtp.eh_proj, own_rows(step, at.residual)));
   step.layer = static_cast<int64_t>(weights_.blocks.size());
-  const KeptRows* kept = kept_.choose(batch) ? &kept_ : nullptr;
   FATHOM_TRY(block(step, mtp.block, caches_.back(), StreamInput::kResidualOnly, kept));
   return head(step, mtp.norm, mtp.head);  // [L, vocab]
 }
@@ -178,17 +188,15 @@ Result<std::span<const float>> Model::head(Step& step, const float* norm, const 
   Tensor logit_hidden = at.hidden;  // [L, H]
   if (at.hidden.shape[0] != at.logits.shape[0]) {
     logit_hidden = at.logit_hidden;
-    FATHOM_TRY(ops::embed(step.ops, at.logit_rows, as_table(at.hidden), logit_hidden));
+    FATHOM_TRY(ops::embed(step.ops, step.in.logit_rows, as_table(at.hidden), logit_hidden));
   }
   FATHOM_TRY(ops::linear(step.ops, logit_hidden, weight, at.logits));  // [L, vocab]
   const auto count = static_cast<size_t>(at.logits.shape[0] * at.logits.shape[1]);
-  const auto* logits = static_cast<const float*>(at.logits.data);
-  if (!device_.host_memory()) {
-    FATHOM_TRY(device_.copy_to_host(host_logits_.data(), logits, count * sizeof(float)));
-    logits = host_logits_.data();
-  }
+  auto* all = static_cast<float*>(buffers_.logits.data);
+  const auto first = static_cast<size_t>(static_cast<float*>(at.logits.data) - all);
+  FATHOM_TRY(logits_.fetch(all, count * sizeof(float), first * sizeof(float)));
   FATHOM_TRY(device_.synchronize());
-  return std::span<const float>(logits, count);
+  return std::span<const float>(logits_.host(all) + first, count);
 }
 
 }  // namespace fathom::models::deepseek_v3

@@ -18,7 +18,9 @@
 #include "models/deepseek_v3/config.h"
 #include "models/deepseek_v3/cost.h"
 #include "models/deepseek_v3/shard.h"
+#include "models/deepseek_v3/staging.h"
 #include "models/deepseek_v3/step.h"
+#include "models/deepseek_v3/step_metadata.h"
 #include "models/deepseek_v3/step_rows.h"
 #include "models/deepseek_v3/weights.h"
 
@@ -35,6 +37,8 @@ class Model final : public CausalLm {
                                                    const ShardPlan& plan, comm::Group& world,
                                                    device::Device& device, const RunLimits& limits,
                                                    const LoadOptions& options);
+
+  ~Model() override;
 
   int64_t vocab_size() const override { return config_.vocab_size; }
   const RunLimits& limits() const override { return limits_; }
@@ -105,8 +109,11 @@ class Model final : public CausalLm {
   // `batch` is of the call's rows from first_row on, and its logits of those from first_logit on.
   Result<std::span<const float>> forward_rows(const StepBatch& batch, int64_t first_row,
                                               int64_t first_logit);
-  Step begin_step(const StepBatch& batch, int64_t first_row, int64_t first_logit);
-  Status upload(const StepBatch& batch, const Step& step);
+  Status plan_ranks();
+  // Puts the step's metadata on the chip, which must be done with the step before. sources: of
+  // drafts; kept: the rows that go on through the last block, null where all do.
+  Result<Step> begin_step(const StepBatch& batch, std::span<const int32_t> sources,
+                          const KeptRows* kept, int64_t first_row, int64_t first_logit);
   // hidden = the norm of the stream behind the last block.
   Status final_norm(Step& step, const float* weight);
   // Of the stream behind the last block: its norm, and logits of the rows that want some.
@@ -123,6 +130,9 @@ class Model final : public CausalLm {
   device::Arena workspace_arena_;  // activations of one step, and the kernels' scratch
   std::vector<fathom_kv_cache> caches_;
   StepBuffers buffers_ = {};
+  StepMetadata metadata_;
+  Staging logits_;                          // [L, vocab], of this rank's part
+  std::optional<RankStaging> staging_;      // where there are several ranks
   std::optional<ExpertExchange> exchange_;  // where experts are on several ranks
   std::optional<ExpertCounts> counts_;      // where there are experts and several ranks
   // For balance(): where experts come from, and those it has loaded, by layer and number.
@@ -134,7 +144,6 @@ class Model final : public CausalLm {
   KeptRows kept_;  // of the last call, whose hidden states a draft goes on from
   std::vector<int32_t> sources_;
   int64_t microbatches_ = 1;
-  std::vector<float> host_logits_;  // where the chip's memory is not the host's
 };
 
 }  // namespace fathom::models::deepseek_v3

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "models/deepseek_v3/balance.h"
+#include "models/deepseek_v3/expert_table.h"
 #include "models/deepseek_v3/model.h"
 
 namespace fathom::models::deepseek_v3 {
@@ -92,6 +93,7 @@ Result<int64_t> Model::take_experts(int64_t layer, const ExpertExchange::Placeme
     moe.w1[number] = expert.weights.w1;
     moe.w2[number] = expert.weights.w2;
     moe.w3[number] = expert.weights.w3;
+    FATHOM_TRY(update_expert(moe, number, share_.layers.begin + layer, device_));
     moved_.insert_or_assign({layer, number}, std::move(expert));
     ++loaded;
   }

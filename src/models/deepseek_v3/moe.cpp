@@ -1,4 +1,5 @@
 // Feed-forward layers: the dense SwiGLU and DeepSeekMoE (DeepSeek-V3 paper, section 2.1.2).
+#include "models/deepseek_v3/expert_table.h"
 #include "models/deepseek_v3/step.h"
 
 namespace fathom::models::deepseek_v3 {
@@ -29,8 +30,16 @@ ops::MoeGate gate_of(const Config& config, const MoeWeights& weights) {
           .scale = scales ? config.routed_scaling_factor : 1.0f};
 }
 
-ops::MoeExperts experts_of(const MoeWeights& w) {
-  return {.gate = w.w1, .up = w.w3, .down = w.w2};
+// What the gate chose, on the host: it counts, and finds the way to other ranks.
+Status fetch_choices(Step& step) {
+  const auto& at = step.at;
+  const auto choices = static_cast<size_t>(at.normed.shape[0] * step.config.num_experts_per_tok);
+  RankStaging& staging = *step.staging;
+  FATHOM_TRY(staging.expert_ids.fetch(at.expert_ids, choices * sizeof(int32_t)));
+  FATHOM_TRY(staging.expert_weights.fetch(at.expert_weights, choices * sizeof(float)));
+  FATHOM_TRY(step.ops.device.synchronize());
+  step.counts->count(step.layer, {staging.expert_ids.host(at.expert_ids), choices});
+  return {};
 }
 
 // The same with experts on several ranks: these tokens to their experts here, tokens of other data
@@ -38,8 +47,11 @@ ops::MoeExperts experts_of(const MoeWeights& w) {
 Status exchanged_experts(Step& step, const MoeWeights& w, ops::Accumulate accumulate) {
   auto& at = step.at;
   ExpertExchange& exchange = *step.exchange;
-  FATHOM_ASSIGN(const ArrivedRows arrived, exchange.dispatch(step.ranks, step.layer, at.normed,
-                                                             at.expert_ids, at.expert_weights));
+  RankStaging& staging = *step.staging;
+  FATHOM_ASSIGN(
+      const ArrivedRows arrived,
+      exchange.dispatch(step.ranks, step.layer, at.normed, staging.expert_ids.host(at.expert_ids),
+                        staging.expert_weights.host(at.expert_weights)));
   FATHOM_TRY(ops::moe_experts(step.ops, at.normed, exchange.own_ids(), exchange.own_weights(),
                               exchange.visits(), experts_of(w), accumulate, at.x));  // [T, H]
   if (arrived.rows() > 0) {
@@ -56,11 +68,7 @@ Status moe(Step& step, const MoeWeights& w) {
   FATHOM_TRY(ops::linear(step.ops, at.normed, w.gate, at.router));  // [T, experts]
   FATHOM_TRY(ops::moe_gate(step.ops, at.router, gate_of(step.config, w), at.expert_ids,
                            at.expert_weights));  // [T, top_k]
-  if (step.counts != nullptr) {
-    FATHOM_TRY(step.ops.device.synchronize());
-    const auto choices = static_cast<size_t>(at.normed.shape[0] * step.config.num_experts_per_tok);
-    step.counts->count(step.layer, {at.expert_ids, choices});
-  }
+  if (step.counts != nullptr) FATHOM_TRY(fetch_choices(step));
   if (w.shared) FATHOM_TRY(mlp(step, *w.shared));  // [T, H]
   const auto accumulate = w.shared ? ops::Accumulate::kAdd : ops::Accumulate::kOverwrite;
   if (step.exchange != nullptr) return exchanged_experts(step, w, accumulate);

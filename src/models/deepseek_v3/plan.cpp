@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "models/deepseek_v3/expert_table.h"
 #include "models/deepseek_v3/rope.h"
 
 namespace fathom::models::deepseek_v3 {
@@ -42,7 +43,7 @@ int64_t widest_mlp(const Config& config, const Share& share) {
 Result<size_t> experts_bytes(const Config& config, const MoeWeights& moe,
                              const device::Device& device, const ExchangeSizes& sizes,
                              int64_t rows) {
-  const ops::MoeExperts experts = {.gate = moe.w1, .up = moe.w3, .down = moe.w2};
+  const ops::MoeExperts experts = experts_of(moe);
   const auto bytes_for = [&](int64_t count, int64_t top_k) {
     const Tensor x = device::matrix(nullptr, device.activation_dtype(), count, config.hidden_size);
     return ops::moe_experts_workspace_bytes(device, x, static_cast<int32_t>(top_k), experts, x);
@@ -64,19 +65,16 @@ Result<size_t> scratch_bytes(const Config& config, const Share& share, const Wei
       device::matrix(nullptr, activation, rows, int64_t{share.heads} * config.v_head_dim);
   const fathom_kv_cache cache = {nullptr, limits.kv_dtype, limits.kv_block_size,
                                  limits.num_kv_blocks};
-  // One sequence with all the rows, and as many sequences as there may be.
-  const int64_t context = std::max<int64_t>(limits.max_context - rows, 0);
-  const std::vector<fathom_sequence> one = {{0, rows, context, nullptr, 0}};
-  const int64_t count = std::min(limits.max_step_sequences, rows);
-  std::vector<fathom_sequence> many;
-  for (int64_t i = 0; i < count; ++i) many.push_back({i, 1, limits.max_context - 1, nullptr, 0});
-
+  const fathom_sequences most = {.sequences = nullptr,
+                                 .count = nullptr,
+                                 .blocks = nullptr,
+                                 .max_sequences = static_cast<int32_t>(limits.max_step_sequences),
+                                 .max_queries = static_cast<int32_t>(rows),
+                                 .max_positions = limits.max_context,
+                                 .max_blocks = StepMetadata::max_blocks(limits)};
   const Weight& wkv_b = weights.blocks.front().attn.wkv_b;
   FATHOM_ASSIGN(size_t bytes,
-                ops::mla_workspace_bytes(device, shape, q, wkv_b, cache, one, values));
-  FATHOM_ASSIGN(const size_t for_many,
-                ops::mla_workspace_bytes(device, shape, q, wkv_b, cache, many, values));
-  bytes = std::max(bytes, for_many);
+                ops::mla_workspace_bytes(device, shape, q, wkv_b, cache, most, values));
   const ExchangeSizes sizes(config, share, rows);
   const auto add_experts = [&](const BlockWeights& block) -> Status {
     if (!block.moe) return {};
@@ -150,21 +148,15 @@ StepBuffers WorkspacePlan::lay_out(Allocate&& allocate) const {
   const int64_t rows = limits_.max_step_tokens;
   const auto act = activation_;
   StepBuffers at = {};
-  at.tokens = static_cast<int32_t*>(allocate(bytes_of(rows, sizeof(int32_t))));
-  at.positions = static_cast<int32_t*>(allocate(bytes_of(rows, sizeof(int32_t))));
-  at.slots = static_cast<int64_t*>(allocate(bytes_of(rows, sizeof(int64_t))));
-  at.logit_rows =
-      static_cast<int32_t*>(allocate(bytes_of(limits_.max_logit_rows, sizeof(int32_t))));
-  const int64_t mtp_rows = share.is_last() && c.num_nextn_predict_layers > 0 ? rows : 0;
-  at.sources = static_cast<int32_t*>(allocate(bytes_of(mtp_rows, sizeof(int32_t))));
-  const int64_t cut_rows = share.layout.tp > 1 ? rows : 0;
-  at.own_tokens = static_cast<int32_t*>(allocate(bytes_of(cut_rows, sizeof(int32_t))));
+  at.metadata = allocate(StepMetadata::max_bytes(limits_));
+  at.max_positions = static_cast<int32_t>(limits_.max_context);
   at.cos_sin = static_cast<float*>(
       allocate(bytes_of(limits_.max_context * c.qk_rope_head_dim, sizeof(float))));
   at.x = matrix(rows, c.hidden_size, act);
   at.residual = matrix(rows, c.hidden_size, act);
   at.normed = matrix(rows, c.hidden_size, act);
   at.hidden = matrix(rows, c.hidden_size, act);
+  const int64_t mtp_rows = share.is_last() && c.num_nextn_predict_layers > 0 ? rows : 0;
   at.joined = matrix(mtp_rows, 2 * c.hidden_size, act);
   at.q_a = matrix(rows, c.q_lora_rank, act);
   at.q = matrix(rows, share.heads * c.q_head_dim(), act);
@@ -181,12 +173,10 @@ StepBuffers WorkspacePlan::lay_out(Allocate&& allocate) const {
   ExchangeBuffers& exchange = at.exchange;
   exchange.own_ids = static_cast<int32_t*>(allocate(bytes_of(sizes.own, sizeof(int32_t))));
   exchange.own_weights = static_cast<float*>(allocate(bytes_of(sizes.own, sizeof(float))));
-  exchange.leaving = matrix(sizes.leaving, sizes.row, act);
   exchange.arriving = matrix(sizes.arriving, sizes.row, act);
   exchange.arrived_ids = static_cast<int32_t*>(allocate(bytes_of(sizes.arriving, sizeof(int32_t))));
   exchange.arrived_weights = static_cast<float*>(allocate(bytes_of(sizes.arriving, sizeof(float))));
   exchange.results = matrix(sizes.arriving, c.hidden_size, act);
-  exchange.returned = matrix(sizes.leaving, c.hidden_size, act);
   const int64_t logit_rows = share.is_last() ? limits_.max_logit_rows : 0;
   at.logit_q = matrix(logit_rows, share.heads * c.q_head_dim(), act);
   at.logit_hidden = matrix(logit_rows, c.hidden_size, act);

@@ -2,16 +2,16 @@
 // model is divided over ranks, heads, I, experts and vocabulary are this rank's part.
 #pragma once
 
-#include <span>
-
 #include "base/result.h"
 #include "device/device.h"
 #include "models/deepseek_v3/config.h"
 #include "models/deepseek_v3/expert_counts.h"
 #include "models/deepseek_v3/expert_exchange.h"
 #include "models/deepseek_v3/kept_rows.h"
+#include "models/deepseek_v3/rank_staging.h"
 #include "models/deepseek_v3/ranks.h"
 #include "models/deepseek_v3/share.h"
+#include "models/deepseek_v3/step_metadata.h"
 #include "models/deepseek_v3/weights.h"
 #include "ops/ops.h"
 
@@ -19,13 +19,9 @@ namespace fathom::models::deepseek_v3 {
 
 // Planned once for the largest step, then cut to each step's rows.
 struct StepBuffers {
-  int32_t* tokens;      // [T]
-  int32_t* positions;   // [T]
-  int64_t* slots;       // [T]
-  int32_t* logit_rows;  // [L]
-  int32_t* sources;     // [T] rows of `hidden` that the MTP layer goes on from
-  int32_t* own_tokens;  // [T] rows of this rank's part of the embedding; where it has a part
-  float* cos_sin;       // [max_context, rope]
+  void* metadata;         // StepMetadata::max_bytes()
+  float* cos_sin;         // [max_positions, rope]
+  int32_t max_positions;  // the context that memory is planned for
 
   Tensor x;         // [T, H] output of the sub-layer before
   Tensor residual;  // [T, H] the stream the sub-layers add to
@@ -59,13 +55,15 @@ struct Step {
   const Config& config;
   const Share& share;
   const Ranks& ranks;
+  RankStaging* staging;      // null: one rank has all
   ExpertExchange* exchange;  // null: one rank has all experts
   ExpertCounts* counts;      // null: nobody asks
   int64_t layer;             // of this rank's, the MTP layer last
   fathom_mla_shape mla;
   StepBuffers at;  // cut to this step's T and L rows
-  std::span<const fathom_sequence> given;
-  std::span<const fathom_sequence> generated;
+  StepInputs in;
+  fathom_sequences given;  // of the rows that go on
+  fathom_sequences generated;
 };
 
 // The same buffers with T and L rows; of `hidden` and `logits`, which outlast a microbatch, those
@@ -85,7 +83,7 @@ Status sum_rows(Step& step, const char* name, const Tensor& x);
 // Other ranks' own rows of x become this one's, too.
 Status gather_rows(Step& step, const char* name, const Tensor& x);
 
-// out [T, H] = the embeddings of at.tokens, in own_rows().
+// out [T, H] = the embeddings of in.tokens, in own_rows().
 Status embed(Step& step, const Weight& table, const Tensor& out);
 
 // The stream between two stages: residual += x goes to the next one, which begins with it.

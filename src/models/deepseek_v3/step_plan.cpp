@@ -76,8 +76,8 @@ PartHead head_of(const StepPart& part) {
                    .generated = count(part.batch.generated),
                    .logit_rows = count(part.batch.logit_rows),
                    .sources = count(part.sources)};
-  for (const auto& each : part.batch.given) head.table_entries += each.block_table_size;
-  for (const auto& each : part.batch.generated) head.table_entries += each.block_table_size;
+  for (const auto& each : part.batch.given) head.table_entries += count(each.block_table);
+  for (const auto& each : part.batch.generated) head.table_entries += count(each.block_table);
   return head;
 }
 
@@ -97,16 +97,14 @@ void append_part(std::vector<std::byte>& message, const StepPart& part) {
   append(message, &head, sizeof(head));
   append(message, part.batch.slots);
   for (const auto list : {part.batch.given, part.batch.generated}) {
-    for (const fathom_sequence& each : list) {
+    for (const SequenceRows& each : list) {
       const PlannedSequence planned = {each.query_begin, each.query_count, each.context,
-                                       each.block_table_size};
+                                       static_cast<int64_t>(each.block_table.size())};
       append(message, &planned, sizeof(planned));
     }
   }
   for (const auto list : {part.batch.given, part.batch.generated}) {
-    for (const fathom_sequence& each : list) {
-      append(message, each.block_table, bytes_of(each.block_table_size, sizeof(int32_t)));
-    }
+    for (const SequenceRows& each : list) append(message, each.block_table);
   }
   append(message, part.batch.tokens);
   append(message, part.batch.positions);
@@ -137,7 +135,7 @@ bool is_within(const PartHead& head, const PartHead& most) {
 // Whether the row numbers of a part are numbers of rows.
 bool rows_exist(const StepPart& part) {
   const auto rows = static_cast<int64_t>(part.batch.tokens.size());
-  const auto exists = [&](const fathom_sequence& each) {
+  const auto exists = [&](const SequenceRows& each) {
     return each.query_begin >= 0 && each.query_count >= 0 && each.query_begin <= rows &&
            each.query_count <= rows - each.query_begin;
   };
@@ -296,11 +294,11 @@ Status PlanReader::read_part(std::span<const std::byte> bytes, StepKind kind) {
     if (each.table_size < 0 || each.table_size > static_cast<int64_t>(tables.size())) {
       return corrupt("block tables within the part");
     }
-    sequences_.push_back(
-        {each.query_begin, each.query_count, each.context, tables.data(), each.table_size});
-    tables = tables.subspan(static_cast<size_t>(each.table_size));
+    const auto size = static_cast<size_t>(each.table_size);
+    sequences_.push_back({each.query_begin, each.query_count, each.context, tables.first(size)});
+    tables = tables.subspan(size);
   }
-  const std::span<const fathom_sequence> sequences(sequences_);
+  const std::span<const SequenceRows> sequences(sequences_);
   batch.given = sequences.first(static_cast<size_t>(head.given));
   batch.generated = sequences.subspan(static_cast<size_t>(head.given));
   batch.tokens = take<int32_t>(bytes, head.rows);

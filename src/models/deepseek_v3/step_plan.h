@@ -91,7 +91,7 @@ class PlanReader {
   RunLimits limits_;
   int64_t data_;
   std::vector<std::byte> message_;
-  std::vector<fathom_sequence> sequences_;
+  std::vector<SequenceRows> sequences_;
   StepPart part_;
   BlockList blocks_;
   int64_t microbatches_ = 1;

@@ -29,10 +29,8 @@ struct Example {
   std::vector<int32_t> first_table = {25, 26};
   std::vector<int32_t> second_table = {1, 2, 3};
   std::vector<int32_t> third_table = {10};
-  std::vector<fathom_sequence> given = {{0, 3, 4, first_table.data(), 2},
-                                        {4, 2, 0, third_table.data(), 1}};
-  std::vector<fathom_sequence> generated = {{3, 1, 9, second_table.data(), 3},
-                                            {6, 1, 2, third_table.data(), 1}};
+  std::vector<SequenceRows> given = {{0, 3, 4, first_table}, {4, 2, 0, third_table}};
+  std::vector<SequenceRows> generated = {{3, 1, 9, second_table}, {6, 1, 2, third_table}};
   std::vector<int32_t> logit_rows = {2, 3, 6};
   std::vector<int64_t> data_rows = {4, 0, 3};
 
@@ -52,16 +50,13 @@ std::vector<T> list(std::span<const T> values) {
   return {values.begin(), values.end()};
 }
 
-void expect_equal(std::span<const fathom_sequence> got, std::span<const fathom_sequence> expected) {
+void expect_equal(std::span<const SequenceRows> got, std::span<const SequenceRows> expected) {
   ASSERT_EQ(got.size(), expected.size());
   for (size_t i = 0; i < got.size(); ++i) {
     EXPECT_EQ(got[i].query_begin, expected[i].query_begin);
     EXPECT_EQ(got[i].query_count, expected[i].query_count);
     EXPECT_EQ(got[i].context, expected[i].context);
-    const auto table = [](const fathom_sequence& each) {
-      return std::vector<int32_t>(each.block_table, each.block_table + each.block_table_size);
-    };
-    EXPECT_EQ(table(got[i]), table(expected[i]));
+    EXPECT_EQ(list(got[i].block_table), list(expected[i].block_table));
   }
 }
 
@@ -119,8 +114,7 @@ TEST(StepPlan, SourcesCountFromTheirPartOfTheCallBefore) {
   drafts.positions = {6, 2};
   drafts.slots = {102, 42};
   drafts.given = {};
-  drafts.generated = {{0, 1, 6, drafts.first_table.data(), 2},
-                      {1, 1, 2, drafts.third_table.data(), 1}};
+  drafts.generated = {{0, 1, 6, drafts.first_table}, {1, 1, 2, drafts.third_table}};
   drafts.logit_rows = {0, 1};
   drafts.data_rows = {1, 0, 1};
   const std::vector<int32_t> sources = {2, 6};
@@ -160,11 +154,9 @@ TEST(StepRows, SequencesAreCutWhereTheyGoBeyond) {
   StepRows rows(step_limits());
   rows.cut(example.batch(), 1, 5);
   EXPECT_EQ(list(rows.batch().tokens), (std::vector<int32_t>{11, 12, 20, 30}));
-  expect_equal(rows.batch().given,
-               std::vector<fathom_sequence>{{0, 2, 5, example.first_table.data(), 2},
-                                            {3, 1, 0, example.third_table.data(), 1}});
-  expect_equal(rows.batch().generated,
-               std::vector<fathom_sequence>{{2, 1, 9, example.second_table.data(), 3}});
+  expect_equal(rows.batch().given, std::vector<SequenceRows>{{0, 2, 5, example.first_table},
+                                                             {3, 1, 0, example.third_table}});
+  expect_equal(rows.batch().generated, std::vector<SequenceRows>{{2, 1, 9, example.second_table}});
   EXPECT_EQ(list(rows.batch().logit_rows), (std::vector<int32_t>{1, 2}));
 }
 

@@ -6,14 +6,14 @@ namespace fathom::models::deepseek_v3 {
 namespace {
 
 // Both lists are in the order of rows.
-void cut_sequences(std::span<const fathom_sequence> whole, int64_t begin, int64_t end,
-                   std::vector<fathom_sequence>& out) {
+void cut_sequences(std::span<const SequenceRows> whole, int64_t begin, int64_t end,
+                   std::vector<SequenceRows>& out) {
   out.clear();
-  auto each = std::ranges::partition_point(whole, [&](const fathom_sequence& sequence) {
+  auto each = std::ranges::partition_point(whole, [&](const SequenceRows& sequence) {
     return sequence.query_begin + sequence.query_count <= begin;
   });
   for (; each != whole.end() && each->query_begin < end; ++each) {
-    fathom_sequence part = *each;
+    SequenceRows part = *each;
     const int64_t first = std::max(each->query_begin, begin);
     const int64_t skipped = first - each->query_begin;
     part.query_begin = first - begin;

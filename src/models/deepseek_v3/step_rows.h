@@ -20,8 +20,8 @@ class StepRows {
 
  private:
   StepBatch batch_;
-  std::vector<fathom_sequence> given_;
-  std::vector<fathom_sequence> generated_;
+  std::vector<SequenceRows> given_;
+  std::vector<SequenceRows> generated_;
   std::vector<int32_t> logit_rows_;
 };
 

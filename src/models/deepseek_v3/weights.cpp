@@ -1,5 +1,6 @@
 #include "models/deepseek_v3/weights.h"
 
+#include "models/deepseek_v3/expert_table.h"
 #include "models/deepseek_v3/shard_source.h"
 #include "models/deepseek_v3/share.h"
 #include "models/deepseek_v3/tensor_list.h"
@@ -67,6 +68,7 @@ Result<Weights> Weights::load(std::shared_ptr<const TensorSource> source, const 
   weights.source = std::move(source);
   weights.bytes = loaded.bytes;
   weights.arena = std::move(loaded.arena);
+  FATHOM_TRY(make_expert_tables(weights, 0, device));
   return weights;
 }
 
@@ -77,10 +79,12 @@ Result<Weights> Weights::load_share(std::shared_ptr<const TensorSource> source,
   FATHOM_ASSIGN(LoadedTensors loaded, load_tensors(*own, own->specs(), device, options));
   Assembler assembler(loaded);
   FATHOM_ASSIGN(Weights weights, walk_weights(plan.config(), assembler));
-  keep_share(weights, share_of(plan, rank));
+  const Share share = share_of(plan, rank);
+  keep_share(weights, share);
   weights.source = std::move(own);
   weights.bytes = loaded.bytes;
   weights.arena = std::move(loaded.arena);
+  FATHOM_TRY(make_expert_tables(weights, share.layers.begin, device));
   return weights;
 }
 

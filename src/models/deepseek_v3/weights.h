@@ -41,6 +41,7 @@ struct MoeWeights {
   Weight gate = {};                // router [experts, H]
   const float* bias = nullptr;     // e_score_correction_bias [experts], or null
   std::vector<Weight> w1, w2, w3;  // one an expert: of a rank, its own
+  fathom_expert* table = nullptr;  // [experts] of the same, in the chip's memory (expert_table.h)
   std::optional<MlpWeights> shared;
 };
 
@@ -84,6 +85,7 @@ struct Weights {
   // Owners of what the above points into.
   std::shared_ptr<const TensorSource> source;
   device::Arena arena;
+  device::Arena expert_tables;
 
   // Errors name the file or tensor, what was expected and what is there.
   static Result<Weights> load(std::shared_ptr<const TensorSource> source, const Config& config,

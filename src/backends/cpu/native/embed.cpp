@@ -24,7 +24,11 @@ void copy_row(const fathom_weight& table, int64_t row, float* out) {
 void embed(ThreadPool& pool, const fathom_embed_args& args) {
   with_format(args.table.dtype, [&](auto format) {
     for_rows(pool, args.num_tokens, args.table.k, [&](int64_t t, int) {
-      copy_row<decltype(format)>(args.table, args.tokens[t], row_of(args.out, t));
+      if (args.tokens[t] < 0) {
+        memset(row_of(args.out, t), 0, static_cast<size_t>(args.table.k) * sizeof(float));
+      } else {
+        copy_row<decltype(format)>(args.table, args.tokens[t], row_of(args.out, t));
+      }
     });
   });
 }

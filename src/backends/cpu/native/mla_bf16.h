@@ -29,11 +29,11 @@ struct LatentRows {
 // Positions [begin, end); those up to N are rows of zeros. `memory` has room for N rows of `width`
 // numbers.
 template <int64_t N>
-static inline void read_latents(const fathom_kv_cache& cache, const fathom_sequence& sequence,
-                                int64_t begin, int64_t end, int64_t width, uint16_t* memory,
+static inline void read_latents(const fathom_kv_cache& cache, const int32_t* blocks, int64_t begin,
+                                int64_t end, int64_t width, uint16_t* memory,
                                 LatentRows<N>& latents) {
   for (int64_t i = 0; i < end - begin; ++i) {
-    const int64_t at = cache_row(sequence, cache.block_size, begin + i) * width;
+    const int64_t at = cache_row(blocks, cache.block_size, begin + i) * width;
     if (cache.dtype == FATHOM_BF16) {
       latents.rows[i] = static_cast<const uint16_t*>(cache.data) + at;
     } else {

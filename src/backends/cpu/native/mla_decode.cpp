@@ -28,7 +28,7 @@ struct Layout {
         entry_stride(padded(int64_t{args.shape.kv_lora_rank} + args.shape.rope_dim)),
         latent_stride(padded(args.shape.kv_lora_rank)),
         parts(parts_held(threads, args.shape.num_heads)) {
-    const int64_t queries = min_of(kBatchQueries, args.q.shape[0]);
+    const int64_t queries = min_of(kBatchQueries, args.sequences.max_queries);
     take(latent_queries, queries * heads * entry_stride);
     take(sums, queries * args.shape.num_heads * latent_stride);
     take(states, queries * args.shape.num_heads * kStateFloats);
@@ -99,8 +99,8 @@ class Decode {
 
   void run() {
     Batch batch;
-    for (int64_t s = 0; s < args_.num_sequences; ++s) {
-      const fathom_sequence& sequence = args_.sequences[s];
+    for (int32_t s = 0; s < *args_.sequences.count; ++s) {
+      const fathom_sequence& sequence = args_.sequences.sequences[s];
       for (int64_t first = 0; first < sequence.query_count;) {
         const int64_t room = kBatchQueries - batch.queries;
         const int64_t count = min_of(room, sequence.query_count - first);
@@ -231,7 +231,7 @@ class Decode {
       const int64_t begin = segment_begin(first + slot);
       const int64_t after = segment_begin(first + slot + 1);
       const Segment segment = {.args = args_,
-                               .sequence = *run.sequence,
+                               .blocks = block_table(args_.sequences, *run.sequence),
                                .begin = begin,
                                .end = min_of(run.position(run.count), after),
                                .first_position = run.position(0),

@@ -30,7 +30,7 @@ constexpr int64_t kMostSegmentHeads = 16;
 
 struct Segment {
   const fathom_mla_attention_args& args;
-  const fathom_sequence& sequence;
+  const int32_t* blocks;   // of the sequence
   int64_t begin, end;      // positions
   int64_t first_position;  // of the first query; the others follow it
   int64_t queries, heads;  // at most kMostSegmentQueries, kMostSegmentHeads
@@ -76,7 +76,7 @@ class F32Piece {
              static_cast<size_t>(piece_.heads * piece_.latent_stride) * sizeof(float));
     }
     for (int64_t from = piece_.begin; from < piece_.end; from += kTilePositions) {
-      gather(piece_.args.cache, piece_.sequence, from, min_of(piece_.end, from + kTilePositions),
+      gather(piece_.args.cache, piece_.blocks, from, min_of(piece_.end, from + kTilePositions),
              piece_.width(), tile_, piece_.entry_stride);
       for (int64_t i = piece_.first_query(); i < piece_.queries; ++i) {
         const int64_t visible = piece_.visible(i) - (from - piece_.begin);
@@ -115,7 +115,7 @@ class F32Piece {
 class Bf16Piece {
  public:
   Bf16Piece(const Segment& piece, float* memory) : piece_(piece) {
-    read_latents(piece.args.cache, piece.sequence, piece.begin, piece.end, piece.width(),
+    read_latents(piece.args.cache, piece.blocks, piece.begin, piece.end, piece.width(),
                  reinterpret_cast<uint16_t*>(memory), latents_);
   }
 

@@ -16,8 +16,8 @@ struct Layout {
         keys(kTilePositions * latent_stride),
         values(keys + kTilePositions * key_stride),
         sums(values + kTilePositions * value_stride),
-        states(sums + args.q.shape[0] * value_stride),
-        floats(states + padded(args.q.shape[0] * 2)) {}
+        states(sums + args.sequences.max_queries * value_stride),
+        floats(states + padded(int64_t{args.sequences.max_queries} * 2)) {}
 
   int64_t latent_stride, key_stride, value_stride;
   // Latents [tile, latent_stride] come first.
@@ -67,8 +67,8 @@ class Head {
 
   void expand(int64_t begin, int64_t positions) {
     const int64_t width = int64_t{shape_.kv_lora_rank} + shape_.rope_dim;
-    gather(args_.cache, sequence_, begin, begin + positions, width, latents_,
-           layout_.latent_stride);
+    gather(args_.cache, block_table(args_.sequences, sequence_), begin, begin + positions, width,
+           latents_, layout_.latent_stride);
     split_in_place(latents_, layout_.latent_stride, positions, args_.wkv_b);
     const int64_t key_row = head_ * (int64_t{shape_.nope_dim} + shape_.v_dim);
     const int64_t value_row = key_row + shape_.nope_dim;
@@ -126,18 +126,20 @@ size_t mla_prefill_workspace(int threads, const fathom_mla_attention_args& args)
 
 void mla_prefill(ThreadPool& pool, const fathom_mla_attention_args& args) {
   const int64_t heads = args.shape.num_heads;
+  const int64_t tasks = *args.sequences.count * heads;
   const int64_t floats = Layout(args).floats;
   if (in_bf16(args)) {
     const int64_t bytes = bf16_head_bytes(args);
-    parallel_for(pool, args.num_sequences * heads, [&](int64_t task, int thread) {
-      attend_in_bf16(args, args.sequences[task / heads], task % heads,
+    parallel_for(pool, tasks, [&](int64_t task, int thread) {
+      attend_in_bf16(args, args.sequences.sequences[task / heads], task % heads,
                      static_cast<std::byte*>(args.workspace) + bytes * thread);
     });
     return;
   }
-  parallel_for(pool, args.num_sequences * heads, [&](int64_t task, int thread) {
+  parallel_for(pool, tasks, [&](int64_t task, int thread) {
     float* workspace = static_cast<float*>(args.workspace) + floats * thread;
-    Head(args, args.sequences[task / heads], task % heads, workspace, gemm_scratch(pool, thread))
+    Head(args, args.sequences.sequences[task / heads], task % heads, workspace,
+         gemm_scratch(pool, thread))
         .attend();
   });
 }

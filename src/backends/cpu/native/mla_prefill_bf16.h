@@ -18,7 +18,7 @@ struct Bf16HeadLayout {
     const int64_t expanded_rows = int64_t{shape.nope_dim} + shape.v_dim;
     const int64_t key_dim = int64_t{shape.nope_dim} + shape.rope_dim;
     const int64_t width = int64_t{shape.kv_lora_rank} + shape.rope_dim;
-    const int64_t queries = args.q.shape[0];
+    const int64_t queries = args.sequences.max_queries;
     if (expands_in_int8(args.wkv_b)) {
       take(group_sums, expanded_rows * packed_shape(args.wkv_b).groups * 4);
       take(int8_latents, int8_latents_bytes(args.wkv_b));
@@ -80,7 +80,8 @@ class Bf16Head {
       read_weights();
     }
     read_queries();
-    memset(sums_, 0, static_cast<size_t>(sequence_.query_count * shape_.v_dim) * sizeof(*sums_));
+    memset(sums_, 0,
+           static_cast<size_t>(int64_t{sequence_.query_count} * shape_.v_dim) * sizeof(*sums_));
     for (int64_t i = 0; i < sequence_.query_count; ++i) states_[i] = Softmax{};
     const int64_t end = sequence_.context + sequence_.query_count;
     for (int64_t begin = 0; begin < end; begin += kTilePositions) {
@@ -127,8 +128,9 @@ class Bf16Head {
   // Keys and values of positions [begin, end), zeros up to a whole tile.
   void expand(int64_t begin, int64_t end) {
     LatentRows<kTilePositions> tile;
-    read_latents(args_.cache, sequence_, begin, end, int64_t{shape_.kv_lora_rank} + shape_.rope_dim,
-                 at<uint16_t>(layout_.latents), tile);
+    read_latents(args_.cache, block_table(args_.sequences, sequence_), begin, end,
+                 int64_t{shape_.kv_lora_rank} + shape_.rope_dim, at<uint16_t>(layout_.latents),
+                 tile);
     auto* expanded = at<float>(layout_.expanded);
     if (expands_in_int8(args_.wkv_b)) {
       const Int8Latents latents =

@@ -15,8 +15,8 @@ constexpr int64_t kTilePositions = 64;
 
 // Reads entries of `width` values at positions [begin, end) to rows of `stride` >= width floats,
 // with zeros up to whole vectors.
-static void gather(const fathom_kv_cache& cache, const fathom_sequence& sequence, int64_t begin,
-                   int64_t end, int64_t width, float* out, int64_t stride) {
+static void gather(const fathom_kv_cache& cache, const int32_t* blocks, int64_t begin, int64_t end,
+                   int64_t width, float* out, int64_t stride) {
   const fathom_weight entries = {.data = cache.data,
                                  .scale = nullptr,
                                  .dtype = cache.dtype,
@@ -27,7 +27,7 @@ static void gather(const fathom_kv_cache& cache, const fathom_sequence& sequence
                                  .k = width};
   with_format(cache.dtype, [&](auto format) {
     for (int64_t p = begin; p < end; ++p) {
-      read_row<decltype(format)>(entries, cache_row(sequence, cache.block_size, p), 0, width,
+      read_row<decltype(format)>(entries, cache_row(blocks, cache.block_size, p), 0, width,
                                  out + (p - begin) * stride);
     }
   });

@@ -1,5 +1,6 @@
 // Tokens are sorted by expert, so that each expert's weights are read once a call for all tokens
 // that chose it. A "pair" is one (token, choice) whose expert is here.
+#include "backends/cpu/expert_weights.h"
 #include "backends/cpu/native/elementwise.h"
 #include "backends/cpu/native/gemm.h"
 #include "backends/cpu/native/kernels.h"
@@ -12,27 +13,26 @@ namespace {
 
 static_assert(kStripOutputs <= kPanelOutputs);
 
-bool is_packed(const fathom_moe_experts_args& args, const fathom_weight* weights) {
-  return args.num_experts > 0 && weights[0].layout != FATHOM_LAYOUT_ROWS;
+bool is_packed(const fathom_moe_experts_args& args, const fathom_weight& format) {
+  return args.num_experts > 0 && format.layout != FATHOM_LAYOUT_ROWS;
 }
 
 // Where the parts of the workspace begin, in bytes.
 struct Layout {
   explicit Layout(int thread_count, const fathom_moe_experts_args& args)
-      : pairs(args.x.shape[0] * args.top_k),
-        inner(args.num_experts > 0 ? padded(args.gate[0].n) : 0) {
+      : pairs(args.x.shape[0] * args.top_k), inner(args.num_experts > 0 ? padded(args.gate.n) : 0) {
     take(starts, (args.num_experts + 1) * sizeof(int32_t));
     take(active, args.num_experts * sizeof(int32_t));
     take(tokens, pairs * sizeof(int32_t));
     take(places, pairs * sizeof(int32_t));
     take(hidden, pairs * inner * sizeof(float));
     if (is_packed(args, args.gate)) {
-      take(prepared_x, args.x.shape[0] * quantised_bytes(args.gate[0]));
+      take(prepared_x, args.x.shape[0] * quantised_bytes(args.gate));
     } else if (args.num_experts > 0) {
-      take(prepared_x, split_bytes(args.x.shape[0], args.gate[0]));
+      take(prepared_x, split_bytes(args.x.shape[0], args.gate));
     }
     if (is_packed(args, args.down)) {
-      take(quantised_hidden, pairs * quantised_bytes(args.down[0]));
+      take(quantised_hidden, pairs * quantised_bytes(args.down));
     }
     take(results, thread_count * pairs * kPanelOutputs * sizeof(float));
   }
@@ -85,18 +85,18 @@ class Experts {
  private:
   void gate_up_rows() {
     if (args_.num_experts == 0) return;
-    const Rows x = split(pool_, row_of(args_.x, 0), args_.x.stride[0], args_.x.shape[0],
-                         args_.gate[0], at<std::byte>(layout_.prepared_x));
-    const int64_t inner_chunks = chunks(args_.gate[0].n);
+    const Rows x = split(pool_, row_of(args_.x, 0), args_.x.stride[0], args_.x.shape[0], args_.gate,
+                         at<std::byte>(layout_.prepared_x));
+    const int64_t inner_chunks = chunks(args_.gate.n);
     const int64_t products = 2 * outputs_at_once() * args_.x.shape[1];
     share_work(pool_, num_active_ * inner_chunks, products, [&](int64_t task, int thread) {
       gate_up(x, active_[task / inner_chunks], task % inner_chunks * outputs_at_once(), thread);
     });
   }
   void down_rows() {
-    if (args_.num_experts > 0 && takes_split_rows(args_.down[0])) {
+    if (args_.num_experts > 0 && takes_split_rows(args_.down)) {
       for_rows(pool_, pairs(), layout_.inner, [&](int64_t pair, int) {
-        split_in_place(hidden_ + pair * layout_.inner, layout_.inner, 1, args_.down[0]);
+        split_in_place(hidden_ + pair * layout_.inner, layout_.inner, 1, args_.down);
       });
     }
     share_work(pool_, chunks(args_.x.shape[1]), pairs() * outputs_at_once() * layout_.inner,
@@ -105,17 +105,17 @@ class Experts {
 
   void gate_up_packed() {
     const QuantisedRows x = quantise(pool_, row_of(args_.x, 0), args_.x.stride[0], args_.x.shape[0],
-                                     args_.gate[0], at<std::byte>(layout_.prepared_x));
-    const int64_t strips = ceil_div(args_.gate[0].n, kStripOutputs);
+                                     args_.gate, at<std::byte>(layout_.prepared_x));
+    const int64_t strips = ceil_div(args_.gate.n, kStripOutputs);
     const int64_t products = 2 * kStripOutputs * args_.x.shape[1];
     share_work(pool_, num_active_ * strips, products, [&](int64_t i, int) {
       const int64_t next = min_of(i + 1, num_active_ * strips - 1);
       gate_up_strip(x, active_[i / strips], i % strips,
-                    strip_data(args_.gate[active_[next / strips]], next % strips));
+                    strip_data(gate_of(args_, active_[next / strips]), next % strips));
     });
   }
   void down_packed() {
-    const QuantisedRows hidden = quantise(pool_, hidden_, layout_.inner, pairs(), args_.down[0],
+    const QuantisedRows hidden = quantise(pool_, hidden_, layout_.inner, pairs(), args_.down,
                                           at<std::byte>(layout_.quantised_hidden));
     share_work(pool_, ceil_div(args_.x.shape[1], kStripOutputs),
                pairs() * kStripOutputs * layout_.inner,
@@ -173,7 +173,8 @@ class Experts {
     };
     static_assert(sizeof(Scratch) <= ThreadPool::kScratchBytes);
     auto& scratch = *reinterpret_cast<Scratch*>(pool_.scratch(thread));
-    const fathom_weight& gate = args_.gate[expert];
+    const fathom_weight gate = gate_of(args_, expert);
+    const fathom_weight up = up_of(args_, expert);
     const int64_t end = min_of(gate.n, begin + outputs_at_once());
     const int64_t last_pair = starts_[expert + 1];
     for (int64_t pair = starts_[expert]; pair < last_pair; pair += kPanelRows) {
@@ -181,7 +182,7 @@ class Experts {
       const Rows of_pairs = {x.base, x.stride, tokens_ + pair, rows};
       float* hidden = hidden_ + pair * layout_.inner + begin;
       gemm(of_pairs, gate, begin, end, {hidden, layout_.inner}, scratch.gemm);
-      gemm(of_pairs, args_.up[expert], begin, end, {scratch.up, kPanelOutputs}, scratch.gemm);
+      gemm(of_pairs, up, begin, end, {scratch.up, kPanelOutputs}, scratch.gemm);
       for (int64_t r = 0; r < rows; ++r) {
         float* row = hidden + r * layout_.inner;
         map(row, scratch.up + r * kPanelOutputs, row, end - begin,
@@ -192,7 +193,8 @@ class Experts {
 
   // Hidden values of one strip for each of the expert's pairs; `then` is read next.
   void gate_up_strip(const QuantisedRows& x, int64_t expert, int64_t strip, const uint8_t* then) {
-    const fathom_weight& gate = args_.gate[expert];
+    const fathom_weight gate = gate_of(args_, expert);
+    const fathom_weight up = up_of(args_, expert);
     const int64_t begin = strip * kStripOutputs;
     const int64_t columns = min_of(kStripOutputs, gate.n - begin);
     const int64_t last_pair = starts_[expert + 1];
@@ -200,8 +202,8 @@ class Experts {
       const QuantisedRows rows = {x.base, x.stride, tokens_ + pair,
                                   min_of(kPackedRows, last_pair - pair)};
       StripSums gates, ups;
-      packed_strip(rows, gate, strip, strip_data(args_.up[expert], strip), gates);
-      packed_strip(rows, args_.up[expert], strip, then, ups);
+      packed_strip(rows, gate, strip, strip_data(up, strip), gates);
+      packed_strip(rows, up, strip, then, ups);
       for (int64_t r = 0; r < rows.count; ++r) {
         map(gates.at[r], ups.at[r], hidden_ + (pair + r) * layout_.inner + begin, columns,
             [](Vec g, Vec u) { return mul(silu(g), u); });
@@ -216,12 +218,14 @@ class Experts {
     float* results = results_ + thread * layout_.pairs * kPanelOutputs;
     for (int64_t i = 0; i < num_active_; ++i) {
       const bool is_last = i + 1 == num_active_;
-      const uint8_t* then = strip_data(args_.down[active_[is_last ? 0 : i + 1]], strip + is_last);
+      const fathom_weight weight = down_of(args_, active_[i]);
+      const uint8_t* then =
+          strip_data(down_of(args_, active_[is_last ? 0 : i + 1]), strip + is_last);
       const int64_t last_pair = starts_[active_[i] + 1];
       for (int64_t pair = starts_[active_[i]]; pair < last_pair; pair += kPackedRows) {
         const QuantisedRows rows = hidden.from(pair, min_of(kPackedRows, last_pair - pair));
         StripSums sums;
-        packed_strip(rows, args_.down[active_[i]], strip, then, sums);
+        packed_strip(rows, weight, strip, then, sums);
         for (int64_t r = 0; r < rows.count; ++r) {
           memcpy(results + (pair + r) * kPanelOutputs, sums.at[r], sizeof(sums.at[r]));
         }
@@ -241,7 +245,7 @@ class Experts {
       const int64_t pair = starts_[expert];
       const Rows hidden = {hidden_ + pair * layout_.inner, layout_.inner, nullptr,
                            starts_[expert + 1] - pair};
-      gemm(hidden, args_.down[expert], begin, begin + columns,
+      gemm(hidden, down_of(args_, expert), begin, begin + columns,
            {results + pair * kPanelOutputs, kPanelOutputs}, gemm_scratch(pool_, thread));
     }
     for (int64_t t = 0; t < args_.x.shape[0]; ++t) {

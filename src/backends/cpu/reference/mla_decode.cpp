@@ -1,6 +1,5 @@
 #include "backends/cpu/reference/formats.h"
 #include "backends/cpu/reference/kernels.h"
-#include "backends/cpu/reference/positions.h"
 #include "backends/cpu/reference/softmax.h"
 #include "backends/cpu/tensor_rows.h"
 
@@ -9,7 +8,7 @@ namespace {
 
 // A thread's scratch: query and output in latent space [kv_lora] each, scores [positions].
 int64_t scratch_doubles(const fathom_mla_attention_args& args) {
-  return 2 * int64_t{args.shape.kv_lora_rank} + most_positions(args);
+  return 2 * int64_t{args.shape.kv_lora_rank} + args.sequences.max_positions;
 }
 
 // One head of one query, the `index`th of its sequence.
@@ -25,6 +24,7 @@ void attend(const fathom_mla_attention_args& args, const fathom_sequence& sequen
   double* latent_q = scratch;
   double* latent_out = latent_q + latent_dim;
   double* scores = latent_out + latent_dim;
+  const int32_t* blocks = block_table(args.sequences, sequence);
 
   for (int64_t i = 0; i < latent_dim; ++i) {
     latent_q[i] = 0;
@@ -34,7 +34,7 @@ void attend(const fathom_mla_attention_args& args, const fathom_sequence& sequen
     latent_out[i] = 0;
   }
   for (int64_t p = 0; p < visible; ++p) {
-    const int64_t entry = cache_row(sequence, args.cache.block_size, p) * width;
+    const int64_t entry = cache_row(blocks, args.cache.block_size, p) * width;
     double dot = 0;
     for (int64_t i = 0; i < latent_dim; ++i) {
       dot += latent_q[i] * cache_value(args.cache, entry + i);
@@ -46,7 +46,7 @@ void attend(const fathom_mla_attention_args& args, const fathom_sequence& sequen
   }
   softmax(scores, visible);
   for (int64_t p = 0; p < visible; ++p) {
-    const int64_t entry = cache_row(sequence, args.cache.block_size, p) * width;
+    const int64_t entry = cache_row(blocks, args.cache.block_size, p) * width;
     for (int64_t i = 0; i < latent_dim; ++i) {
       latent_out[i] += scores[p] * cache_value(args.cache, entry + i);
     }
@@ -70,8 +70,8 @@ size_t mla_decode_workspace(int threads, const fathom_mla_attention_args& args) 
 void mla_decode(ThreadPool& pool, const fathom_mla_attention_args& args) {
   const int64_t heads = args.shape.num_heads;
   const int64_t scratch = scratch_doubles(args);
-  for (int64_t s = 0; s < args.num_sequences; ++s) {
-    const fathom_sequence& sequence = args.sequences[s];
+  for (int32_t s = 0; s < *args.sequences.count; ++s) {
+    const fathom_sequence& sequence = args.sequences.sequences[s];
     parallel_for(pool, sequence.query_count * heads, [&](int64_t task, int thread) {
       double* own = static_cast<double*>(args.workspace) + scratch * thread;
       attend(args, sequence, task / heads, task % heads, own);

@@ -1,6 +1,5 @@
 #include "backends/cpu/reference/formats.h"
 #include "backends/cpu/reference/kernels.h"
-#include "backends/cpu/reference/positions.h"
 #include "backends/cpu/reference/softmax.h"
 #include "backends/cpu/tensor_rows.h"
 
@@ -8,8 +7,10 @@ namespace fathom::cpu::reference {
 namespace {
 
 // A thread's scratch: keys [positions, nope + rope], values [positions, v], scores [positions].
-int64_t doubles_a_position(const fathom_mla_shape& shape) {
-  return int64_t{shape.nope_dim} + shape.rope_dim + shape.v_dim + 1;
+int64_t scratch_doubles(const fathom_mla_attention_args& args) {
+  const auto& shape = args.shape;
+  return args.sequences.max_positions *
+         (int64_t{shape.nope_dim} + shape.rope_dim + shape.v_dim + 1);
 }
 
 // One head of one sequence.
@@ -20,6 +21,7 @@ class Head {
       : args_(args),
         shape_(args.shape),
         sequence_(sequence),
+        blocks_(block_table(args.sequences, sequence)),
         head_(head),
         positions_(sequence.context + sequence.query_count),
         key_dim_(shape_.nope_dim + shape_.rope_dim),
@@ -36,7 +38,7 @@ class Head {
   // wkv_b turns a latent into this head's key and value; the rotated key is all heads' own.
   void expand(int64_t p) {
     const int64_t width = int64_t{shape_.kv_lora_rank} + shape_.rope_dim;
-    const int64_t entry = cache_row(sequence_, args_.cache.block_size, p) * width;
+    const int64_t entry = cache_row(blocks_, args_.cache.block_size, p) * width;
     const int64_t first_row = head_ * (int64_t{shape_.nope_dim} + shape_.v_dim);
     for (int32_t j = 0; j < shape_.nope_dim + shape_.v_dim; ++j) {
       double sum = 0;
@@ -76,6 +78,7 @@ class Head {
   const fathom_mla_attention_args& args_;
   const fathom_mla_shape& shape_;
   const fathom_sequence& sequence_;
+  const int32_t* const blocks_;
   const int64_t head_;
   const int64_t positions_;
   const int64_t key_dim_;
@@ -87,16 +90,15 @@ class Head {
 }  // namespace
 
 size_t mla_prefill_workspace(int threads, const fathom_mla_attention_args& args) {
-  return static_cast<size_t>(most_positions(args) * doubles_a_position(args.shape)) *
-         sizeof(double) * static_cast<size_t>(threads);
+  return static_cast<size_t>(scratch_doubles(args)) * sizeof(double) * static_cast<size_t>(threads);
 }
 
 void mla_prefill(ThreadPool& pool, const fathom_mla_attention_args& args) {
   const int64_t heads = args.shape.num_heads;
-  const int64_t scratch = most_positions(args) * doubles_a_position(args.shape);
-  parallel_for(pool, args.num_sequences * heads, [&](int64_t task, int thread) {
+  const int64_t scratch = scratch_doubles(args);
+  parallel_for(pool, *args.sequences.count * heads, [&](int64_t task, int thread) {
     double* own = static_cast<double*>(args.workspace) + scratch * thread;
-    Head(args, args.sequences[task / heads], task % heads, own).attend();
+    Head(args, args.sequences.sequences[task / heads], task % heads, own).attend();
   });
 }
 

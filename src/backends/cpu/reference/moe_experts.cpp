@@ -1,3 +1,4 @@
+#include "backends/cpu/expert_weights.h"
 #include "backends/cpu/reference/formats.h"
 #include "backends/cpu/reference/kernels.h"
 #include "backends/cpu/tensor_rows.h"
@@ -7,7 +8,7 @@ namespace {
 
 // A thread's scratch: one expert's hidden values [I], a token's sum [H].
 int64_t scratch_doubles(const fathom_moe_experts_args& args) {
-  return args.x.shape[1] + (args.num_experts > 0 ? args.gate[0].n : 0);
+  return args.x.shape[1] + (args.num_experts > 0 ? args.gate.n : 0);
 }
 
 template <typename T>
@@ -20,10 +21,11 @@ double dot(const fathom_weight& w, int64_t row, const T* x) {
 // sum += weight * expert(x).
 void add_expert(const fathom_moe_experts_args& args, int64_t e, double weight, const float* x,
                 double* hidden, double* sum) {
-  for (int64_t i = 0; i < args.gate[e].n; ++i) {
-    hidden[i] = silu(dot(args.gate[e], i, x)) * dot(args.up[e], i, x);
-  }
-  for (int64_t i = 0; i < args.down[e].n; ++i) sum[i] += weight * dot(args.down[e], i, hidden);
+  const fathom_weight gate = gate_of(args, e);
+  const fathom_weight up = up_of(args, e);
+  const fathom_weight down = down_of(args, e);
+  for (int64_t i = 0; i < gate.n; ++i) hidden[i] = silu(dot(gate, i, x)) * dot(up, i, x);
+  for (int64_t i = 0; i < down.n; ++i) sum[i] += weight * dot(down, i, hidden);
 }
 
 }  // namespace

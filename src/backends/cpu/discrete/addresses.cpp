@@ -1,0 +1,148 @@
+#include "backends/cpu/discrete/addresses.h"
+
+#include "backends/cpu/check_parts.h"
+#include "backends/cpu/pack_weights.h"
+#include "device/tensor.h"
+
+namespace fathom::cpu::discrete {
+namespace {
+
+size_t bytes_of(int64_t count, size_t size) {
+  return static_cast<size_t>(count) * size;
+}
+
+size_t element_size(int32_t dtype) {
+  return device::dtype_size(static_cast<fathom_dtype>(dtype));
+}
+
+// From the first element to the last.
+size_t bytes_of(const fathom_tensor& tensor) {
+  if (tensor.shape[0] == 0) return 0;
+  return bytes_of((tensor.shape[0] - 1) * tensor.stride[0] + tensor.shape[1],
+                  element_size(tensor.dtype));
+}
+
+size_t data_bytes(const fathom_weight& w) {
+  if (w.layout != FATHOM_LAYOUT_ROWS) return packed_bytes(w);
+  return bytes_of(w.n, device::weight_row_bytes(static_cast<fathom_dtype>(w.dtype), w.k));
+}
+
+size_t scale_bytes(const fathom_weight& w) {
+  if (w.layout != FATHOM_LAYOUT_ROWS || !is_scaled(w)) return 0;
+  const int64_t down = (w.n + w.block_n - 1) / w.block_n;
+  const int64_t across = (w.k + w.block_k - 1) / w.block_k;
+  return bytes_of(down * across, sizeof(float));
+}
+
+size_t bytes_of(const fathom_kv_cache& cache, const fathom_mla_shape& shape) {
+  const int64_t width = int64_t{shape.kv_lora_rank} + shape.rope_dim;
+  return bytes_of(cache.num_blocks * cache.block_size * width, element_size(cache.dtype));
+}
+
+}  // namespace
+
+void Addresses::visit(const char* what, fathom_tensor& tensor) {
+  visit(what, tensor.data, bytes_of(tensor));
+}
+
+void Addresses::visit(const char* what, fathom_weight& weight) {
+  visit(what, weight.data, data_bytes(weight));
+  visit("a weight's scale", weight.scale, scale_bytes(weight));
+}
+
+void visit_addresses(Addresses& addresses, fathom_embed_args& args) {
+  addresses.visit("tokens", args.tokens, bytes_of(args.num_tokens, sizeof(*args.tokens)));
+  addresses.visit("table", args.table);
+  addresses.visit("out", args.out);
+}
+
+void visit_addresses(Addresses& addresses, fathom_rms_norm_args& args) {
+  addresses.visit("x", args.x);
+  if (args.residual.data != nullptr) addresses.visit("residual", args.residual);
+  addresses.visit("weight", args.weight, bytes_of(args.x.shape[1], sizeof(*args.weight)));
+  addresses.visit("out", args.out);
+}
+
+void visit_addresses(Addresses& addresses, fathom_linear_args& args) {
+  addresses.visit("x", args.x);
+  addresses.visit("weight", args.weight);
+  addresses.visit("out", args.out);
+}
+
+void visit_addresses(Addresses& addresses, fathom_silu_mul_args& args) {
+  addresses.visit("gate", args.gate);
+  addresses.visit("up", args.up);
+  addresses.visit("out", args.out);
+}
+
+void visit_addresses(Addresses& addresses, fathom_add_args& args) {
+  addresses.visit("x", args.x);
+  addresses.visit("y", args.y);
+}
+
+void visit_addresses(Addresses& addresses, fathom_mla_prepare_args& args) {
+  const int64_t rows = args.q.shape[0];
+  const fathom_mla_shape& shape = args.shape;
+  addresses.visit("q", args.q);
+  addresses.visit("kv_a", args.kv_a);
+  addresses.visit("kv_norm", args.kv_norm, bytes_of(shape.kv_lora_rank, sizeof(*args.kv_norm)));
+  addresses.visit("cos_sin", args.cos_sin,
+                  bytes_of(int64_t{args.max_positions} * shape.rope_dim, sizeof(*args.cos_sin)));
+  addresses.visit("positions", args.positions, bytes_of(rows, sizeof(*args.positions)));
+  addresses.visit("slots", args.slots, bytes_of(rows, sizeof(*args.slots)));
+  addresses.visit("the cache", args.cache.data, bytes_of(args.cache, shape));
+}
+
+void visit_addresses(Addresses& addresses, fathom_mla_attention_args& args) {
+  fathom_sequences& all = args.sequences;
+  addresses.visit("q", args.q);
+  addresses.visit("wkv_b", args.wkv_b);
+  addresses.visit("the cache", args.cache.data, bytes_of(args.cache, args.shape));
+  addresses.visit("sequences", all.sequences, bytes_of(all.max_sequences, sizeof(*all.sequences)));
+  addresses.visit("the number of sequences", all.count, sizeof(*all.count));
+  addresses.visit("block numbers", all.blocks, bytes_of(all.max_blocks, sizeof(*all.blocks)));
+  addresses.visit("out", args.out);
+  addresses.visit("workspace", args.workspace, args.workspace_bytes);
+}
+
+void visit_addresses(Addresses& addresses, fathom_moe_gate_args& args) {
+  const int64_t chosen = args.logits.shape[0] * args.top_k;
+  addresses.visit("logits", args.logits);
+  if (args.bias != nullptr) {
+    addresses.visit("bias", args.bias, bytes_of(args.logits.shape[1], sizeof(*args.bias)));
+  }
+  addresses.visit("expert_ids", args.expert_ids, bytes_of(chosen, sizeof(*args.expert_ids)));
+  addresses.visit("expert_weights", args.expert_weights,
+                  bytes_of(chosen, sizeof(*args.expert_weights)));
+}
+
+void visit_addresses(Addresses& addresses, fathom_moe_experts_args& args) {
+  const int64_t chosen = args.x.shape[0] * args.top_k;
+  addresses.visit("x", args.x);
+  addresses.visit("expert_ids", args.expert_ids, bytes_of(chosen, sizeof(*args.expert_ids)));
+  addresses.visit("expert_weights", args.expert_weights,
+                  bytes_of(chosen, sizeof(*args.expert_weights)));
+  addresses.visit("experts", args.experts, bytes_of(args.num_experts, sizeof(*args.experts)));
+  addresses.visit("out", args.out);
+  addresses.visit("workspace", args.workspace, args.workspace_bytes);
+}
+
+void visit_addresses(Addresses& addresses, fathom_logits_stats_args& args) {
+  const int64_t rows = args.logits.shape[0];
+  addresses.visit("logits", args.logits);
+  addresses.visit("max_value", args.max_value, bytes_of(rows, sizeof(*args.max_value)));
+  addresses.visit("max_index", args.max_index, bytes_of(rows, sizeof(*args.max_index)));
+  addresses.visit("log_sum_exp", args.log_sum_exp, bytes_of(rows, sizeof(*args.log_sum_exp)));
+}
+
+void visit_addresses(Addresses& addresses, const fathom_moe_experts_args& args,
+                     fathom_expert& expert) {
+  addresses.visit("an expert's gate", expert.gate, data_bytes(args.gate));
+  addresses.visit("an expert's up", expert.up, data_bytes(args.up));
+  addresses.visit("an expert's down", expert.down, data_bytes(args.down));
+  addresses.visit("an expert's gate scale", expert.gate_scale, scale_bytes(args.gate));
+  addresses.visit("an expert's up scale", expert.up_scale, scale_bytes(args.up));
+  addresses.visit("an expert's down scale", expert.down_scale, scale_bytes(args.down));
+}
+
+}  // namespace fathom::cpu::discrete

@@ -1,0 +1,118 @@
+#include "backends/cpu/discrete/work_queue.h"
+
+#include <sys/prctl.h>
+
+#include <chrono>
+#include <utility>
+
+#include "backends/cpu/moe_gate_limits.h"
+#include "device/last_error.h"
+
+namespace fathom::cpu::discrete {
+namespace {
+
+constexpr uint64_t kMostDelay = 50;  // microseconds
+constexpr uint64_t kDelayOneIn = 8;  // records
+
+// SplitMix64 (Steele et al. 2014).
+uint64_t next_random(uint64_t& state) {
+  uint64_t value = state += 0x9e3779b97f4a7c15u;
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9u;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111ebu;
+  return value ^ (value >> 31);
+}
+
+}  // namespace
+
+WorkQueue::WorkQueue(Device& device, uint64_t seed)
+    : device_(device),
+      ring_(std::make_unique<Record[]>(kRecords)),
+      experts_(std::make_unique_for_overwrite<fathom_expert[]>(kMaxGateExperts)),
+      random_(seed) {}
+
+WorkQueue::~WorkQueue() {
+  stop();
+}
+
+void WorkQueue::start() {
+  stopping_ = false;
+  if (failure_ != FATHOM_OK) tell_failure();  // to nobody: the stream that had it is gone
+  thread_ = std::thread([this] { work(); });
+}
+
+void WorkQueue::stop() {
+  if (!is_running()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    changed_.notify_all();
+  }
+  thread_.join();
+}
+
+fathom_status WorkQueue::push(Run run, const void* arguments, size_t bytes, Behind behind) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return queued_ - done_ < kRecords; });
+  if (failure_ != FATHOM_OK) return tell_failure();
+  Record& record = ring_[queued_ % kRecords];
+  record.run = run;
+  record.behind = behind;
+  record.epoch = epoch_;
+  std::memcpy(record.arguments, arguments, bytes);
+  ++queued_;
+  changed_.notify_all();
+  return FATHOM_OK;
+}
+
+fathom_status WorkQueue::synchronize() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return done_ == queued_; });
+  return failure_ != FATHOM_OK ? tell_failure() : FATHOM_OK;
+}
+
+uint64_t WorkQueue::point() {
+  const std::lock_guard lock(mutex_);
+  return queued_;
+}
+
+void WorkQueue::wait_until(uint64_t point) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return done_ >= point; });
+}
+
+fathom_status WorkQueue::tell_failure() {
+  ++epoch_;
+  return device::fail(std::exchange(failure_, FATHOM_OK), std::move(failure_text_));
+}
+
+void WorkQueue::work() {
+  prctl(PR_SET_TIMERSLACK, 1);  // delays are as short as they say
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    const bool was_idle = done_ == queued_;
+    changed_.wait(lock, [&] { return done_ != queued_ || stopping_; });
+    if (done_ == queued_) return;
+    Record& record = ring_[done_ % kRecords];
+    const bool runs = record.behind == Behind::kRuns || record.epoch > failed_epoch_;
+    lock.unlock();
+    dawdle(was_idle);
+    const fathom_status status = runs ? record.run(device_, *this, record.arguments) : FATHOM_OK;
+    lock.lock();
+    if (status != FATHOM_OK) {
+      failure_ = status;
+      failure_text_ = device::last_error();
+      failed_epoch_ = record.epoch;
+    }
+    ++done_;
+    changed_.notify_all();
+  }
+}
+
+// The first record of a queue that was empty always waits, so that the host goes on before it.
+void WorkQueue::dawdle(bool was_idle) {
+  const uint64_t random = next_random(random_);
+  if (!was_idle && random % kDelayOneIn != 0) return;
+  std::this_thread::sleep_for(std::chrono::microseconds((random >> 32) % (kMostDelay + 1)));
+}
+
+}  // namespace fathom::cpu::discrete

@@ -1,0 +1,105 @@
+#!/usr/bin/python3
+"""`fathom serve --chip cpu-discrete` answers as `--chip cpu` does, to the last bit of what it says.
+
+cpu-discrete is the CPU's kernels behind memory that the host cannot touch, with queues that run
+late: whatever the host reads, writes or reuses that it may not is another answer, or none.
+"""
+
+import concurrent.futures
+import os
+import unittest
+
+import server as fathom
+
+TINY = os.path.join(fathom.REPOSITORY, "models", "tiny")
+CHIPS = ("cpu", "cpu-discrete")
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "count": {"type": "integer", "minimum": 0, "maximum": 99},
+        "kind": {"enum": ["fruit", "tool", "animal"]},
+    },
+    "required": ["name", "count", "kind"],
+    "additionalProperties": False,
+}
+
+
+def chat(text, **fields):
+    return "/v1/chat/completions", {"messages": [{"role": "user", "content": text}], **fields}
+
+
+def complete(prompt, **fields):
+    return "/v1/completions", {"prompt": prompt, **fields}
+
+
+REQUESTS = [
+    chat("What is 12 + 35?", temperature=0),
+    chat("What is 123 + 456?", temperature=0, thinking={"type": "enabled"}, max_tokens=200),
+    chat("Name three colours.", temperature=1, seed=7, top_p=0.9, max_tokens=60),
+    chat("Name three colours.", temperature=1.3, seed=8, top_k=20, max_tokens=60,
+         frequency_penalty=0.5),  # fmt: skip
+    chat("Tell me of an apple.", temperature=1, seed=9, max_tokens=80, response_format={
+        "type": "json_schema", "json_schema": {"name": "thing", "strict": True, "schema": SCHEMA}}),
+    chat("What is 7 + 8?", temperature=0, logprobs=True, top_logprobs=5),
+    complete("One, two, three, four, five, six, seven. " * 8, temperature=0, max_tokens=24, echo=True,
+             logprobs=3),  # fmt: skip
+    complete("The capital of France is", temperature=0.8, seed=3, max_tokens=40, n=3),
+    complete("a b c d e f g", temperature=0, max_tokens=64, ignore_eos=True),
+]  # fmt: skip
+
+
+def ask(server, request):
+    path, body = request
+    status, answer = server.post(path, {"model": fathom.served_model(server), **body})
+    if status != 200:
+        raise RuntimeError(f"{path}: expected 200, got {status}: {answer}")
+    return answer["choices"]
+
+
+def answers(server, at_once):
+    fathom.served_model(server)
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(lambda request: ask(server, request), REQUESTS))
+
+
+class Discrete(unittest.TestCase):
+    maxDiff = None
+
+    def check(self, *flags, ranks=1, at_once=1):
+        got = {}
+        for chip in CHIPS:
+            with fathom.Server(TINY, "--chip", chip, *flags, ranks=ranks) as server:
+                got[chip] = answers(server, at_once)
+                self.assertEqual(server.stop(), 0, server.stderr())
+                says = "the host cannot touch its memory" in server.stderr()
+                self.assertEqual(says, ranks > 1 and chip == "cpu-discrete", server.stderr())
+        for request, expected, answer in zip(REQUESTS, *(got[chip] for chip in CHIPS)):
+            self.assertEqual(answer, expected, request)
+
+    def test_requests_together(self):
+        self.check("--exact", "--prefill-chunk", "48", at_once=len(REQUESTS))
+
+    def test_weights_in_int8(self):
+        self.check("--weights", "int8")
+
+    def test_speculation(self):
+        self.check("--speculate", "2")
+
+    def test_little_room(self):
+        """Sequences are preempted and replayed."""
+        self.check("--exact", "--kv-memory", "1", "--max-context", "512", at_once=len(REQUESTS))
+
+    def test_tensor_parallel_ranks(self):
+        self.check("--parallel", "tp=2", ranks=2)
+
+    def test_data_parallel_ranks(self):
+        self.check("--parallel", "dp=2", ranks=2)
+
+    def test_stages_of_a_pipeline(self):
+        self.check("--parallel", "pp=2", ranks=2)
+
+
+if __name__ == "__main__":
+    unittest.main()
