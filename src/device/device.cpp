@@ -2,39 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <utility>
-
 namespace fathom::device {
 
-Buffer::Buffer(Buffer&& other) noexcept {
-  *this = std::move(other);
+template <void (*fathom_backend::*kFree)(fathom_device*, void*)>
+OwnedMemory<kFree>::~OwnedMemory() {
+  if (data_ != nullptr) (device_->backend_.*kFree)(device_->device_, data_);
 }
-
-Buffer& Buffer::operator=(Buffer&& other) noexcept {
-  std::swap(device_, other.device_);
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  return *this;
-}
-
-Buffer::~Buffer() {
-  if (data_ != nullptr) device_->backend_.free(device_->device_, data_);
-}
-
-HostBuffer::HostBuffer(HostBuffer&& other) noexcept {
-  *this = std::move(other);
-}
-
-HostBuffer& HostBuffer::operator=(HostBuffer&& other) noexcept {
-  std::swap(device_, other.device_);
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  return *this;
-}
-
-HostBuffer::~HostBuffer() {
-  if (data_ != nullptr) device_->backend_.host_free(device_->device_, data_);
-}
+template class OwnedMemory<&fathom_backend::free>;
+template class OwnedMemory<&fathom_backend::host_free>;
 
 size_t Arena::padded(size_t bytes, size_t alignment) {
   return (bytes + alignment - 1) / alignment * alignment;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/result.h"
 #include "device/abi.h"
@@ -14,46 +15,38 @@ namespace fathom::device {
 
 class Device;
 
-// Owns one block of device memory.
-class Buffer {
+// Owns one block of memory that a device handed out, for which the table has the function `kFree`.
+template <void (*fathom_backend::*kFree)(fathom_device*, void*)>
+class OwnedMemory {
  public:
-  Buffer() = default;
-  Buffer(Buffer&& other) noexcept;
-  Buffer& operator=(Buffer&& other) noexcept;
-  ~Buffer();
+  OwnedMemory() = default;
+  OwnedMemory(OwnedMemory&& other) noexcept { *this = std::move(other); }
+  OwnedMemory& operator=(OwnedMemory&& other) noexcept {
+    std::swap(device_, other.device_);
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~OwnedMemory();
 
   void* data() const { return data_; }
   size_t size() const { return size_; }
 
  private:
   friend class Device;
-  Buffer(Device* device, void* data, size_t size) : device_(device), data_(data), size_(size) {}
+  OwnedMemory(Device* device, void* data, size_t size)
+      : device_(device), data_(data), size_(size) {}
 
   Device* device_ = nullptr;
   void* data_ = nullptr;
   size_t size_ = 0;
 };
 
-// Owns host memory that copies are fastest from and to, for what is copied in every step. Queued
+// Of the device's memory.
+using Buffer = OwnedMemory<&fathom_backend::free>;
+// Of the host's, which copies are fastest from and to: for what is copied in every step. Queued
 // copies still use it after the call: it is written, read and ended only behind synchronize().
-class HostBuffer {
- public:
-  HostBuffer() = default;
-  HostBuffer(HostBuffer&& other) noexcept;
-  HostBuffer& operator=(HostBuffer&& other) noexcept;
-  ~HostBuffer();
-
-  void* data() const { return data_; }
-  size_t size() const { return size_; }
-
- private:
-  friend class Device;
-  HostBuffer(Device* device, void* data, size_t size) : device_(device), data_(data), size_(size) {}
-
-  Device* device_ = nullptr;
-  void* data_ = nullptr;
-  size_t size_ = 0;
-};
+using HostBuffer = OwnedMemory<&fathom_backend::host_free>;
 
 // Hands out parts of one Buffer, front to back, each aligned as the device wants. There is one for
 // weights, one for KV blocks and one for the workspace; nothing is given back before the end.
@@ -139,8 +132,8 @@ class Device {
   Result<fathom_limits> measure_limits();
 
  private:
-  friend class Buffer;
-  friend class HostBuffer;
+  template <void (*fathom_backend::*)(fathom_device*, void*)>
+  friend class OwnedMemory;
   Device(const fathom_backend& backend, fathom_device* device)
       : backend_(backend), device_(device) {}
   Status check(fathom_status status, const char* what) const;
