@@ -88,8 +88,8 @@ Result<std::unique_ptr<device::Device>> open_device(const device::Registry& regi
 
 std::unique_ptr<device::Registry> find_chips() {
   auto registry = std::make_unique<device::Registry>();
-  for (const auto entry : {fathom_cpu_backend_entry, fathom_cpu_discrete_backend_entry,
-                           fathom_sim_backend_entry}) {
+  for (const auto entry :
+       {fathom_cpu_backend_entry, fathom_cpu_discrete_backend_entry, fathom_sim_backend_entry}) {
     const auto added = registry->add(entry);
     FATHOM_CHECK(added.ok(), "a built-in backend serves this contract");
   }

@@ -2,7 +2,6 @@
 // that is random, bounded and the same in every run of the same calls.
 #pragma once
 
-#include <array>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
