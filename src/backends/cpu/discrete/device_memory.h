@@ -44,7 +44,7 @@ class DeviceMemory {
   };
   using Allocations = std::map<uintptr_t, Allocation>;
 
-  // The one that begins at or before the address and does not end before it.
+  // The one in whose pages the address lies.
   Allocations::const_iterator around(const void* address) const;
 
   mutable std::shared_mutex mutex_;
