@@ -3,9 +3,8 @@
 
 #include <vector>
 
-#include "backends/cpu/cpu_backend.h"
 #include "base/allocation_counter_for_tests.h"
-#include "device/device.h"
+#include "chips.h"
 #include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
 
@@ -14,12 +13,12 @@ namespace {
 
 namespace dsv3 = models::deepseek_v3;
 
-TEST(DecodeStep, AllocatesNothing) {
+class DecodeStep : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(DecodeStep, AllocatesNothing) {
   const auto directory = std::filesystem::path(FATHOM_MODELS) / "tiny";
   const auto config = dsv3::Config::load(directory / "config.json").value();
-  auto device = device::Device::open(*fathom_cpu_backend_entry(FATHOM_ABI_VERSION),
-                                     {.index = 0, .threads = 2, .kernels = ""})
-                    .value();
+  const auto device = open_chip(GetParam(), {.index = 0, .threads = 2, .kernels = ""});
   constexpr int64_t kSequences = 4;
   const models::RunLimits limits = {.max_step_tokens = 16,
                                     .max_logit_rows = kSequences,
@@ -62,6 +61,8 @@ TEST(DecodeStep, AllocatesNothing) {
   EXPECT_TRUE(good);
   EXPECT_EQ(counted, 0);
 }
+
+INSTANTIATE_TEST_SUITE_P(Chips, DecodeStep, ::testing::Values(kCpu, kCpuDiscrete));
 
 }  // namespace
 }  // namespace fathom

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "base/allocation_counter_for_tests.h"
@@ -19,12 +20,13 @@ namespace dsv3 = models::deepseek_v3;
 
 const std::filesystem::path kTiny = std::filesystem::path(FATHOM_MODELS) / "tiny";
 
-class RanksAllocation : public ::testing::TestWithParam<const char*> {
+// Layout and chip.
+class RanksAllocation : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {
  protected:
   RanksAllocation()
       : config_(dsv3::Config::load(kTiny / "config.json").value()),
         source_(dsv3::CheckpointSource::open(kTiny, config_).value()),
-        plan_(dsv3::ShardPlan::make(config_, dsv3::Layout::parse(GetParam()).value(),
+        plan_(dsv3::ShardPlan::make(config_, dsv3::Layout::parse(std::get<0>(GetParam())).value(),
                                     dsv3::planned_tensors(config_, *source_).value(),
                                     models::WeightFormat::kBf16)
                   .value()) {}
@@ -42,7 +44,7 @@ class RanksAllocation : public ::testing::TestWithParam<const char*> {
   }
 
   static std::unique_ptr<device::Device> open_device() {
-    return open_chip(kCpu, {.index = 0, .threads = 1, .kernels = "native"});
+    return open_chip(std::get<1>(GetParam()), {.index = 0, .threads = 1, .kernels = "native"});
   }
 
   dsv3::Config config_;
@@ -83,7 +85,9 @@ TEST_P(RanksAllocation, StepsAllocateNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Layouts, RanksAllocation,
-                         ::testing::Values("tp=2", "dp=2", "pp=2", "tp=2,dp=2,ep=2"));
+                         ::testing::Combine(::testing::Values("tp=2", "dp=2", "pp=2",
+                                                              "tp=2,dp=2,ep=2"),
+                                            ::testing::Values(kCpu, kCpuDiscrete)));
 
 }  // namespace
 }  // namespace fathom
