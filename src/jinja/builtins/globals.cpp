@@ -16,11 +16,11 @@ namespace {
 constexpr Integer kLongestRange = 100'000;
 
 // Far beyond any range, and far from overflow.
-constexpr long long kFarAway = 1LL << 60;
+constexpr long long kMostBound = 1LL << 60;
 
 long long range_bound(const Value* value, long long fallback) {
   const auto given = integer_argument(value, "range");
-  return given ? clamp_integer(*given, kFarAway) : fallback;
+  return given ? clamp_integer(*given, kMostBound) : fallback;
 }
 
 Value range(Heap& heap, const Value&, Arguments& arguments) {
