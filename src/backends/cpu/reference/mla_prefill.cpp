@@ -7,7 +7,7 @@ namespace fathom::cpu::reference {
 namespace {
 
 // A thread's scratch: keys [positions, nope + rope], values [positions, v], scores [positions].
-int64_t scratch_doubles(const fathom_mla_attention_args& args) {
+int64_t prefill_scratch_doubles(const fathom_mla_attention_args& args) {
   const auto& shape = args.shape;
   return args.sequences.max_positions *
          (int64_t{shape.nope_dim} + shape.rope_dim + shape.v_dim + 1);
@@ -90,12 +90,13 @@ class Head {
 }  // namespace
 
 size_t mla_prefill_workspace(int threads, const fathom_mla_attention_args& args) {
-  return static_cast<size_t>(scratch_doubles(args)) * sizeof(double) * static_cast<size_t>(threads);
+  return static_cast<size_t>(prefill_scratch_doubles(args)) * sizeof(double) *
+         static_cast<size_t>(threads);
 }
 
 void mla_prefill(ThreadPool& pool, const fathom_mla_attention_args& args) {
   const int64_t heads = args.shape.num_heads;
-  const int64_t scratch = scratch_doubles(args);
+  const int64_t scratch = prefill_scratch_doubles(args);
   parallel_for(pool, *args.sequences.count * heads, [&](int64_t task, int thread) {
     double* own = static_cast<double*>(args.workspace) + scratch * thread;
     Head(args, args.sequences.sequences[task / heads], task % heads, own).attend();
