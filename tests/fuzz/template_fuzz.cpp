@@ -25,7 +25,6 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       jinja::ChatTemplate::parse(std::string(text.substr(0, border)), "<s>", "</s>", kLimits);
   if (!made) return 0;
   const auto pieces = made->render(messages, nullptr, {{"add_generation_prompt", true}});
-  if (pieces)
-    FATHOM_CHECK(tokenizer::text(*pieces).size() <= kLimits.text_bytes, "text is bounded");
+  if (pieces) FATHOM_CHECK(jinja::text(*pieces).size() <= kLimits.text_bytes, "text is bounded");
   return 0;
 }
