@@ -7,6 +7,7 @@ late: whatever the host reads, writes or reuses that it may not is another answe
 
 import concurrent.futures
 import os
+import re
 import unittest
 
 import server as fathom
@@ -58,26 +59,33 @@ def ask(server, request):
     return answer["choices"]
 
 
-def answers(server, at_once):
+def answers(server, requests, at_once):
     fathom.served_model(server)
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-        return list(pool.map(lambda request: ask(server, request), REQUESTS))
+        return list(pool.map(lambda request: ask(server, request), requests))
+
+
+def preemptions(server):
+    _, text = server.get("/metrics")
+    return float(re.search(r"^fathom_num_preemptions_total{.*} (\S+)$", text, re.MULTILINE)[1])
 
 
 class Discrete(unittest.TestCase):
     maxDiff = None
 
-    def check(self, *flags, ranks=1, at_once=1):
+    def check(self, *flags, ranks=1, requests=REQUESTS, at_once=1, preempts=False):
         if ranks > 1:
             flags += ("--weights", "bf16")  # which every layout can cut
         got = {}
         for chip in CHIPS:
             with fathom.Server(TINY, "--chip", chip, *flags, ranks=ranks) as server:
-                got[chip] = answers(server, at_once)
+                got[chip] = answers(server, requests, at_once)
+                if preempts:
+                    self.assertGreater(preemptions(server), 0)
                 self.assertEqual(server.stop(), 0, server.stderr())
                 says = "the host cannot touch its memory" in server.stderr()
                 self.assertEqual(says, ranks > 1 and chip == "cpu-discrete", server.stderr())
-        for request, expected, answer in zip(REQUESTS, *(got[chip] for chip in CHIPS)):
+        for request, expected, answer in zip(requests, *(got[chip] for chip in CHIPS)):
             self.assertEqual(answer, expected, request)
 
     def test_requests_together(self):
@@ -90,8 +98,10 @@ class Discrete(unittest.TestCase):
         self.check("--speculate", "2")
 
     def test_little_room(self):
-        """Sequences are preempted and replayed."""
-        self.check("--exact", "--kv-memory", "1", "--max-context", "512", at_once=len(REQUESTS))
+        """Six choices that start together and end with more tokens than the cache holds: some are
+        preempted and replayed."""
+        request = complete("Count on:", temperature=1, seed=5, n=6, max_tokens=400, ignore_eos=True)
+        self.check("--kv-memory", "1", "--max-context", "512", requests=[request], preempts=True)
 
     def test_tensor_parallel_ranks(self):
         self.check("--parallel", "tp=2", ranks=2)

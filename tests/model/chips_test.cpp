@@ -21,10 +21,10 @@ class LoadedModel {
   LoadedModel(const std::string& chip, const std::string& kernels, WeightFormat format, bool drafts)
       : device_(open_chip(chip, {.index = 0, .threads = 2, .kernels = kernels})) {
     const auto directory = std::filesystem::path(FATHOM_MODELS) / "tiny";
-    const auto config = dsv3::Config::load(directory / "config.json").value();
+    auto config = dsv3::Config::load(directory / "config.json").value();
+    if (!drafts) config.num_nextn_predict_layers = 0;
     auto limits = prompt_limits();
     limits.kv_dtype = format == WeightFormat::kInt8 ? FATHOM_BF16 : FATHOM_F32;
-    limits.may_draft = drafts;
     auto checkpoint = dsv3::CheckpointSource::open(directory, config).value();
     model_ = dsv3::Model::load(checkpoint, config, *device_, limits, {.format = format}).value();
   }
