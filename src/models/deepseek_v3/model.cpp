@@ -75,7 +75,7 @@ Status Model::plan_ranks() {
   }
   if (!device_.host_memory() && ranks_.world->rank() == 0) {
     const size_t bytes = staging_->bytes() + (exchange_ ? exchange_->staging_bytes() : 0);
-    log_info("chip {}: the host cannot touch its memory: ranks exchange by {} MiB of pinned memory",
+    log_info("chip {}: the host cannot touch its memory: ranks exchange copies, {} MiB",
              device_.backend().name, (bytes >> 20) + 1);
   }
   return {};
