@@ -154,7 +154,8 @@ TEST(Structured, OtherDialectsNameTheirOwnFields) {
       {"type", "function"}, {"name", "f"}, {"parameters", schema}, {"strict", true}};
   refuse("/v1/responses", {{"input", "hi"}, {"tools", {{{"type", "web_search"}}, function}}},
          "tools[1].parameters");
-  const Json messages = {{"max_tokens", 5}, {"messages", {{{"role", "user"}, {"content", "hi"}}}}};
+  const Json messages = {
+      {"model", "tiny"}, {"max_tokens", 5}, {"messages", {{{"role", "user"}, {"content", "hi"}}}}};
   Json asked = messages;
   asked["output_config"] = {{"format", {{"type", "json_schema"}, {"schema", schema}}}};
   refuse("/v1/messages", asked, "output_config.format.schema");
