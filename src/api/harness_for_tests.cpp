@@ -18,9 +18,7 @@ constexpr const char* kTemplate =
     "{% endfor %}{% if tools %}[tools:{{ tools | length }}]{% endif %}"
     "{% if add_generation_prompt %}<think>{% if not thinking %}</think>{% endif %}{% endif %}";
 
-}  // namespace
-
-tokenizer::Tokenizer test_tokenizer(bool markers) {
+tokenizer::Tokenizer make_tokenizer(bool markers) {
   nlohmann::json file = tokenizer::small_tokenizer_json();
   const auto add = [&file](int32_t id, const char* text, bool special) {
     file["added_tokens"].push_back(tokenizer::added_token_json(id, text, special));
@@ -42,6 +40,15 @@ tokenizer::Tokenizer test_tokenizer(bool markers) {
       file.dump(), R"({"bos_token": "<｜bos｜>", "eos_token": "<｜eos｜>"})");
   EXPECT_TRUE(made.ok()) << (made.ok() ? "" : made.error().message);
   return std::move(made).value();
+}
+
+}  // namespace
+
+// Made once: tests make thousands of services.
+tokenizer::Tokenizer test_tokenizer(bool markers) {
+  static const tokenizer::Tokenizer with = make_tokenizer(true);
+  static const tokenizer::Tokenizer without = make_tokenizer(false);
+  return markers ? with : without;
 }
 
 std::vector<int32_t> tokens_of(const std::string& bytes) {
