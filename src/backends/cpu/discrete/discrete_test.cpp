@@ -172,6 +172,19 @@ TEST_F(Discrete, TellsOfAFailureOnceAndDropsWhatIsBehindIt) {
   }
 }
 
+TEST_F(Discrete, TellsOfAFailureBeforeItIsAskedTo) {
+  constexpr int kMoreThanTheRingHolds = 300;
+  auto* out = chip.memory<float>(4);
+  float copied = 0;
+  ASSERT_EQ(embed_a_bad_token(out), FATHOM_OK);
+  fathom_status status = FATHOM_OK;
+  for (int i = 0; i < kMoreThanTheRingHolds && status == FATHOM_OK; ++i) {
+    status = to_host(&copied, out, sizeof(copied));
+  }
+  EXPECT_EQ(status, FATHOM_INVALID);
+  EXPECT_EQ(chip.synchronize(), FATHOM_OK);
+}
+
 // More than the ring holds at once.
 TEST_F(Discrete, AStreamRunsInItsOrder) {
   constexpr size_t kCount = 1000;
