@@ -126,13 +126,14 @@ add_custom_target(plug_ins)
 # Every test binary that says "unit", and what tests of damaged input run.
 add_custom_target(sanitized_tests)
 
-# fathom_test(NAME [BATCHES] SOURCES a_test.cpp ... LINK libs ... [DEFINE macros ...]): one GoogleTest
-# binary, one ctest entry, labelled "unit". With BATCHES its files share no names of their own.
+# fathom_test(NAME [BATCHES] [SHARDS n] SOURCES a_test.cpp ... LINK libs ... [DEFINE macros ...]): one
+# GoogleTest binary, one ctest entry, labelled "unit". With BATCHES its files share no names of their
+# own; with SHARDS its tests are divided over entries NAME_1, NAME_2, ..., which run side by side.
 function(fathom_test name)
   if(NOT FATHOM_TESTS)
     return()
   endif()
-  cmake_parse_arguments(ARG "BATCHES" "" "SOURCES;LINK;DEFINE" ${ARGN})
+  cmake_parse_arguments(ARG "BATCHES" "SHARDS" "SOURCES;LINK;DEFINE" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_compile_definitions(${name} PRIVATE ${ARG_DEFINE})
   if(ARG_BATCHES)
@@ -141,6 +142,15 @@ function(fathom_test name)
   fathom_compile_quickly(${name})
   target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
   add_dependencies(sanitized_tests ${name})
-  add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 900)
+  if(NOT ARG_SHARDS)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 900)
+    return()
+  endif()
+  foreach(shard RANGE 1 ${ARG_SHARDS})
+    math(EXPR index "${shard} - 1")
+    add_test(NAME ${name}_${shard} COMMAND ${name})
+    set_tests_properties(${name}_${shard} PROPERTIES LABELS unit TIMEOUT 900
+      ENVIRONMENT "GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}")
+  endforeach()
 endfunction()
