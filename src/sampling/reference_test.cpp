@@ -58,6 +58,22 @@ TEST(Reference, EqualsTheSamplerWhereAllLogitsAreEqual) {
   }
 }
 
+// The best token weighs half of all, to the unit, so it alone is half of the probability.
+TEST(Reference, EqualsTheSamplerWhereANucleusHoldsExactlyItsShare) {
+  Case c;
+  c.logits = {0.0f};
+  uint64_t left = weight_of(0.0f);
+  for (float x = -1.0f; x >= kLeastExponent; x -= 0.25f) {
+    for (; left >= weight_of(x); left -= weight_of(x)) c.logits.push_back(x);
+  }
+  ASSERT_EQ(left, 0u);
+  c.params.top_p = 0.5f;
+  for (c.seed = 0; c.seed < 200; ++c.seed) {
+    ASSERT_EQ(c.draw(), 0);
+    ASSERT_EQ(c.reference(), 0);
+  }
+}
+
 // On every machine: rows made of integers, one for each way to narrow them.
 Case portable_case(uint64_t number) {
   Case c;

@@ -213,6 +213,25 @@ TEST(Sampler, GreedyTakesTheLowestOfEqualTokens) {
   EXPECT_EQ(c.draw(), 3);
 }
 
+TEST(Sampler, ATokenIsDrawnFromItsFirstTargetToItsLast) {
+  Dice dice(12);
+  std::vector<float> logits;
+  for (int t = 0; t < 3000; ++t) logits.push_back(dice.real(-40, 4));
+  LogitRowScratch scratch(static_cast<int64_t>(logits.size()));
+  const LogitRow row(logits, scratch);
+  const WeightRule rule = weight_rule(row.best(), 1.0f, kLeastExponent);
+  const uint64_t total = row.total(rule);
+  uint64_t before = 0;
+  for (size_t t = 0; t < logits.size(); ++t) {
+    if (logits[t] < rule.least) continue;
+    const uint64_t weight = weight_of(exponent_of(logits[t], rule));
+    ASSERT_EQ(row.pick(rule, before, {}), static_cast<TokenId>(t));
+    before += weight;
+    ASSERT_EQ(row.pick(rule, before - 1, {}), static_cast<TokenId>(t));
+  }
+  EXPECT_EQ(before, total);
+}
+
 TEST(Sampler, NarrowestFiltersEqualGreedy) {
   Dice dice(7);
   for (int i = 0; i < 300; ++i) {
