@@ -204,20 +204,24 @@ bool Scheduler::would_be_read(Sequence& waiting) const {
   const int64_t cached = cache_.match(waiting).blocks * limits_.block_size;
   const int64_t unread = waiting.remaining() - cached;
   int64_t rows = prefill_budget();
-  int64_t before = 0;   // of the same owner's prompts, in order
-  int64_t shorter = 0;  // likewise
   for (const Sequence* each : running_) {
     if (each->remaining() == 1 || each->priority > waiting.priority) continue;
-    if (each->priority < waiting.priority || each->owner != waiting.owner) {
-      const bool goes_first = each->priority < waiting.priority ||
-                              each->owner_share->rows_read <= waiting.owner_share->rows_read;
-      if (goes_first) rows -= each->remaining();
-      continue;
-    }
-    if (each->id < waiting.id) before += each->remaining();
-    if (each->remaining() <= unread) shorter += each->remaining();
+    const bool goes_first = each->priority < waiting.priority ||
+                            (each->owner != waiting.owner &&
+                             each->owner_share->rows_read <= waiting.owner_share->rows_read);
+    if (goes_first) rows -= each->remaining();
   }
-  return rows > 0 && (before < (rows + 1) / 2 || shorter < rows / 2);
+  if (rows <= 0) return false;
+  int64_t in_order = (rows + 1) / 2;
+  int64_t shortest_first = rows - in_order;
+  for (const Sequence* each : running_) {
+    const bool beside = each->priority == waiting.priority && each->owner == waiting.owner;
+    if (!beside || each->remaining() == 1) continue;
+    const int64_t read = each->id < waiting.id ? std::min(in_order, each->remaining()) : 0;
+    in_order -= read;
+    if (each->remaining() - read <= unread) shortest_first -= each->remaining() - read;
+  }
+  return in_order > 0 || shortest_first > 0;
 }
 
 int64_t Scheduler::blocks_for(const Sequence& sequence) const {

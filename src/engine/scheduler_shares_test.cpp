@@ -78,6 +78,19 @@ TEST(SchedulerShares, MemoryIsSharedToo) {
   EXPECT_EQ(chat.generated(), 20);
 }
 
+TEST(SchedulerShares, ManyShortPromptsFillTheStep) {
+  SchedulerLimits limits = roomy();
+  limits.max_running = 32;
+  limits.max_logit_rows = 32;
+  for (const int64_t length : {2, 3, 5, 8}) {
+    Bench bench(limits, 1000);
+    for (RequestId request = 1; request <= 32; ++request) bench.add(length, 4, 0, 0, request);
+    int64_t rows = 0;
+    for (const auto& [sequence, count] : bench.step()) rows += count;
+    EXPECT_EQ(rows, 2 * limits.prefill_chunk) << length;  // as many as while nobody is answered
+  }
+}
+
 TEST(SchedulerShares, AShortPromptIsNotHeldUpByARowOfLongOnes) {
   Bench bench(roomy(), 10'000);
   for (RequestId request = 1; request <= 7; ++request) bench.add(3000, 2, 0, 0, request);
