@@ -28,8 +28,12 @@
  *    capacities, so that work recorded once can run again for other rows and sequences.
  *  - Numbers in device memory (tokens, counts, block numbers, addresses of experts) are the host's
  *    to get right. A chip may check them and fail with FATHOM_INVALID; it need not.
- *  - One thread at a time calls functions of a device, but for pack(), which several may call
- *    while weights load, and last_error(), which is each thread's own.
+ *  - One thread at a time calls functions of a device. Three may be called beside any other: pack()
+ *    while weights load, comm_abort(), and last_error(), which is each thread's own.
+ *  - alloc(), host_alloc() and their counterparts, create and destroy functions, pack(),
+ * self_test() and measure_limits() are called while a model loads and ends, never in a step: they
+ * may be slow and may wait for the chip. So no call in a step needs memory. FATHOM_NO_MEMORY is no
+ * failure of the device: what was there before stays whole, and the host says what did not fit.
  *  - After FATHOM_DEVICE_LOST every further call on the device returns it, and device_close() and
  *    the destroy functions return without waiting for the chip.
  *  - Kernels are stateless and allocate nothing: scratch memory is given by the caller, who asked
@@ -128,8 +132,19 @@ typedef enum fathom_op {
   FATHOM_OP_MOE_EXPERTS = 8,
   FATHOM_OP_ADD = 9,
   FATHOM_OP_LOGITS_STATS = 10,
-  FATHOM_OP_COUNT = 11
+  FATHOM_OP_SAMPLE = 11,
+  FATHOM_OP_TAKE_TOKENS = 12,
+  FATHOM_OP_MOE_DISPATCH = 13,
+  FATHOM_OP_MOE_COMBINE = 14,
+  FATHOM_OP_COUNT = 15
 } fathom_op;
+
+/*
+ * Optional operators, and what the host does without them:
+ *  - SAMPLE: logits go to the host, which draws itself. TAKE_TOKENS: copies of single tokens.
+ *  - MOE_DISPATCH and MOE_COMBINE: collectives (comm_*), or copies through the host.
+ * All others are required.
+ */
 
 /* out[t] = table[tokens[t]], or zeros where tokens[t] is -1: another rank has that row. */
 typedef struct fathom_embed_args {
@@ -179,16 +194,18 @@ typedef struct fathom_add_args {
 } fathom_add_args;
 
 /*
- * The latent cache of one layer: [num_blocks, block_size, kv_lora_rank + rope_dim], F32 or BF16.
- * A token's entry is its normed latent followed by its rotated key: all that MLA keeps
- * (DeepSeek-V2 paper, section 2.1.2). Position p of a sequence lies in block
+ * The latent cache of one layer, F32 or BF16. A token's entry is its normed latent and its rotated
+ * key: all that MLA keeps (DeepSeek-V2 paper, section 2.1.2). They lie in one row, the latent
+ * first, or in two planes, as device_info.kv_planes says. Position p of a sequence lies in block
  * block_table[p / block_size] at row p % block_size.
  */
 typedef struct fathom_kv_cache {
-  void* data;
+  void* data;    /* [num_blocks, block_size, kv_lora_rank + rope_dim]; the first of two planes:
+                    [num_blocks, block_size, kv_lora_rank] */
   int32_t dtype; /* fathom_dtype */
   int32_t block_size;
   int64_t num_blocks;
+  void* rope; /* NULL; the second of two planes: [num_blocks, block_size, rope_dim] */
 } fathom_kv_cache;
 
 typedef struct fathom_mla_shape {
@@ -287,6 +304,10 @@ typedef struct fathom_moe_gate_args {
   float scale;
   int32_t* expert_ids;   /* out [T, top_k] */
   float* expert_weights; /* out [T, top_k] */
+  /* One number: rows from it on are padding. They choose expert -1 with weight 0 and are not
+     counted. NULL: no row is padding. */
+  const int32_t* rows;
+  int64_t* loads; /* [num_experts], or NULL; loads[e] += how often e was chosen */
 } fathom_moe_gate_args;
 
 /* Where one expert's weights lie. Scales as fathom_weight says, NULL where the format has none. */
@@ -333,12 +354,115 @@ typedef struct fathom_logits_stats_args {
   float* log_sum_exp;   /* out [T] */
 } fathom_logits_stats_args;
 
+/*
+ * tokens[i] = drawn[-2 - tokens[i]] where tokens[i] is below -1: a step takes the tokens that the
+ * step before it drew, which the host need not know yet. What was drawn as -1 stays -1.
+ */
+typedef struct fathom_take_tokens_args {
+  size_t size;
+  int32_t* tokens; /* [T], read and written */
+  int64_t num_tokens;
+  const int32_t* drawn; /* [max_drawn] */
+  int64_t max_drawn;
+} fathom_take_tokens_args;
+
+/*
+ * What one token is drawn for. src/sampling/rule.h says to the last bit what is drawn, whatever the
+ * order of additions and the width of a warp; these are its inputs by the same names. Lists that
+ * belong to a draw are [begin, begin + count) of an array that all draws share.
+ */
+typedef struct fathom_draw {
+  uint64_t share; /* top_p; 0: off */
+  uint64_t noise; /* noise_bits(seed, position) */
+  int32_t logit_row;
+  int32_t greedy;
+  float repetition_penalty;
+  float inverse_repetition_penalty;
+  float presence_penalty;
+  float frequency_penalty;
+  float inverse_temperature;
+  float least_exponent;
+  int32_t top_k; /* 0: off */
+  int32_t mask;  /* which of `masks`; -1: all tokens are allowed */
+  int32_t seen_begin;
+  int32_t seen_count;
+  int32_t bias_begin;
+  int32_t bias_count;
+  int32_t banned_begin;
+  int32_t banned_count;
+} fathom_draw;
+
+/* A token of the prompt or of the answer so far, once in a list. */
+typedef struct fathom_seen_token {
+  int32_t token;
+  int32_t count; /* in the answer alone */
+} fathom_seen_token;
+
+/* Entries of one token stand together in a list and are added one after the other. */
+typedef struct fathom_token_bias {
+  int32_t token;
+  float bias;
+} fathom_token_bias;
+
+/*
+ * tokens[i] = the token of draw i, -1 where none has a finite logit or none that has is allowed.
+ * Entries from *num_draws on are left alone. Logits are left as they are.
+ */
+typedef struct fathom_sample_args {
+  size_t size;
+  fathom_tensor logits;     /* F32 [L, vocab] */
+  const fathom_draw* draws; /* [max_draws] */
+  const int32_t* num_draws; /* one number, in [0, max_draws] */
+  int64_t max_draws;
+  const uint32_t* masks; /* [max_draws, ceil(vocab / 32)]; token t is bit t % 32 of word t / 32 */
+  const fathom_seen_token* seen;
+  const fathom_token_bias* biases;
+  const int32_t* banned;
+  int32_t* tokens; /* out [max_draws] */
+  void* workspace;
+  size_t workspace_bytes;
+} fathom_sample_args;
+
+typedef struct fathom_comm fathom_comm; /* the ranks of a group, as one of them sees it */
+
+/*
+ * Experts on the ranks of `comm`: rank r has [r * experts_a_rank, (r + 1) * experts_a_rank) of the
+ * places that expert_ids count. A row goes to each rank that has a place it chose, once. No row is
+ * dropped: every rank has room for all rows of all ranks.
+ * MOE_DISPATCH: `out` are the rows that came, in the order of ranks, then of rows, with what they
+ *   chose; places of other ranks are -1 there. counts[r] says how many came from rank r.
+ * MOE_COMBINE: takes them back: out[t] (+)= the sum over ranks in rising order of what each made of
+ *   row t, in F32, rounded once. Its arguments are those of the dispatch before it.
+ */
+typedef struct fathom_moe_exchange_args {
+  size_t size;
+  fathom_comm* comm;
+  int64_t experts_a_rank;
+  int32_t top_k;
+  int32_t accumulate;          /* of MOE_COMBINE: 0: out is overwritten; 1: added to */
+  int64_t max_rows;            /* that one rank has at most, on all ranks alike */
+  const int32_t* rows;         /* one number: how many of T this rank has */
+  fathom_tensor x;             /* [T, H]; of MOE_COMBINE `out` */
+  const int32_t* expert_ids;   /* [T, top_k] */
+  const float* expert_weights; /* [T, top_k] */
+  fathom_tensor out;           /* [ranks * max_rows, H]; of MOE_COMBINE what is taken back */
+  int32_t* out_ids;            /* [ranks * max_rows, top_k], rows that did not come are -1 */
+  float* out_weights;          /* likewise */
+  int32_t* counts;             /* [ranks] */
+  void* workspace;
+  size_t workspace_bytes;
+} fathom_moe_exchange_args;
+
 /* ------------------------------------------------------------------ devices */
 #define FATHOM_CAP_BATCH_INVARIANT 0x1u /* keeps the promise about rows above */
 /* the host may read and write device memory itself once its work there was synchronized */
 #define FATHOM_CAP_HOST_MEMORY 0x2u
 #define FATHOM_CAP_GRAPHS 0x4u          /* graph_* functions are present */
 #define FATHOM_CAP_IGNORES_WEIGHTS 0x8u /* reads none: loading only reserves their memory */
+#define FATHOM_CAP_COLLECTIVES 0x10u    /* comm_* functions are present */
+/* Queued work runs while the host goes on. Without it a call returns when its work is done, and
+   there is nothing to gain by queueing a step before the one that runs has ended. */
+#define FATHOM_CAP_ASYNCHRONOUS 0x20u
 
 typedef struct fathom_device_info {
   size_t size;
@@ -349,6 +473,10 @@ typedef struct fathom_device_info {
   int32_t activation_dtype;
   int32_t kv_dtype;   /* what the chip prefers for the latent cache */
   uint32_t alignment; /* of every tensor's first byte, a power of two */
+  int32_t kv_planes;  /* of fathom_kv_cache: 1 or 2; 0 is 1 */
+  /* Tokens a cache block, the one that the chip reads fastest first; unused entries are 0. All 0:
+     any from 16 to 128. */
+  int32_t kv_block_sizes[4];
 } fathom_device_info;
 
 /*
@@ -360,6 +488,13 @@ typedef struct fathom_limits {
   double read_bytes_per_s; /* of a weights-sized range of its memory */
   double int8_ops_per_s;   /* products of int8, summed in int32 */
   double bf16_flops_per_s; /* products of what bf16 weights are multiplied in, summed in F32 */
+  double fp8_flops_per_s;  /* likewise of F8_E4M3 weights */
+  double int4_ops_per_s;   /* likewise of I4 weights */
+  double f32_flops_per_s;
+  double write_bytes_per_s;
+  double to_device_bytes_per_s; /* from host_alloc() memory */
+  double to_host_bytes_per_s;
+  double launch_s; /* from one queued kernel's end to the next one's begin */
 } fathom_limits;
 
 /* How to open a device. Strings are UTF-8; unknown options are refused with their names. */
@@ -373,6 +508,12 @@ typedef struct fathom_device_options {
   int32_t share_index;
   int32_t share_count;
 } fathom_device_options;
+
+/* What ranks that form a group agree on beforehand: one makes it, and the host carries it. */
+#define FATHOM_COMM_ID_BYTES 128
+typedef struct fathom_comm_id {
+  uint8_t bytes[FATHOM_COMM_ID_BYTES];
+} fathom_comm_id;
 
 typedef struct fathom_device fathom_device; /* one opened chip */
 typedef struct fathom_stream fathom_stream; /* a queue of work on it */
@@ -440,6 +581,9 @@ typedef struct fathom_backend {
    *   wherever the event is recorded later; it does not hold up the host. One that was never
    *   recorded is waited for by nobody.
    * event_elapsed_ms(): of two that were recorded; waits until both have been reached.
+   * event_query(): *reached is 1 where that point has been reached, else 0; never waits.
+   * event_synchronize(): waits until it has been. What failed before it is told by both, as
+   *   stream_synchronize() does.
    */
   fathom_status (*event_create)(fathom_device* device, fathom_event** event);
   void (*event_destroy)(fathom_device* device, fathom_event* event);
@@ -448,7 +592,12 @@ typedef struct fathom_backend {
   fathom_status (*event_elapsed_ms)(fathom_device* device, fathom_event* from, fathom_event* to,
                                     float* milliseconds);
 
-  /* Graph capture; all NULL where the chip has none. */
+  /*
+   * Graphs; all NULL where the chip has none (FATHOM_CAP_GRAPHS). What is queued on the stream
+   * between graph_begin() and graph_end() is recorded and does not run: operators, fill() and
+   * copies on the device, with the addresses and capacities they were given. graph_launch() queues
+   * all of it; what lies in device memory then counts.
+   */
   fathom_status (*graph_begin)(fathom_device* device, fathom_stream* stream);
   fathom_status (*graph_end)(fathom_device* device, fathom_stream* stream, fathom_graph** graph);
   fathom_status (*graph_launch)(fathom_device* device, fathom_stream* stream, fathom_graph* graph);
@@ -488,6 +637,71 @@ typedef struct fathom_backend {
 
   /* Measures the limits in about two seconds, while nothing else runs; may be NULL. */
   fathom_status (*measure_limits)(fathom_device* device, fathom_limits* limits);
+
+  fathom_status (*event_query)(fathom_device* device, fathom_event* event, int32_t* reached);
+  fathom_status (*event_synchronize)(fathom_device* device, fathom_event* event);
+
+  /* Queued: every byte of the range becomes `value`. */
+  fathom_status (*fill)(fathom_device* device, fathom_stream* stream, void* to, uint8_t value,
+                        size_t bytes);
+  /*
+   * Queued: *sum, in device memory, becomes the sum of (2 i + 1) w[i] modulo 2^64, where w are the
+   * range's 64-bit little-endian words, the last one filled up with zeros. `from` is aligned to 8
+   * bytes. The same whatever the order of additions: weights are checked by it while a service
+   * runs.
+   */
+  fathom_status (*checksum)(fathom_device* device, fathom_stream* stream, const void* from,
+                            size_t bytes, uint64_t* sum);
+
+  /*
+   * Tests of what only the chip can find out about itself: its shared memory, its matrix units, its
+   * links. self_test_name(): the name of test `index`, NULL behind the last one. self_test(): runs
+   * one in a few seconds on a device that does nothing else; FATHOM_INTERNAL: it failed, and
+   * last_error() says what was expected and what was found. Both NULL where there are none.
+   */
+  const char* (*self_test_name)(fathom_device* device, int32_t index);
+  fathom_status (*self_test)(fathom_device* device, const char* name);
+
+  /*
+   * Collectives between devices, one a rank, queued on a stream like any other work; all NULL where
+   * the chip has none (FATHOM_CAP_COLLECTIVES): ranks then pass copies through their hosts.
+   * Every rank of a group makes the same calls in the same order. Sums are of the ranks' values in
+   * the order of ranks, in F32, rounded to `dtype` (F32, BF16) once: all ranks get the same bits,
+   * in every run. A chip whose sums differ leaves FATHOM_CAP_BATCH_INVARIANT out. Sizes may be 0
+   * and differ by rank; arrays of sizes are host memory with one entry a rank, read during the
+   * call.
+   *
+   * comm_id(): of a new group; one rank calls it. comm_create(): every rank, at the same time;
+   * waits for the others, for `deadline_ms` at most. comm_abort(): ends what is queued and waits,
+   * on this rank, for ranks that are lost: its streams go on with FATHOM_INTERNAL. Called from any
+   * thread; only comm_destroy() may follow.
+   */
+  fathom_status (*comm_id)(fathom_device* device, fathom_comm_id* id);
+  fathom_status (*comm_create)(fathom_device* device, const fathom_comm_id* id, int32_t rank,
+                               int32_t ranks, int32_t deadline_ms, fathom_comm** comm);
+  void (*comm_destroy)(fathom_device* device, fathom_comm* comm);
+  fathom_status (*comm_abort)(fathom_device* device, fathom_comm* comm);
+  /* out = x0 + x1 + ...; `out` may be `in`. */
+  fathom_status (*comm_all_reduce)(fathom_device* device, fathom_stream* stream, fathom_comm* comm,
+                                   int32_t dtype, const void* in, void* out, int64_t count);
+  /* The same sum, of which rank r gets the counts[r] elements behind those of the ranks before it;
+     `out` may be this rank's own part of `in`. */
+  fathom_status (*comm_reduce_scatter)(fathom_device* device, fathom_stream* stream,
+                                       fathom_comm* comm, int32_t dtype, const void* in, void* out,
+                                       const int64_t* counts);
+  /* out = the ranks' data one behind the other; `in` may be this rank's own part of `out`. */
+  fathom_status (*comm_all_gather)(fathom_device* device, fathom_stream* stream, fathom_comm* comm,
+                                   const void* in, void* out, const size_t* bytes);
+  /* Part r of `in` goes to rank r; part r of `out` comes from it. */
+  fathom_status (*comm_all_to_all)(fathom_device* device, fathom_stream* stream, fathom_comm* comm,
+                                   const void* in, const size_t* in_bytes, void* out,
+                                   const size_t* out_bytes);
+  fathom_status (*comm_broadcast)(fathom_device* device, fathom_stream* stream, fathom_comm* comm,
+                                  int32_t root, void* data, size_t bytes);
+  fathom_status (*comm_send)(fathom_device* device, fathom_stream* stream, fathom_comm* comm,
+                             int32_t to, const void* data, size_t bytes);
+  fathom_status (*comm_receive)(fathom_device* device, fathom_stream* stream, fathom_comm* comm,
+                                int32_t from, void* data, size_t bytes);
 } fathom_backend;
 
 typedef const fathom_backend* (*fathom_backend_entry_fn)(uint32_t host_abi_version);

@@ -177,6 +177,14 @@ const char* op_name(fathom_op op) {
       return "add";
     case FATHOM_OP_LOGITS_STATS:
       return "logits_stats";
+    case FATHOM_OP_SAMPLE:
+      return "sample";
+    case FATHOM_OP_TAKE_TOKENS:
+      return "take_tokens";
+    case FATHOM_OP_MOE_DISPATCH:
+      return "moe_dispatch";
+    case FATHOM_OP_MOE_COMBINE:
+      return "moe_combine";
     case FATHOM_OP_COUNT:
       break;
   }

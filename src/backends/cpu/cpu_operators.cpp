@@ -10,6 +10,7 @@
 #include "backends/cpu/cpu_device.h"
 #include "backends/cpu/pack_weights.h"
 #include "backends/cpu/packed_layout.h"
+#include "device/device.h"
 #include "device/last_error.h"
 
 namespace fathom::cpu {
@@ -98,6 +99,11 @@ fathom_status check_shapes(fathom_device* device, int32_t op, const void* args) 
   }
   if (args == nullptr)
     return device::fail(FATHOM_INVALID, "operator: expected arguments, got NULL");
+  if (kOperators[op].run == nullptr) {
+    return device::fail(
+        FATHOM_UNSUPPORTED,
+        fmt::format("cpu: has no operator {}", device::op_name(static_cast<fathom_op>(op))));
+  }
   return kOperators[op].check_args(device, CheckDepth::kShapes, args);
 }
 

@@ -87,7 +87,8 @@ class MlaCase {
     args.shape = shape_;
     args.q = q_.tensor();
     args.wkv_b = wkv_b_.view();
-    args.cache = {cache_.data(), cache_dtype_, block_size_, static_cast<int64_t>(table_.size())};
+    args.cache = {cache_.data(), cache_dtype_, block_size_, static_cast<int64_t>(table_.size()),
+                  nullptr};
     args.sequences = {.sequences = sequences.data(),
                       .count = &present,
                       .blocks = blocks.data(),
@@ -367,7 +368,7 @@ TEST(MlaReference, TheFirstPositionIsItsOwnValue) {
   args.shape = shape;
   args.q = q.tensor();
   args.wkv_b = {wkv_b, nullptr, FATHOM_F32, 0, 0, 0, 2, 2};
-  args.cache = {const_cast<float*>(cache), FATHOM_F32, 1, 1};
+  args.cache = {const_cast<float*>(cache), FATHOM_F32, 1, 1, nullptr};
   args.sequences = {&sequence, &count, table, 1, 1, 1, 1};
   args.out = out.tensor();
   CpuDevice device(reference_kernels());
@@ -401,7 +402,7 @@ Prepared prepare(const KernelSet& kernels, const fathom_mla_shape& shape, Matrix
                                         cos_sin.data(),
                                         positions.data(),
                                         slots.data(),
-                                        {cache.data(), FATHOM_F32, 2, rows}};
+                                        {cache.data(), FATHOM_F32, 2, rows, nullptr}};
   CpuDevice device(kernels, 2);
   EXPECT_EQ(device.run(FATHOM_OP_MLA_PREPARE, &args), FATHOM_OK) << device.table().last_error();
   return {std::move(q), std::move(cache)};

@@ -63,8 +63,11 @@ Result<size_t> scratch_bytes(const Config& config, const Share& share, const Wei
   const Tensor q = device::matrix(nullptr, activation, rows, share.heads * config.q_head_dim());
   const Tensor values =
       device::matrix(nullptr, activation, rows, int64_t{share.heads} * config.v_head_dim);
-  const fathom_kv_cache cache = {nullptr, limits.kv_dtype, limits.kv_block_size,
-                                 limits.num_kv_blocks};
+  const fathom_kv_cache cache = {.data = nullptr,
+                                 .dtype = limits.kv_dtype,
+                                 .block_size = limits.kv_block_size,
+                                 .num_blocks = limits.num_kv_blocks,
+                                 .rope = nullptr};
   const fathom_sequences most = {.sequences = nullptr,
                                  .count = nullptr,
                                  .blocks = nullptr,
@@ -112,7 +115,11 @@ std::vector<fathom_kv_cache> plan_caches(const Config& config, const Share& shar
   std::vector<fathom_kv_cache> caches;
   for (int64_t layer = 0; layer < cached_layers(config, share); ++layer) {
     void* data = arena.take(layer_cache_bytes(config, device, limits, limits.num_kv_blocks));
-    caches.push_back({data, limits.kv_dtype, limits.kv_block_size, limits.num_kv_blocks});
+    caches.push_back({.data = data,
+                      .dtype = limits.kv_dtype,
+                      .block_size = limits.kv_block_size,
+                      .num_blocks = limits.num_kv_blocks,
+                      .rope = nullptr});
   }
   return caches;
 }

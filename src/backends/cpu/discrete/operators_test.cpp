@@ -96,7 +96,7 @@ class Step {
     args.shape = kMla;
     args.q = linear(x_, kQ);
     args.wkv_b = weight(2 * (16 + 16), 32);
-    args.cache = {floats(kBlocks * kBlockSize * kLatent), FATHOM_F32, kBlockSize, kBlocks};
+    args.cache = {floats(kBlocks * kBlockSize * kLatent), FATHOM_F32, kBlockSize, kBlocks, nullptr};
     const fathom_mla_prepare_args prepare = {
         sizeof(prepare),
         kMla,
@@ -140,7 +140,9 @@ class Step {
                                          1,
                                          2.5f,
                                          ids,
-                                         static_cast<float*>(shares.data)};
+                                         static_cast<float*>(shares.data),
+                                         nullptr,
+                                         nullptr};
     queue(FATHOM_OP_MOE_GATE, &choose);
     std::vector<fathom_expert> experts;
     for (int64_t e = 0; e < kExperts; ++e) {
