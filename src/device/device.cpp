@@ -11,6 +11,10 @@ OwnedMemory<kFree>::~OwnedMemory() {
 template class OwnedMemory<&fathom_backend::free>;
 template class OwnedMemory<&fathom_backend::host_free>;
 
+Event::~Event() {
+  if (handle_ != nullptr) device_->backend_.event_destroy(device_->device_, handle_);
+}
+
 size_t Arena::padded(size_t bytes, size_t alignment) {
   return (bytes + alignment - 1) / alignment * alignment;
 }
@@ -105,6 +109,36 @@ Status Device::copy_on_device(void* to, const void* from, size_t bytes) {
 }
 Status Device::synchronize() {
   return check(backend_.stream_synchronize(device_, stream_), "synchronize");
+}
+
+Status Device::fill(void* to, uint8_t value, size_t bytes) {
+  return check(backend_.fill(device_, stream_, to, value, bytes), "fill");
+}
+Status Device::checksum(const void* from, size_t bytes, uint64_t* sum) {
+  return check(backend_.checksum(device_, stream_, from, bytes, sum), "checksum");
+}
+
+Result<Event> Device::create_event() {
+  fathom_event* handle = nullptr;
+  FATHOM_TRY(check(backend_.event_create(device_, &handle), "event_create"));
+  return Event(this, handle);
+}
+Status Device::record(Event& event) {
+  return check(backend_.event_record(device_, stream_, event.handle_), "event_record");
+}
+Result<bool> Device::reached(const Event& event) {
+  int32_t reached = 0;
+  FATHOM_TRY(check(backend_.event_query(device_, event.handle_, &reached), "event_query"));
+  return reached != 0;
+}
+Status Device::wait_for(const Event& event) {
+  return check(backend_.event_synchronize(device_, event.handle_), "event_synchronize");
+}
+Result<double> Device::elapsed_ms(const Event& from, const Event& to) {
+  float milliseconds = 0;
+  FATHOM_TRY(check(backend_.event_elapsed_ms(device_, from.handle_, to.handle_, &milliseconds),
+                   "event_elapsed_ms"));
+  return double{milliseconds};
 }
 
 Status Device::run(fathom_op op, const void* args) {

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "device/abi.h"
+#include "device/event.h"
 #include "device/tensor.h"
 
 namespace fathom::device {
@@ -95,6 +96,9 @@ class Device {
   bool batch_invariant() const { return (info_.capabilities & FATHOM_CAP_BATCH_INVARIANT) != 0; }
   bool host_memory() const { return (info_.capabilities & FATHOM_CAP_HOST_MEMORY) != 0; }
   bool ignores_weights() const { return (info_.capabilities & FATHOM_CAP_IGNORES_WEIGHTS) != 0; }
+  bool asynchronous() const { return (info_.capabilities & FATHOM_CAP_ASYNCHRONOUS) != 0; }
+  bool graphs() const { return (info_.capabilities & FATHOM_CAP_GRAPHS) != 0; }
+  bool collectives() const { return (info_.capabilities & FATHOM_CAP_COLLECTIVES) != 0; }
   fathom_dtype activation_dtype() const {
     return static_cast<fathom_dtype>(info_.activation_dtype);
   }
@@ -115,6 +119,25 @@ class Device {
   // Bytes of all copies to the host so far.
   uint64_t copied_to_host() const { return copied_to_host_; }
 
+  // Every byte of [to, to + bytes) becomes `value`.
+  Status fill(void* to, uint8_t value, size_t bytes);
+  // *sum, in the device's memory, becomes the checksum (device/checksum.h) of the range, whose
+  // first byte is aligned to 8.
+  Status checksum(const void* from, size_t bytes, uint64_t* sum);
+
+  // Used while loading, never in a step.
+  Result<Event> create_event();
+  // The event stands for the point behind all that was queued so far.
+  Status record(Event& event);
+  // Whether the point has been reached; never waits. What failed before it is told by this and by
+  // wait_for(), as synchronize() does.
+  Result<bool> reached(const Event& event);
+  Status wait_for(const Event& event);
+  // Milliseconds between two that were recorded; waits for both.
+  Result<double> elapsed_ms(const Event& from, const Event& to);
+
+  // Whether the chip's library has the operator. Where it is optional, supports() says whether this
+  // device has it for the arguments in question.
   bool has(fathom_op op) const { return backend_.kernels[op] != nullptr; }
   // Queues one kernel; `args` is the operator's argument structure of the contract.
   Status run(fathom_op op, const void* args);
@@ -134,6 +157,7 @@ class Device {
  private:
   template <void (*fathom_backend::*)(fathom_device*, void*)>
   friend class OwnedMemory;
+  friend class Event;
   Device(const fathom_backend& backend, fathom_device* device)
       : backend_(backend), device_(device) {}
   Status check(fathom_status status, const char* what) const;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 
+#include "device/checksum.h"
 #include "device/device.h"
 
 namespace fathom::models {
@@ -82,6 +83,23 @@ inline std::unique_ptr<device::Device> FakeChip::open() {
   table.copy_to_host = [](fathom_device*, fathom_stream*, void* to, const void* from,
                           size_t bytes) {
     std::memcpy(to, from, bytes);
+    return FATHOM_OK;
+  };
+  table.event_create = [](fathom_device*, fathom_event**) { return FATHOM_OK; };
+  table.event_destroy = [](fathom_device*, fathom_event*) {};
+  table.event_record = [](fathom_device*, fathom_stream*, fathom_event*) { return FATHOM_OK; };
+  table.event_query = [](fathom_device*, fathom_event*, int32_t* reached) {
+    *reached = 1;
+    return FATHOM_OK;
+  };
+  table.event_synchronize = [](fathom_device*, fathom_event*) { return FATHOM_OK; };
+  table.fill = [](fathom_device*, fathom_stream*, void* to, uint8_t value, size_t bytes) {
+    std::memset(to, value, bytes);
+    return FATHOM_OK;
+  };
+  table.checksum = [](fathom_device*, fathom_stream*, const void* from, size_t bytes,
+                      uint64_t* sum) {
+    *sum = device::checksum(from, bytes);
     return FATHOM_OK;
   };
   if (packs) {

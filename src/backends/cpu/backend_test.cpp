@@ -33,7 +33,7 @@ TEST_P(Backend, ServesItsOwnVersionOfTheContractOnly) {
   EXPECT_NE(GetParam()(FATHOM_ABI_VERSION), nullptr);
   EXPECT_EQ(GetParam()(FATHOM_ABI_VERSION + 1), nullptr);
   EXPECT_EQ(GetParam()(0), nullptr);
-  for (int op = 0; op < FATHOM_OP_COUNT; ++op) EXPECT_NE(table().kernels[op], nullptr) << op;
+  for (int op = 0; op < FATHOM_OP_SAMPLE; ++op) EXPECT_NE(table().kernels[op], nullptr) << op;
 }
 
 TEST_P(Backend, RefusesOptionsItDoesNotHave) {
@@ -79,6 +79,67 @@ TEST_P(Backend, CopiesThereAndBack) {
   const std::vector<int32_t> copied = chip.download(second, values.size() - 1);
   EXPECT_TRUE(std::equal(copied.begin(), copied.end(), values.begin() + 1));
   EXPECT_EQ(table().copy_to_host(chip.device, chip.stream, nullptr, nullptr, 0), FATHOM_OK);
+}
+
+TEST_P(Backend, EventsAreReachedBehindWhatWasQueuedBefore) {
+  Chip chip(GetParam());
+  fathom_event* event = nullptr;
+  ASSERT_EQ(table().event_create(chip.device, &event), FATHOM_OK);
+  int32_t reached = -1;
+  EXPECT_EQ(table().event_query(chip.device, event, &reached), FATHOM_OK);
+  EXPECT_EQ(reached, 1) << "nobody waits for one that was never recorded";
+  EXPECT_EQ(table().event_synchronize(chip.device, event), FATHOM_OK);
+  const int32_t value = 7;
+  auto* memory = chip.memory<int32_t>(1);
+  for (const bool asks : {false, true}) {
+    int32_t copied = 0;
+    ASSERT_EQ(table().copy_to_device(chip.device, chip.stream, memory, &value, sizeof(value)),
+              FATHOM_OK);
+    ASSERT_EQ(table().copy_to_host(chip.device, chip.stream, &copied, memory, sizeof(copied)),
+              FATHOM_OK);
+    ASSERT_EQ(table().event_record(chip.device, chip.stream, event), FATHOM_OK);
+    if (asks) {
+      do {
+        ASSERT_EQ(table().event_query(chip.device, event, &reached), FATHOM_OK);
+      } while (reached == 0);
+    } else {
+      ASSERT_EQ(table().event_synchronize(chip.device, event), FATHOM_OK);
+    }
+    EXPECT_EQ(copied, value);
+  }
+  table().event_destroy(chip.device, event);
+}
+
+TEST_P(Backend, FillsARangeAndNothingElse) {
+  Chip chip(GetParam());
+  auto* memory = chip.upload(std::vector<uint8_t>(5000, 1));
+  ASSERT_EQ(table().fill(chip.device, chip.stream, memory + 3, 0xab, 4000), FATHOM_OK);
+  ASSERT_EQ(table().fill(chip.device, chip.stream, memory, 0, 0), FATHOM_OK);
+  std::vector<uint8_t> wanted(5000, 1);
+  std::fill_n(wanted.begin() + 3, 4000, uint8_t{0xab});
+  EXPECT_EQ(chip.download(memory, wanted.size()), wanted);
+}
+
+// As the contract writes it down.
+uint64_t plain_checksum(const std::vector<uint8_t>& bytes) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    sum += (2 * (i / 8) + 1) * (uint64_t{bytes[i]} << (i % 8 * 8));
+  }
+  return sum;
+}
+
+TEST_P(Backend, SumsUpRangesOfAnyLength) {
+  Chip chip(GetParam());
+  auto* sum = chip.memory<uint64_t>(1);
+  for (const size_t count : {0, 1, 7, 8, 9, 4099, (3 << 20) + 5}) {
+    std::vector<uint8_t> bytes(count + 1);
+    for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i * i / 3 + 1);
+    const auto* memory = chip.upload(bytes);
+    bytes.resize(count);
+    ASSERT_EQ(table().checksum(chip.device, chip.stream, memory, count, sum), FATHOM_OK);
+    EXPECT_EQ(chip.download(sum, 1)[0], plain_checksum(bytes)) << count;
+  }
 }
 
 TEST_P(Backend, RefusesArgumentsThatContradictThemselves) {
@@ -130,7 +191,7 @@ class Attention : public Backend {
     args.shape = {1, 4, 2, 2, 2, 1.0f};
     args.q = matrix(chip.upload(std::vector<float>(8, 0.5f)), 2, 4);
     args.wkv_b = rows_weight(chip.upload(std::vector<float>(16, 0.5f)), 4, 4);
-    args.cache = {chip.upload(std::vector<float>(48, 0.5f)), FATHOM_F32, 4, 2};
+    args.cache = {chip.upload(std::vector<float>(48, 0.5f)), FATHOM_F32, 4, 2, nullptr};
     args.sequences = c.capacities;
     args.sequences.sequences = chip.upload(std::vector<fathom_sequence>{c.sequence, {}});
     args.sequences.count = chip.upload(std::vector<int32_t>{c.count});
@@ -185,7 +246,7 @@ TEST_P(Backend, KernelCallsAllocateNothing) {
   mla.shape = {2, 80, 32, 16, 16, 0.1f};
   mla.q = matrix(floats(kRows * kSize, 0.1f), kRows, kSize);
   mla.wkv_b = rows_weight(weights, kSize, 80);
-  mla.cache = {floats(64 * kSize, 0.1f), FATHOM_F32, 32, 2};
+  mla.cache = {floats(64 * kSize, 0.1f), FATHOM_F32, 32, 2, nullptr};
   mla.sequences = {chip.upload(std::vector<fathom_sequence>{{0, kRows, 30, 0}}),
                    chip.upload(std::vector<int32_t>{1}),
                    chip.upload(std::vector<int32_t>{1, 0}),

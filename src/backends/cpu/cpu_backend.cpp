@@ -13,6 +13,7 @@
 #include "backends/cpu/limits.h"
 #include "backends/cpu/open_device.h"
 #include "backends/cpu/pages.h"
+#include "backends/cpu/parallel_checksum.h"
 #include "device/last_error.h"
 
 namespace fathom::cpu {
@@ -119,10 +120,30 @@ fathom_status event_wait(fathom_device*, fathom_stream*, fathom_event*) {
   return FATHOM_OK;
 }
 
+fathom_status event_query(fathom_device*, fathom_event*, int32_t* reached) {
+  *reached = 1;
+  return FATHOM_OK;
+}
+
+fathom_status event_synchronize(fathom_device*, fathom_event*) {
+  return FATHOM_OK;
+}
+
 fathom_status event_elapsed_ms(fathom_device*, fathom_event* from, fathom_event* to,
                                float* milliseconds) {
   const std::chrono::duration<float, std::milli> elapsed = to->recorded - from->recorded;
   *milliseconds = elapsed.count();
+  return FATHOM_OK;
+}
+
+fathom_status fill(fathom_device*, fathom_stream*, void* to, uint8_t value, size_t bytes) {
+  if (bytes > 0) std::memset(to, value, bytes);
+  return FATHOM_OK;
+}
+
+fathom_status checksum(fathom_device* device, fathom_stream*, const void* from, size_t bytes,
+                       uint64_t* sum) {
+  *sum = parallel_checksum(device->pool, from, bytes);
   return FATHOM_OK;
 }
 
@@ -154,6 +175,10 @@ fathom_backend make_table() {
   table.event_wait = event_wait;
   table.event_elapsed_ms = event_elapsed_ms;
   table.measure_limits = measure_limits;
+  table.event_query = event_query;
+  table.event_synchronize = event_synchronize;
+  table.fill = fill;
+  table.checksum = checksum;
   fill_operators(table);
   return table;
 }

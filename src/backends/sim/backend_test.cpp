@@ -66,6 +66,25 @@ TEST_F(SimBackend, TimePassesOnTheVirtualClockAsTheModelSays) {
   EXPECT_NEAR(milliseconds, 3 * (0.01 + bytes / 1e6), 1e-4);
 }
 
+TEST_F(SimBackend, FillsAndSumsUpInTheTimeOfReading) {
+  open("read=1,clock=virtual");
+  const auto memory = matrix(1, 1000, FATHOM_F32);
+  const auto sum = matrix(1, 2, FATHOM_F32);
+  table.event_record(device, stream, events[0]);
+  ASSERT_EQ(table.fill(device, stream, memory.data, 1, 4000), FATHOM_OK);
+  ASSERT_EQ(table.checksum(device, stream, memory.data, 4000, static_cast<uint64_t*>(sum.data)),
+            FATHOM_OK);
+  table.event_record(device, stream, events[1]);
+  ASSERT_EQ(table.event_synchronize(device, events[1]), FATHOM_OK);
+  int32_t reached = 0;
+  ASSERT_EQ(table.event_query(device, events[1], &reached), FATHOM_OK);
+  EXPECT_EQ(reached, 1);
+  EXPECT_EQ(*static_cast<uint64_t*>(sum.data), uint64_t{0x0101010101010101} * 500 * 500);
+  float milliseconds = 0;
+  table.event_elapsed_ms(device, events[0], events[1], &milliseconds);
+  EXPECT_NEAR(milliseconds, 2 * 4000 / 1e6, 1e-6);
+}
+
 TEST_F(SimBackend, MemoryIsAddressSpaceUntilItIsWritten) {
   open("free");
   void* memory = nullptr;

@@ -9,6 +9,7 @@
 
 #include "backends/sim/sim_device.h"
 #include "backends/sim/sim_operators.h"
+#include "device/checksum.h"
 #include "device/last_error.h"
 
 namespace fathom::sim {
@@ -91,12 +92,16 @@ void stream_destroy(fathom_device*, fathom_stream* stream) {
   delete &stream_of(stream);
 }
 
-fathom_status stream_synchronize(fathom_device* device, fathom_stream* stream) {
-  const CostModel& costs = device_of(device).costs;
-  if (!costs.wall_clock || costs.is_free()) return FATHOM_OK;
+// Waiting for the chip takes real time by the wall clock only.
+void wait_until(const Device& device, Seconds time) {
+  if (!device.costs.wall_clock || device.costs.is_free()) return;
   using Clock = std::chrono::steady_clock;
   std::this_thread::sleep_until(
-      Clock::time_point(std::chrono::duration_cast<Clock::duration>(stream_of(stream).ready)));
+      Clock::time_point(std::chrono::duration_cast<Clock::duration>(time)));
+}
+
+fathom_status stream_synchronize(fathom_device* device, fathom_stream* stream) {
+  wait_until(device_of(device), stream_of(stream).ready);
   return FATHOM_OK;
 }
 
@@ -124,10 +129,35 @@ fathom_status event_wait(fathom_device*, fathom_stream* stream, fathom_event* ev
   return FATHOM_OK;
 }
 
+fathom_status event_query(fathom_device* handle, fathom_event* event, int32_t* reached) {
+  const Seconds now = std::chrono::steady_clock::now().time_since_epoch();
+  *reached = !device_of(handle).costs.wall_clock || event_of(event).recorded <= now ? 1 : 0;
+  return FATHOM_OK;
+}
+
+fathom_status event_synchronize(fathom_device* device, fathom_event* event) {
+  wait_until(device_of(device), event_of(event).recorded);
+  return FATHOM_OK;
+}
+
 fathom_status event_elapsed_ms(fathom_device*, fathom_event* from, fathom_event* to,
                                float* milliseconds) {
   *milliseconds =
       static_cast<float>((event_of(to).recorded - event_of(from).recorded).count() * 1e3);
+  return FATHOM_OK;
+}
+
+fathom_status fill(fathom_device* device, fathom_stream* stream, void* to, uint8_t value,
+                   size_t bytes) {
+  if (bytes > 0) std::memset(to, value, bytes);
+  add_work(device_of(device), stream_of(stream), {static_cast<double>(bytes), 0});
+  return FATHOM_OK;
+}
+
+fathom_status checksum(fathom_device* device, fathom_stream* stream, const void* from, size_t bytes,
+                       uint64_t* sum) {
+  *sum = device::checksum(from, bytes);
+  add_work(device_of(device), stream_of(stream), {static_cast<double>(bytes), 0});
   return FATHOM_OK;
 }
 
@@ -167,6 +197,10 @@ fathom_backend make_table() {
   table.event_wait = event_wait;
   table.event_elapsed_ms = event_elapsed_ms;
   table.measure_limits = measure_limits;
+  table.event_query = event_query;
+  table.event_synchronize = event_synchronize;
+  table.fill = fill;
+  table.checksum = checksum;
   fill_operators(table);
   return table;
 }

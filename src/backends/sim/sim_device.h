@@ -12,6 +12,8 @@
 
 namespace fathom::sim {
 
+using Seconds = std::chrono::duration<double>;
+
 struct Device {
   explicit Device(const CostModel& model) : costs(model) {}
 
@@ -23,11 +25,11 @@ struct Device {
 // Kernels run in the call that queues them; only their time is queued.
 struct Stream {
   // When the last kernel ends, by the chip's clock.
-  std::chrono::duration<double> ready = {};
+  Seconds ready = {};
 };
 
 struct Event {
-  std::chrono::duration<double> recorded = {};
+  Seconds recorded = {};
 };
 
 inline Device& device_of(fathom_device* handle) {
@@ -42,10 +44,16 @@ inline Event& event_of(fathom_event* handle) {
 
 // When work that is queued now can begin at the earliest: by the wall clock no earlier than now,
 // by the virtual one when the work before it ends.
-inline std::chrono::duration<double> earliest(const Device& device, const Stream& stream) {
+inline Seconds earliest(const Device& device, const Stream& stream) {
   if (!device.costs.wall_clock) return stream.ready;
-  const std::chrono::duration<double> now = std::chrono::steady_clock::now().time_since_epoch();
+  const Seconds now = std::chrono::steady_clock::now().time_since_epoch();
   return std::max(stream.ready, now);
+}
+
+// The stream is busy for as long as the work costs.
+inline void add_work(const Device& device, Stream& stream, const Work& work) {
+  if (device.costs.is_free()) return;
+  stream.ready = earliest(device, stream) + Seconds(device.costs.seconds(work));
 }
 
 }  // namespace fathom::sim

@@ -17,8 +17,7 @@ fathom_status run_operator(fathom_device* handle, fathom_stream* stream, const v
   const auto& arguments = *static_cast<const Args*>(args);
   const fathom_status status = run(device.costs, arguments);
   if (status == FATHOM_OK && !device.costs.is_free()) {
-    const std::chrono::duration<double> cost(device.costs.seconds(WorkOf(arguments)));
-    stream_of(stream).ready = earliest(device, stream_of(stream)) + cost;
+    add_work(device, stream_of(stream), WorkOf(arguments));
   }
   return status;
 }

@@ -3,17 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <exception>
 #include <iterator>
 #include <new>
-#include <shared_mutex>
 #include <string>
 
 #include "backends/cpu/check_parts.h"
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/discrete/discrete_device.h"
 #include "backends/cpu/discrete/discrete_operators.h"
+#include "backends/cpu/discrete/guarded_table.h"
+#include "backends/cpu/discrete/transfers.h"
 #include "backends/cpu/open_device.h"
 
 namespace fathom::cpu::discrete {
@@ -22,7 +22,16 @@ namespace {
 constexpr char kName[] = "cpu-discrete";
 
 fathom_status device_open(const fathom_device_options* options, fathom_device** device) {
-  return open_device<Device>(kName, options, device);
+  if (options == nullptr || options->size < sizeof(*options) || options->kernels == nullptr) {
+    return open_device<Device>(kName, options, device);
+  }
+  const auto own = Options::parse(options->kernels);
+  if (!own) return invalid("open {}: kernels: {}", kName, own.error().message);
+  fathom_device_options inner = *options;
+  inner.kernels = own->kernels.c_str();
+  FATHOM_CPU_TRY(open_device<Device>(kName, &inner, device));
+  device_of(*device).options = *own;
+  return FATHOM_OK;
 }
 
 void device_close(fathom_device* device) {
@@ -35,7 +44,13 @@ fathom_status device_info(fathom_device* device, fathom_device_info* info) {
   const auto end = fmt::format_to_n(info->name, sizeof(info->name) - 1,
                                     "{}, its memory out of the host's reach", name);
   *end.out = '\0';
+  const Options& options = device_of(device).options;
   info->capabilities &= ~FATHOM_CAP_HOST_MEMORY;
+  info->capabilities |= FATHOM_CAP_ASYNCHRONOUS;
+  info->capabilities = options.capabilities_of(info->capabilities);
+  info->kv_planes = options.kv_planes;
+  info->kv_block_sizes[0] = options.kv_block_size;
+  if (options.kv_dtype != 0) info->kv_dtype = options.kv_dtype;
   return FATHOM_OK;
 }
 
@@ -75,56 +90,8 @@ void stream_destroy(fathom_device*, fathom_stream* stream) {
 }
 
 fathom_status stream_synchronize(fathom_device*, fathom_stream* stream) {
-  return queue_of(stream).synchronize();
-}
-
-struct Copy {
-  void* to;
-  const void* from;
-  size_t bytes;
-};
-
-// Which ends of a copy are in device memory.
-template <bool kToDevice, bool kFromDevice>
-fathom_status find_ends(const DeviceMemory& memory, const Copy& copy, Copy& found) {
-  const char* call = !kToDevice     ? "copy_to_host"
-                     : !kFromDevice ? "copy_to_device"
-                                    : "copy_on_device";
-  found = copy;
-  const auto find = [&](const void* address, bool in_device, const char* what) -> void* {
-    if (in_device) return memory.find(address, copy.bytes, call, what);
-    if (address != nullptr && !memory.is_device(address)) return const_cast<void*>(address);
-    invalid("{}: {}: expected {} in host memory, got {}", kName, call, what, address);
-    return nullptr;
-  };
-  found.to = find(copy.to, kToDevice, "where to copy to");
-  if (found.to == nullptr) return FATHOM_INVALID;
-  found.from = find(copy.from, kFromDevice, "what to copy");
-  return found.from == nullptr ? FATHOM_INVALID : FATHOM_OK;
-}
-
-template <bool kToDevice, bool kFromDevice>
-fathom_status run_copy(Device& device, WorkQueue&, void* arguments) {
-  const std::shared_lock lock(device.memory.mutex());
-  Copy found;
-  const Copy& copy = *static_cast<const Copy*>(arguments);
-  FATHOM_CPU_TRY((find_ends<kToDevice, kFromDevice>(device.memory, copy, found)));
-  std::memmove(found.to, found.from, found.bytes);
-  return FATHOM_OK;
-}
-
-template <bool kToDevice, bool kFromDevice>
-fathom_status queue_copy(fathom_device* handle, fathom_stream* stream, void* to, const void* from,
-                         size_t bytes) {
-  if (bytes == 0) return FATHOM_OK;
-  const Copy copy = {to, from, bytes};
-  {
-    const DeviceMemory& memory = device_of(handle).memory;
-    const std::shared_lock lock(memory.mutex());
-    Copy found;
-    FATHOM_CPU_TRY((find_ends<kToDevice, kFromDevice>(memory, copy, found)));
-  }
-  return queue_of(stream).push(run_copy<kToDevice, kFromDevice>, copy);
+  WorkQueue& queue = queue_of(stream);
+  return queue.synchronize(queue.point());
 }
 
 fathom_status event_create(fathom_device*, fathom_event** event) {
@@ -171,6 +138,20 @@ fathom_status event_wait(fathom_device*, fathom_stream* stream, fathom_event* ha
   return queue_of(stream).push(wait_for_point, point, WorkQueue::Behind::kRuns);
 }
 
+fathom_status event_query(fathom_device*, fathom_event* handle, int32_t* reached) {
+  const Event& event = event_of(handle);
+  bool is_reached = true;
+  fathom_status status = FATHOM_OK;
+  if (event.queue != nullptr) status = event.queue->query(event.point, is_reached);
+  *reached = is_reached ? 1 : 0;
+  return status;
+}
+
+fathom_status event_synchronize(fathom_device*, fathom_event* handle) {
+  const Event& event = event_of(handle);
+  return event.queue != nullptr ? event.queue->synchronize(event.point) : FATHOM_OK;
+}
+
 fathom_status event_elapsed_ms(fathom_device*, fathom_event* from, fathom_event* to,
                                float* milliseconds) {
   for (const fathom_event* handle : {from, to}) {
@@ -198,16 +179,16 @@ fathom_backend make_table() {
   table.stream_create = stream_create;
   table.stream_destroy = stream_destroy;
   table.stream_synchronize = stream_synchronize;
-  table.copy_to_device = queue_copy<true, false>;
-  table.copy_to_host = queue_copy<false, true>;
-  table.copy_on_device = queue_copy<true, true>;
   table.event_create = event_create;
   table.event_destroy = event_destroy;
   table.event_record = event_record;
   table.event_wait = event_wait;
   table.event_elapsed_ms = event_elapsed_ms;
+  table.event_query = event_query;
+  table.event_synchronize = event_synchronize;
+  fill_transfers(table);
   fill_operators(table);
-  return table;
+  return guard(table);
 }
 
 }  // namespace

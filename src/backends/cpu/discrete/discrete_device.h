@@ -8,7 +8,9 @@
 
 #include "backends/cpu/cpu_device.h"
 #include "backends/cpu/discrete/device_memory.h"
+#include "backends/cpu/discrete/options.h"
 #include "backends/cpu/discrete/work_queue.h"
+#include "device/last_error.h"
 
 namespace fathom::cpu::discrete {
 
@@ -18,6 +20,12 @@ struct Device : fathom_device {
     for (WorkQueue& queue : queues) queue.stop();  // one may wait for another
   }
 
+  // Whether the next record that is queued is the one that the device is lost at.
+  bool loses_at_next_record() { return ++records == options.lose_at; }
+
+  Options options;
+  std::atomic<uint64_t> records = 0;  // that were queued so far
+  std::atomic<bool> lost = false;
   DeviceMemory memory;
   std::mutex one_kernel;  // held by the one that has the threads
   // Those that were destroyed stay to be created again, for events point to them.
@@ -30,6 +38,11 @@ struct Event : fathom_event {
   uint64_t point = 0;
   std::atomic<std::chrono::steady_clock::time_point> reached = {};
 };
+
+inline fathom_status tell_loss() {
+  return device::fail(FATHOM_DEVICE_LOST,
+                      "cpu-discrete: the chip is lost, as its option lose wants it");
+}
 
 inline Device& device_of(fathom_device* device) {
   return *static_cast<Device*>(device);

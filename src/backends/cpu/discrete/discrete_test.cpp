@@ -250,6 +250,42 @@ TEST_F(Streams, AnEventBehindAFailureIsReached) {
   }
 }
 
+// Whoever waits for an event learns of what failed before it, and of nothing that failed behind it.
+TEST_F(Streams, AnEventTellsWhatFailedBeforeIt) {
+  auto* out = chip.memory<float>(4);
+  for (int i = 0; i < 20; ++i) {
+    record(chip.stream, events[0]);
+    ASSERT_EQ(embed_a_bad_token(out), FATHOM_OK);
+    const fathom_status recorded = chip.table.event_record(chip.device, chip.stream, events[1]);
+    EXPECT_EQ(chip.table.event_synchronize(chip.device, events[0]), FATHOM_OK);
+    if (recorded == FATHOM_OK) {
+      EXPECT_EQ(chip.table.event_synchronize(chip.device, events[1]), FATHOM_INVALID);
+      EXPECT_TRUE(told("tokens[0] in [-1, 2), got 7")) << chip.error();
+    }
+    EXPECT_EQ(chip.synchronize(), FATHOM_OK) << "it was told of already";
+  }
+}
+
+TEST_F(Discrete, FillsAndSumsUpDeviceMemoryOnly) {
+  auto* memory = chip.memory<char>(100);
+  auto* sum = chip.memory<uint64_t>(1);
+  const auto checksum = [&](const void* from, size_t bytes, uint64_t* to) {
+    return chip.table.checksum(chip.device, chip.stream, from, bytes, to);
+  };
+  char host[8] = {};
+  uint64_t host_sum = 0;
+  EXPECT_EQ(chip.table.fill(chip.device, chip.stream, memory, 1, 101), FATHOM_INVALID);
+  EXPECT_TRUE(told("fill: expected what to fill of 101 bytes")) << chip.error();
+  EXPECT_EQ(chip.table.fill(chip.device, chip.stream, host, 1, 8), FATHOM_INVALID);
+  EXPECT_EQ(checksum(memory, 101, sum), FATHOM_INVALID);
+  EXPECT_EQ(checksum(memory + 4, 8, sum), FATHOM_INVALID);
+  EXPECT_TRUE(told("aligned to 8 bytes")) << chip.error();
+  EXPECT_EQ(checksum(host, 8, sum), FATHOM_INVALID);
+  EXPECT_EQ(checksum(memory, 8, &host_sum), FATHOM_INVALID);
+  EXPECT_TRUE(told("checksum: expected its sum in device memory")) << chip.error();
+  EXPECT_EQ(chip.synchronize(), FATHOM_OK);
+}
+
 TEST_F(Streams, EventsTellTheTimeBetweenThem) {
   float milliseconds = -1;
   EXPECT_EQ(chip.table.event_elapsed_ms(chip.device, events[0], events[1], &milliseconds),
@@ -295,6 +331,29 @@ TEST(DiscreteDevice, CopiesByPinnedMemoryAndCountsWhatTheHostGets) {
   EXPECT_EQ(static_cast<const char*>(none.data())[63], 7);
   EXPECT_EQ(device->copied_to_host(), 64u);
   EXPECT_FALSE(device->map_host(none.data(), 64).ok());
+}
+
+TEST(DiscreteDevice, EventsAndChecksums) {
+  const fathom_backend& table = *fathom_cpu_discrete_backend_entry(FATHOM_ABI_VERSION);
+  auto device = device::Device::open(table, {.threads = 1, .kernels = "reference"}).value();
+  EXPECT_TRUE(device->asynchronous());
+  device::Event begin = device->create_event().value();
+  device::Event end = device->create_event().value();
+  EXPECT_TRUE(device->reached(begin).value());
+  const device::Buffer memory = device->alloc(24).value();
+  const device::Buffer sum = device->alloc(8).value();
+  uint64_t got = 0;
+  ASSERT_TRUE(device->record(begin).ok());
+  ASSERT_TRUE(device->fill(memory.data(), 1, 24).ok());
+  ASSERT_TRUE(device->checksum(memory.data(), 24, static_cast<uint64_t*>(sum.data())).ok());
+  ASSERT_TRUE(device->copy_to_host(&got, sum.data(), sizeof(got)).ok());
+  ASSERT_TRUE(device->record(end).ok());
+  ASSERT_TRUE(device->wait_for(end).ok());
+  EXPECT_EQ(got, uint64_t{0x0101010101010101} * (1 + 3 + 5));
+  EXPECT_TRUE(device->reached(begin).value());
+  EXPECT_GE(device->elapsed_ms(begin, end).value(), 0);
+  begin = std::move(end);
+  EXPECT_TRUE(device->reached(begin).value());
 }
 
 }  // namespace

@@ -5,13 +5,13 @@
 #include <chrono>
 #include <utility>
 
+#include "backends/cpu/discrete/discrete_device.h"
 #include "backends/cpu/moe_gate_limits.h"
 #include "device/last_error.h"
 
 namespace fathom::cpu::discrete {
 namespace {
 
-constexpr uint64_t kMostDelay = 50;  // microseconds
 constexpr uint64_t kDelayOneIn = 8;  // records
 
 // SplitMix64 (Steele et al. 2014).
@@ -57,17 +57,14 @@ fathom_status WorkQueue::push(Run run, const void* arguments, size_t bytes, Behi
   Record& record = ring_[queued_ % kRecords];
   record.run = run;
   record.behind = behind;
+  record.loses_device = device_.loses_at_next_record();
   record.epoch = epoch_;
   std::memcpy(record.arguments, arguments, bytes);
   ++queued_;
   changed_.notify_all();
-  return FATHOM_OK;
-}
-
-fathom_status WorkQueue::synchronize() {
-  std::unique_lock lock(mutex_);
+  if (device_.options.has(Part::kAsynchronous)) return FATHOM_OK;
   changed_.wait(lock, [&] { return done_ == queued_; });
-  return failure_ != FATHOM_OK ? tell_failure() : FATHOM_OK;
+  return tell_failure_before(queued_);
 }
 
 uint64_t WorkQueue::point() {
@@ -78,6 +75,24 @@ uint64_t WorkQueue::point() {
 void WorkQueue::wait_until(uint64_t point) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return done_ >= point; });
+}
+
+fathom_status WorkQueue::synchronize(uint64_t point) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return done_ >= point; });
+  return tell_failure_before(point);
+}
+
+fathom_status WorkQueue::query(uint64_t point, bool& reached) {
+  const std::lock_guard lock(mutex_);
+  reached = done_ >= point;
+  return reached ? tell_failure_before(point) : FATHOM_OK;
+}
+
+// What a lost device left undone looks done.
+fathom_status WorkQueue::tell_failure_before(uint64_t point) {
+  if (device_.lost) return tell_loss();
+  return failure_ != FATHOM_OK && failed_at_ < point ? tell_failure() : FATHOM_OK;
 }
 
 fathom_status WorkQueue::tell_failure() {
@@ -93,13 +108,14 @@ void WorkQueue::work() {
     changed_.wait(lock, [&] { return done_ != queued_ || stopping_; });
     if (done_ == queued_) return;
     Record& record = ring_[done_ % kRecords];
-    const bool runs = record.behind == Behind::kRuns || record.epoch > failed_epoch_;
+    const bool drops = record.epoch <= failed_epoch_;
     lock.unlock();
     dawdle(was_idle);
-    const fathom_status status = runs ? record.run(device_, *this, record.arguments) : FATHOM_OK;
+    const fathom_status status = run_record(record, drops);
     lock.lock();
     if (status != FATHOM_OK) {
       failure_ = status;
+      failed_at_ = done_;
       failure_text_ = device::last_error();
       failed_epoch_ = record.epoch;
     }
@@ -108,11 +124,18 @@ void WorkQueue::work() {
   }
 }
 
+fathom_status WorkQueue::run_record(Record& record, bool drops) {
+  if (record.loses_device) device_.lost = true;
+  if (record.behind == Behind::kIsDropped && (drops || device_.lost)) return FATHOM_OK;
+  return record.run(device_, *this, record.arguments);
+}
+
 // The first record of a queue that was empty always waits, so that the host goes on before it.
 void WorkQueue::dawdle(bool was_idle) {
   const uint64_t random = next_random(random_);
   if (!was_idle && random % kDelayOneIn != 0) return;
-  std::this_thread::sleep_for(std::chrono::microseconds((random >> 32) % (kMostDelay + 1)));
+  std::this_thread::sleep_for(
+      std::chrono::microseconds((random >> 32) % (device_.options.most_delay_us + 1)));
 }
 
 }  // namespace fathom::cpu::discrete

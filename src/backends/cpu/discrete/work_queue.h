@@ -38,19 +38,21 @@ class WorkQueue : public fathom_stream {
   bool is_running() const { return thread_.joinable(); }
 
   // Queues a record with a copy of the arguments; waits while the ring is full. Allocates nothing.
-  // Fails in place of an earlier record that did.
+  // Fails in place of an earlier record that did. Of a device that is not asynchronous it has run
+  // when this returns, and a failure is its own.
   template <typename Arguments>
   fathom_status push(Run run, const Arguments& arguments, Behind behind = Behind::kIsDropped) {
     static_assert(std::is_trivially_copyable_v<Arguments>);
     static_assert(sizeof(Arguments) <= kArgumentBytes && alignof(Arguments) <= kAlignment);
     return push(run, &arguments, sizeof(Arguments), behind);
   }
-  // Waits until all has run; fails in place of a record that did.
-  fathom_status synchronize();
-
   // How many records were ever queued: the point behind them.
   uint64_t point();
   void wait_until(uint64_t point);
+  // Waits likewise; fails in place of a record before the point that did.
+  fathom_status synchronize(uint64_t point);
+  // Does not wait; fails likewise.
+  fathom_status query(uint64_t point, bool& reached);
 
   // For the running record's own use: room for kMaxGateExperts.
   fathom_expert* experts() { return experts_.get(); }
@@ -63,13 +65,16 @@ class WorkQueue : public fathom_stream {
   struct Record {
     Run run;
     Behind behind;
+    bool loses_device;
     uint64_t epoch;
     alignas(kAlignment) std::byte arguments[kArgumentBytes];
   };
 
   fathom_status push(Run run, const void* arguments, size_t bytes, Behind behind);
   fathom_status tell_failure();
+  fathom_status tell_failure_before(uint64_t point);
   void work();
+  fathom_status run_record(Record& record, bool drops);
   void dawdle(bool was_idle);
 
   Device& device_;
@@ -87,6 +92,7 @@ class WorkQueue : public fathom_stream {
   uint64_t epoch_ = 1;
   uint64_t failed_epoch_ = 0;
   fathom_status failure_ = FATHOM_OK;  // that nobody was told of
+  uint64_t failed_at_ = 0;             // which record, counted from 0
   std::string failure_text_;
 };
 
