@@ -12,7 +12,7 @@
 #include "api/output_parser.h"
 #include "api/request_record.h"
 #include "engine/engine.h"
-#include "net/http_server.h"
+#include "net/http_app.h"
 
 namespace fathom::api {
 

@@ -11,7 +11,7 @@
 #include "api/json_text.h"
 #include "api/service.h"
 #include "engine/engine.h"
-#include "net/http_server.h"
+#include "net/http_app.h"
 #include "tokenizer/tokenizer.h"
 
 namespace fathom::api {
@@ -118,7 +118,7 @@ struct Harness {
 
   tokenizer::Tokenizer tokenizer;
   FakeEngine engine;
-  std::unique_ptr<ApiService> service;
+  std::shared_ptr<ApiService> service;
 };
 
 // The text of a prompt's tokens.

@@ -16,7 +16,7 @@
 #include "api/request_record.h"
 #include "base/work_budget.h"
 #include "net/http.h"
-#include "net/http_server.h"
+#include "net/http_app.h"
 
 namespace fathom::api {
 

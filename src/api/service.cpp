@@ -222,7 +222,7 @@ void ApiService::Impl::dispatch_work(Route route, const net::HttpRequest& reques
   }
 }
 
-Result<std::unique_ptr<ApiService>> ApiService::create(engine::Engine& engine,
+Result<std::shared_ptr<ApiService>> ApiService::create(engine::Engine& engine,
                                                        tokenizer::Tokenizer tokenizer,
                                                        std::optional<jinja::ChatTemplate> chat,
                                                        ApiOptions options) {
@@ -235,7 +235,7 @@ Result<std::unique_ptr<ApiService>> ApiService::create(engine::Engine& engine,
                             "default_max_tokens");
   }
   auto impl = std::make_shared<Impl>(engine, std::move(tokenizer), std::move(chat), options);
-  return std::unique_ptr<ApiService>(new ApiService(std::move(impl)));
+  return std::shared_ptr<ApiService>(new ApiService(std::move(impl)));
 }
 
 ApiService::ApiService(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -17,7 +17,7 @@
 #include "base/result.h"
 #include "engine/engine.h"
 #include "jinja/chat_template.h"
-#include "net/http_server.h"
+#include "net/http_app.h"
 #include "tokenizer/tokenizer.h"
 
 namespace fathom::api {
@@ -54,36 +54,33 @@ struct ApiOptions {
   std::function<engine::KvTransferStats()> kv_sent = [] { return engine::KvTransferStats(); };
 };
 
-class ApiService {
+class ApiService : public net::HttpApp {
  public:
   // `engine` must outlive the service and every answer; models that only complete text have no chat
   // template. Errors: kInvalidArgument for options that contradict themselves.
-  static Result<std::unique_ptr<ApiService>> create(engine::Engine& engine,
+  static Result<std::shared_ptr<ApiService>> create(engine::Engine& engine,
                                                     tokenizer::Tokenizer tokenizer,
                                                     std::optional<jinja::ChatTemplate> chat,
                                                     ApiOptions options);
-  ~ApiService();
+  ~ApiService() override;
 
-  // The handler for net::HttpServer. Thread-safe; answers at once or from the engine's thread.
-  void handle(net::HttpRequest request, std::shared_ptr<net::ResponseWriter> writer);
-
-  // For net::ServerOptions: what a request may cost; who may ask, and for what, told from the head
-  // alone; what browsers are told; whether there is a body to read; and whose client did not wait.
-  net::Lane lane(const net::HttpRequest& request) const;
-  std::optional<net::HttpResponse> early_answer(const net::HttpRequest& head);
-  std::vector<net::Header> response_headers(const net::HttpRequest& request) const;
-  bool takes_body(const net::HttpRequest& head) const;
-  void client_left(const net::HttpRequest& head) noexcept;
+  // Who may ask, and for what, told from the head alone.
+  std::optional<net::HttpResponse> early_answer(const net::HttpRequest& head) override;
+  bool takes_body(const net::HttpRequest& head) const override;
+  net::Lane lane(const net::HttpRequest& request) const override;
+  // Answers at once or from the engine's thread.
+  void handle(net::HttpRequest request, std::shared_ptr<net::ResponseWriter> writer) override;
+  // What browsers are told.
+  std::vector<net::Header> response_headers(const net::HttpRequest& request) const override;
+  // In the shape of the route's other errors, as far as `head` tells the route.
+  net::HttpResponse protocol_error(int status, const std::string& message,
+                                   const net::HttpRequest& head) override;
+  void client_left(const net::HttpRequest& head) noexcept override;
 
   // Whether /health says 200; off at first. Until it is on, work is answered 503.
   void set_ready(bool ready);
   // From now on new work is answered 503 and the engine takes none; what runs goes on.
   void begin_shutdown();
-
-  // For net::ServerOptions::error_response: protocol errors in the shape of the route's others,
-  // as far as `head` tells the route.
-  net::HttpResponse protocol_error(int status, const std::string& message,
-                                   const net::HttpRequest& head);
 
  private:
   struct Impl;

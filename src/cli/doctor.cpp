@@ -87,11 +87,15 @@ void look_at_limits(Report& report) {
   }
 }
 
+// Only whether the port is free counts.
+class Nothing : public net::HttpApp {
+  void handle(net::HttpRequest, std::shared_ptr<net::ResponseWriter>) override {}
+};
+
 void look_at_port(Report& report, int port) {
   net::ServerOptions options;
   options.port = port;
-  const auto server = net::HttpServer::start(
-      options, [](const net::HttpRequest&, const std::shared_ptr<net::ResponseWriter>&) {});
+  const auto server = net::HttpServer::start(options, std::make_shared<Nothing>());
   if (server) {
     report.good(fmt::format("port {} is free", port));
   } else {

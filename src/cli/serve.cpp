@@ -65,25 +65,6 @@ void wait_for_stop(const sigset_t& signals, Reloader& reloader) {
   }
 }
 
-// The server's side of the service: what it asks about a request, and the request itself.
-void connect(net::ServerOptions& options, api::ApiService& service) {
-  options.error_response = [&service](int status, const std::string& message,
-                                      const net::HttpRequest& head) {
-    return service.protocol_error(status, message, head);
-  };
-  options.early_answer = [&service](const net::HttpRequest& head) {
-    return service.early_answer(head);
-  };
-  options.takes_body = [&service](const net::HttpRequest& head) {
-    return service.takes_body(head);
-  };
-  options.client_left = [&service](const net::HttpRequest& head) { service.client_left(head); };
-  options.lane = [&service](const net::HttpRequest& request) { return service.lane(request); };
-  options.response_headers = [&service](const net::HttpRequest& request) {
-    return service.response_headers(request);
-  };
-}
-
 int64_t unix_seconds() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::seconds>(now).count();
@@ -148,14 +129,8 @@ Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& op
   FATHOM_ASSIGN(serving->service_,
                 api::ApiService::create(*serving->stack_.engine, serving->stack_.tokenizer,
                                         serving->stack_.chat_template, std::move(api)));
-  connect(net, *serving->service_);
   net.tls = files.tls;
-  FATHOM_ASSIGN(serving->server_,
-                net::HttpServer::start(net, [service = serving->service_.get()](
-                                                net::HttpRequest request,
-                                                std::shared_ptr<net::ResponseWriter> writer) {
-                  service->handle(std::move(request), std::move(writer));
-                }));
+  FATHOM_ASSIGN(serving->server_, net::HttpServer::start(std::move(net), serving->service_));
   serving->service_->set_ready(true);
   const std::string& host = options.edge.host;
   const bool v6 = host.find(':') != std::string::npos && host.front() != '[';

@@ -69,7 +69,7 @@ class ServingStack {
   Reloader reloader_;
   Stack stack_;
   std::unique_ptr<kvtransfer::PrefillServer> prefill_;  // of a prefill engine
-  std::unique_ptr<api::ApiService> service_;
+  std::shared_ptr<api::ApiService> service_;
   std::unique_ptr<net::HttpServer> server_;
 };
 

@@ -118,19 +118,17 @@ Connection::Awaitable<bool> Connection::serve_request() {
     failed_head_ = std::move(head.request);
     co_return fail(503, "the server is shutting down");
   }
-  if (context_.options.early_answer) {
-    if (auto answer = context_.options.early_answer(head.request)) {
-      co_return co_await answer_early(head, std::move(*answer));
-    }
+  if (auto answer = context_.app->early_answer(head.request)) {
+    co_return co_await answer_early(head, std::move(*answer));
   }
-  if (context_.options.takes_body && !context_.options.takes_body(head.request)) {
+  if (!context_.app->takes_body(head.request)) {
     head.keep_alive = head.keep_alive && !head.chunked && head.content_length == 0;
   } else {
     const bool body_read = co_await read_body(head);
     if (!body_read) {
       head.request.body = {};
       head.request.body_share = nullptr;
-      if (!error_ && context_.options.client_left) context_.options.client_left(head.request);
+      if (!error_) context_.app->client_left(head.request);
       failed_head_ = std::move(head.request);
       co_return false;
     }
@@ -177,11 +175,11 @@ void Connection::dispatch(RequestHead head) {
   options.is_http_1_0 = head.is_http_1_0;
   options.keep_alive = head.keep_alive;
   options.stream_buffer_bytes = context_.options.stream_buffer_bytes;
-  options.error_response = [&context = context_, path = head.request.path](
+  options.error_response = [app = context_.app, path = head.request.path](
                                int status, const std::string& message) {
     HttpRequest known;
     known.path = path;
-    return context.options.error_response(status, message, known);
+    return app->protocol_error(status, message, known);
   };
   // Holds the loop, never the connection: its last owner has to be on the loop's thread.
   options.wake = [loop = loop_, weak = weak_from_this(), memory = std::make_shared<WakeMemory>()] {
@@ -189,17 +187,15 @@ void Connection::dispatch(RequestHead head) {
       if (const auto self = weak.lock()) self->pump();
     });
   };
-  if (context_.options.response_headers) {
-    options.extra_headers = context_.options.response_headers(head.request);
-  }
+  options.extra_headers = context_.app->response_headers(head.request);
   head.request.peer_address = peer_address_;
   exchange_ = std::make_shared<Exchange>(std::move(options));
   context_.active.begin();
   ++context_.counters.requests;
   auto writer = make_response_writer(exchange_);
-  const Lane lane = context_.options.lane ? context_.options.lane(head.request) : Lane::kShort;
+  const Lane lane = context_.app->lane(head.request);
   if (lane == Lane::kHeavy && !heavy_lane_has_room(context_, head.request.body.size())) {
-    return writer->send(context_.options.error_response(
+    return writer->send(context_.app->protocol_error(
         503, "too much is being prepared for the model; try again later", head.request));
   }
   job_ = std::make_shared<HandlerJob>(context_, lane, std::move(head.request), std::move(writer));
@@ -222,7 +218,7 @@ Connection::Awaitable<void> Connection::send_error() {
   if (error_->status != 503) ++context_.counters.protocol_errors;
   set_step_deadline(context_.options.write_timeout);
   const bool sent = co_await send_text(render_final_response(
-      context_.options.error_response(error_->status, error_->message, failed_head_)));
+      context_.app->protocol_error(error_->status, error_->message, failed_head_)));
   if (sent) co_await linger();
 }
 

@@ -3,7 +3,7 @@
 
 #include <atomic>
 
-#include "net/test_server.h"
+#include "net/testing/test_server.h"
 
 namespace fathom::net {
 namespace {
@@ -16,17 +16,15 @@ std::optional<HttpResponse> refuse_private(const HttpRequest& head) {
 class EarlyAnswer : public ::testing::Test {
  protected:
   EarlyAnswer() {
-    ServerOptions options = test_options();
-    options.early_answer = refuse_private;
-    options.response_headers = [](const HttpRequest& request) {
+    const auto app = make_app([this](HttpRequest request, std::shared_ptr<ResponseWriter> writer) {
+      ++handled;
+      echo(std::move(request), std::move(writer));
+    });
+    app->on_early_answer = refuse_private;
+    app->on_response_headers = [](const HttpRequest& request) {
       return std::vector<Header>{{"X-Path", request.path}};
     };
-    server = start_server(
-        [this](HttpRequest request, std::shared_ptr<ResponseWriter> writer) {
-          ++handled;
-          echo(std::move(request), std::move(writer));
-        },
-        std::move(options));
+    server = start_server(app);
   }
 
   std::atomic<int> handled = 0;

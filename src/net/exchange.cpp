@@ -37,23 +37,6 @@ class ExchangeWriter final : public ResponseWriter {
   std::shared_ptr<Exchange> exchange_;
 };
 
-std::string json_string(std::string_view text) {
-  std::string quoted = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte == '"' || byte == '\\') {
-      quoted += '\\';
-      quoted += c;
-    } else if (byte < 0x20 || byte >= 0x7f) {
-      // Protocol errors quote raw bytes, which need not be UTF-8.
-      fmt::format_to(std::back_inserter(quoted), "\\u{:04x}", byte);
-    } else {
-      quoted += c;
-    }
-  }
-  return quoted + '"';
-}
-
 void call(const std::function<void()>& function) {
   try {
     if (function) function();
@@ -81,17 +64,6 @@ static_assert(kLastResortBody.size() == 101);
 
 std::shared_ptr<ResponseWriter> make_response_writer(std::shared_ptr<Exchange> exchange) {
   return std::make_shared<ExchangeWriter>(std::move(exchange));
-}
-
-HttpResponse default_error_response(int status, const std::string& message, const HttpRequest&) {
-  const char* type = status >= 500 ? "internal_error" : "invalid_request_error";
-  HttpResponse response;
-  response.status = status;
-  response.headers.push_back({"Content-Type", "application/json"});
-  response.body =
-      fmt::format(R"({{"error":{{"message":{},"type":"{}","param":null,"code":null}}}})",
-                  json_string(message), type);
-  return response;
 }
 
 std::string render_final_response(const HttpResponse& response) {

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "net/http_server.h"
+#include "net/http_app.h"
 
 namespace fathom::net {
 
@@ -100,8 +100,5 @@ std::shared_ptr<ResponseWriter> make_response_writer(std::shared_ptr<Exchange> e
 
 // A whole answer's bytes for a connection that is closed after it.
 std::string render_final_response(const HttpResponse& response);
-
-// {"error":{"message":...,"type":...,"param":null,"code":null}}.
-HttpResponse default_error_response(int status, const std::string& message, const HttpRequest&);
 
 }  // namespace fathom::net

@@ -6,7 +6,7 @@
 
 #include "base/allocation_counter_for_tests.h"
 #include "net/exchange.h"
-#include "net/test_server.h"
+#include "net/testing/test_server.h"
 
 namespace fathom::net {
 namespace {
@@ -15,7 +15,7 @@ ExchangeOptions options(int& wakes) {
   ExchangeOptions options;
   options.stream_buffer_bytes = 1 << 20;
   options.error_response = [](int status, const std::string& message) {
-    return default_error_response(status, message, {});
+    return make_app(echo)->protocol_error(status, message, {});
   };
   options.wake = [&wakes] { ++wakes; };
   return options;

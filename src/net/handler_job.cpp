@@ -22,7 +22,7 @@ void HandlerJob::run() {
   auto work = take();
   if (!work) return;
   try {
-    context_.handler(std::move(work->request), std::move(work->writer));
+    context_.app->handle(std::move(work->request), std::move(work->writer));
   } catch (const std::exception& error) {
     log_error("net: handler threw: {}", error.what());
   }
@@ -32,7 +32,7 @@ void HandlerJob::run() {
 void HandlerJob::drop() {
   const auto work = take();
   if (!work) return;
-  if (context_.options.client_left) context_.options.client_left(work->request);
+  context_.app->client_left(work->request);
   leave_lane();
 }
 

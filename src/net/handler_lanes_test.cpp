@@ -5,9 +5,8 @@
 #include <future>
 #include <vector>
 
-#include "net/exchange.h"
 #include "net/http_server.h"
-#include "net/test_server.h"
+#include "net/testing/test_server.h"
 
 namespace fathom::net {
 namespace {
@@ -19,8 +18,8 @@ struct SlowWork {
   std::atomic<int> running = 0;
   std::atomic<int> begun = 0;
 
-  Handler handler() {
-    return [this](HttpRequest request, std::shared_ptr<ResponseWriter> writer) {
+  std::shared_ptr<FunctionApp> app() {
+    auto app = make_app([this](HttpRequest request, std::shared_ptr<ResponseWriter> writer) {
       if (request.path == "/heavy") {
         ++begun;
         ++running;
@@ -30,7 +29,12 @@ struct SlowWork {
         --running;
       }
       echo(std::move(request), std::move(writer));
+    });
+    app->on_lane = [](const HttpRequest& request) {
+      if (request.path == "/heavy") return Lane::kHeavy;
+      return request.path == "/short" ? Lane::kShort : Lane::kQuick;
     };
+    return app;
   }
 };
 
@@ -38,10 +42,6 @@ ServerOptions lane_options(std::size_t requests, std::size_t bytes) {
   ServerOptions options = test_options();
   options.max_heavy_requests = requests;
   options.max_heavy_bytes = bytes;
-  options.lane = [](const HttpRequest& request) {
-    if (request.path == "/heavy") return Lane::kHeavy;
-    return request.path == "/short" ? Lane::kShort : Lane::kQuick;
-  };
   return options;
 }
 
@@ -58,7 +58,7 @@ std::string head_of_answer_to(const HttpServer& server, const std::string& reque
 
 TEST(HandlerLanes, HeavyRequestsHoldUpNoOthers) {
   SlowWork work;
-  const auto server = start_server(work.handler(), lane_options(100, 1 << 20));
+  const auto server = start_server(work.app(), lane_options(100, 1 << 20));
   std::vector<RawClient> clients;
   for (int i = 0; i < 5; ++i) {
     clients.emplace_back(server->port());
@@ -77,7 +77,7 @@ TEST(HandlerLanes, HeavyRequestsHoldUpNoOthers) {
 TEST(HandlerLanes, HeavyRequestsAreBoundedByNumberAndBytes) {
   for (const auto& [requests, bytes] : {std::pair(3, 1 << 20), std::pair(100, 30)}) {
     SlowWork work;
-    const auto server = start_server(work.handler(), lane_options(requests, bytes));
+    const auto server = start_server(work.app(), lane_options(requests, bytes));
     std::vector<RawClient> clients;
     for (int i = 0; i < 3; ++i) {
       clients.emplace_back(server->port());
@@ -96,16 +96,16 @@ TEST(HandlerLanes, AClientThatLeavesTakesItsRequestAlong) {
   SlowWork work;
   std::atomic<int> left = 0;
   std::atomic<int> errors = 0;
-  ServerOptions options = lane_options(4, 1 << 20);
-  options.client_left = [&](const HttpRequest& head) {
+  const auto app = work.app();
+  app->on_client_left = [&](const HttpRequest& head) {
     EXPECT_EQ(head.path, "/heavy");
     ++left;
   };
-  options.error_response = [&](int status, const std::string& message, const HttpRequest& head) {
+  app->on_protocol_error = [&](int status, const std::string&, const HttpRequest&) {
     ++errors;
-    return default_error_response(status, message, head);
+    return HttpResponse{status, {}, ""};
   };
-  const auto server = start_server(work.handler(), std::move(options));
+  const auto server = start_server(app, lane_options(4, 1 << 20));
   std::vector<RawClient> clients;
   for (int i = 0; i < 4; ++i) {
     clients.emplace_back(server->port());
@@ -130,13 +130,13 @@ TEST(HandlerLanes, AClientThatLeavesTakesItsRequestAlong) {
 
 TEST(HandlerLanes, AClientThatLeavesWithinItsBodyIsTold) {
   std::atomic<int> left = 0;
-  ServerOptions options = test_options();
-  options.client_left = [&](const HttpRequest& head) {
+  const auto app = make_app(echo);
+  app->on_client_left = [&](const HttpRequest& head) {
     EXPECT_EQ(head.path, "/x");
     EXPECT_EQ(*head.header("x-request-id"), "mine");
     ++left;
   };
-  const auto server = start_server(echo, std::move(options));
+  const auto server = start_server(app);
   RawClient client(server->port());
   client.send(
       "POST /x HTTP/1.1\r\nHost: h\r\nX-Request-Id: mine\r\nContent-Length: 10\r\n\r\nhalf");
@@ -146,7 +146,7 @@ TEST(HandlerLanes, AClientThatLeavesWithinItsBodyIsTold) {
 
 TEST(HandlerLanes, StoppingWaitsForNobodyInTheQueue) {
   SlowWork work;
-  auto server = start_server(work.handler(), lane_options(100, 1 << 20));
+  auto server = start_server(work.app(), lane_options(100, 1 << 20));
   std::vector<RawClient> clients;
   for (int i = 0; i < 20; ++i) {
     clients.emplace_back(server->port());

@@ -3,7 +3,7 @@
 
 #include <mutex>
 
-#include "net/test_server.h"
+#include "net/testing/test_server.h"
 
 namespace fathom::net {
 namespace {
@@ -14,9 +14,9 @@ std::string post(const std::string& path, std::size_t bytes) {
 }
 
 TEST(HttpBodies, ARouteThatTakesNoneGetsNone) {
-  ServerOptions options = test_options();
-  options.takes_body = [](const HttpRequest& head) { return head.path != "/none"; };
-  const auto server = start_server(echo, options);
+  const auto app = make_app(echo);
+  app->on_takes_body = [](const HttpRequest& head) { return head.path != "/none"; };
+  const auto server = start_server(app);
   RawClient with(server->port());
   with.send(post("/none", 1'000'000) + "some of it");
   const std::string answer = with.receive_rest();

@@ -8,7 +8,7 @@
 
 #include <thread>
 
-#include "net/test_server.h"
+#include "net/testing/test_server.h"
 
 namespace fathom::net {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "net/http_server.h"
-#include "net/test_server.h"
+#include "net/testing/test_server.h"
 
 namespace fathom::net {
 namespace {

@@ -49,7 +49,8 @@ Status check_options(const ServerOptions& options) {
 }  // namespace
 
 struct HttpServer::Impl {
-  Impl(ServerOptions options, Handler handler) : context(std::move(options), std::move(handler)) {}
+  Impl(ServerOptions options, std::shared_ptr<HttpApp> app)
+      : context(std::move(options), std::move(app)) {}
 
   Status start() {
     for (int i = 0; i < context.options.threads; ++i) loops.push_back(std::make_shared<Loop>());
@@ -88,10 +89,10 @@ struct HttpServer::Impl {
   std::vector<std::thread> threads;
 };
 
-Result<std::unique_ptr<HttpServer>> HttpServer::start(ServerOptions options, Handler handler) {
+Result<std::unique_ptr<HttpServer>> HttpServer::start(ServerOptions options,
+                                                      std::shared_ptr<HttpApp> app) {
   FATHOM_TRY(check_options(options));
-  if (!options.error_response) options.error_response = default_error_response;
-  auto impl = std::make_unique<Impl>(std::move(options), std::move(handler));
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(app));
   FATHOM_TRY(impl->start());
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }

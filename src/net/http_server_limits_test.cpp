@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "net/http_server.h"
-#include "net/test_server.h"
+#include "net/testing/test_server.h"
 
 namespace fathom::net {
 namespace {
@@ -138,12 +138,14 @@ TEST(HttpLimits, TooManyConnectionsGet503) {
   fourth.receive_until("GET /4");
 }
 
-TEST(HttpLimits, ErrorsAreWordedByTheOptions) {
-  ServerOptions options = test_options();
-  options.error_response = [](int status, const std::string& message, const HttpRequest&) {
+void ignore(HttpRequest, std::shared_ptr<ResponseWriter>) {}
+
+TEST(HttpLimits, ErrorsAreWordedByTheApplication) {
+  const auto app = make_app(ignore);
+  app->on_protocol_error = [](int status, const std::string& message, const HttpRequest&) {
     return HttpResponse{status, {{"Content-Type", "text/x-test"}}, "dialect: " + message};
   };
-  const auto server = start_server([](HttpRequest, std::shared_ptr<ResponseWriter>) {}, options);
+  const auto server = start_server(app);
   const std::string refused = answer_to(*server, "BAD\r\n\r\n");
   EXPECT_EQ(status_line(refused), "HTTP/1.1 400 Bad Request");
   EXPECT_NE(refused.find("text/x-test"), std::string::npos);
@@ -159,11 +161,12 @@ TEST(HttpLimits, ErrorsKnowTheRequest) {
   ServerOptions options = test_options();
   options.max_header_bytes = 512;
   options.max_body_bytes = 4;
-  options.error_response = [](int status, const std::string&, const HttpRequest& head) {
+  const auto app = make_app(ignore);
+  app->on_protocol_error = [](int status, const std::string&, const HttpRequest& head) {
     const std::string* origin = head.header("origin");
     return HttpResponse{status, {}, head.path + "|" + (origin == nullptr ? "none" : *origin)};
   };
-  const auto server = start_server([](HttpRequest, std::shared_ptr<ResponseWriter>) {}, options);
+  const auto server = start_server(app, options);
   const std::string head = "POST /a?b HTTP/1.1\r\nHost: x\r\nOrigin: o\r\n";
   const std::pair<std::string, std::string> cases[] = {
       {head + "Content-Length: 5\r\n\r\nabcde", "/a|o"},            // 413

@@ -9,7 +9,7 @@
 #include "net/http_client.h"
 #include "net/http_server.h"
 #include "net/sse.h"
-#include "net/test_server.h"
+#include "net/testing/test_server.h"
 
 namespace fathom::net {
 namespace {

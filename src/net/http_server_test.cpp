@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "net/http_client.h"
-#include "net/test_server.h"
+#include "net/testing/test_server.h"
 
 namespace fathom::net {
 namespace {
@@ -231,7 +231,7 @@ TEST(HttpServer, ListensOnNamesAndIPv6) {
   EXPECT_TRUE(get(*named, "/", "127.0.0.1").ok());
   for (const char* host : {"::1", "[::1]", "::"}) {
     options.host = host;
-    const auto server = HttpServer::start(options, echo);
+    const auto server = HttpServer::start(options, make_app(echo));
     ASSERT_TRUE(server.ok()) << "IPv6 on the loopback device is needed: " << server.error().message;
     EXPECT_TRUE(get(**server, "/", "::1").ok()) << host;
   }
@@ -243,27 +243,27 @@ TEST(HttpServer, StartErrorsSayWhatToDo) {
   const auto first = start_server(echo);
   ServerOptions options = test_options();
   options.port = first->port();
-  const auto second = HttpServer::start(options, echo);
+  const auto second = HttpServer::start(options, make_app(echo));
   ASSERT_FALSE(second.ok());
   EXPECT_EQ(second.error().message, "listen on 127.0.0.1:" + std::to_string(first->port()) +
                                         ": address already in use; choose another with --port");
   options.host = "no-such-host.invalid";
-  const auto unknown = HttpServer::start(options, echo);
+  const auto unknown = HttpServer::start(options, make_app(echo));
   ASSERT_FALSE(unknown.ok());
   EXPECT_NE(unknown.error().message.find("--host"), std::string::npos) << unknown.error().message;
   options.host = "203.0.113.1";
-  const auto foreign = HttpServer::start(options, echo);
+  const auto foreign = HttpServer::start(options, make_app(echo));
   ASSERT_FALSE(foreign.ok());
   EXPECT_NE(foreign.error().message.find("--host"), std::string::npos) << foreign.error().message;
   options.port = 65536;
-  EXPECT_EQ(HttpServer::start(options, echo).error().message,
+  EXPECT_EQ(HttpServer::start(options, make_app(echo)).error().message,
             "http server: port: expected 0 to 65535, got 65536");
 }
 
 TEST(HttpServer, APortCanBeTakenAgainAtOnce) {
   ServerOptions options = test_options();
   for (int i = 0; i < 3; ++i) {
-    const auto server = HttpServer::start(options, echo);
+    const auto server = HttpServer::start(options, make_app(echo));
     ASSERT_TRUE(server.ok()) << server.error().message;
     RawClient client((*server)->port());
     client.send(get_request("/"));

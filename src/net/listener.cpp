@@ -175,7 +175,7 @@ bool Listener::refuse_by_reserve(Acceptor& acceptor) {
 
 void Listener::send_refusal(int client) const {
   const std::string text = render_final_response(
-      context_.options.error_response(503, "out of file descriptors: too many connections", {}));
+      context_.app->protocol_error(503, "out of file descriptors: too many connections", {}));
   // What has come is taken, for closing before would reset the connection and with it the answer.
   char request[4096];
   (void)::recv(client, request, sizeof(request), 0);

@@ -73,9 +73,9 @@ struct Counters {
 
 // Outlives every connection.
 struct ServerContext {
-  ServerContext(ServerOptions server_options, Handler request_handler)
+  ServerContext(ServerOptions server_options, std::shared_ptr<HttpApp> served)
       : options(std::move(server_options)),
-        handler(std::move(request_handler)),
+        app(std::move(served)),
         bodies(std::make_shared<ByteBudget>(options.max_bodies_bytes)),
         quick_handlers(1),
         short_handlers(static_cast<std::size_t>(options.handler_threads)),
@@ -88,7 +88,7 @@ struct ServerContext {
   }
 
   const ServerOptions options;
-  const Handler handler;
+  const std::shared_ptr<HttpApp> app;
   const std::shared_ptr<ByteBudget> bodies;  // requests may outlive the server
   Counters counters;
   ActiveResponses active;

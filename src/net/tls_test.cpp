@@ -15,7 +15,7 @@
 #include <mutex>
 
 #include "net/http_client.h"
-#include "net/test_server.h"
+#include "net/testing/test_server.h"
 
 namespace fathom::net {
 namespace {

@@ -1,11 +1,14 @@
-// For the tests: a plain socket that can send anything, and short server options.
+// A plain socket that can send anything, and applications made of functions.
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "net/http_server.h"
 
@@ -43,7 +46,35 @@ class RawClient {
   bool ended_ = false;
 };
 
+using Handler = std::function<void(HttpRequest, std::shared_ptr<ResponseWriter>)>;
+
+// Each method is a function; without one, it is HttpApp's.
+struct FunctionApp : HttpApp {
+  explicit FunctionApp(Handler handler) : on_handle(std::move(handler)) {}
+
+  std::optional<HttpResponse> early_answer(const HttpRequest& head) override;
+  bool takes_body(const HttpRequest& head) const override;
+  Lane lane(const HttpRequest& request) const override;
+  void handle(HttpRequest request, std::shared_ptr<ResponseWriter> writer) override;
+  std::vector<Header> response_headers(const HttpRequest& request) const override;
+  HttpResponse protocol_error(int status, const std::string& message,
+                              const HttpRequest& head) override;
+  void client_left(const HttpRequest& head) noexcept override;
+
+  Handler on_handle;
+  std::function<std::optional<HttpResponse>(const HttpRequest&)> on_early_answer = {};
+  std::function<bool(const HttpRequest&)> on_takes_body = {};
+  std::function<Lane(const HttpRequest&)> on_lane = {};
+  std::function<std::vector<Header>(const HttpRequest&)> on_response_headers = {};
+  std::function<HttpResponse(int, const std::string&, const HttpRequest&)> on_protocol_error = {};
+  std::function<void(const HttpRequest&)> on_client_left = {};
+};
+
+std::shared_ptr<FunctionApp> make_app(Handler handler);
+
 ServerOptions test_options();
+std::unique_ptr<HttpServer> start_server(std::shared_ptr<HttpApp> app,
+                                         ServerOptions options = test_options());
 std::unique_ptr<HttpServer> start_server(Handler handler, ServerOptions options = test_options());
 
 // "GET PATH HTTP/1.1" with a Host header.

@@ -1,4 +1,4 @@
-#include "net/test_server.h"
+#include "net/testing/test_server.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
@@ -96,16 +96,54 @@ void RawClient::reset() {
   close();
 }
 
+std::optional<HttpResponse> FunctionApp::early_answer(const HttpRequest& head) {
+  return on_early_answer ? on_early_answer(head) : HttpApp::early_answer(head);
+}
+
+bool FunctionApp::takes_body(const HttpRequest& head) const {
+  return on_takes_body ? on_takes_body(head) : HttpApp::takes_body(head);
+}
+
+Lane FunctionApp::lane(const HttpRequest& request) const {
+  return on_lane ? on_lane(request) : HttpApp::lane(request);
+}
+
+void FunctionApp::handle(HttpRequest request, std::shared_ptr<ResponseWriter> writer) {
+  on_handle(std::move(request), std::move(writer));
+}
+
+std::vector<Header> FunctionApp::response_headers(const HttpRequest& request) const {
+  return on_response_headers ? on_response_headers(request) : HttpApp::response_headers(request);
+}
+
+HttpResponse FunctionApp::protocol_error(int status, const std::string& message,
+                                         const HttpRequest& head) {
+  return on_protocol_error ? on_protocol_error(status, message, head)
+                           : HttpApp::protocol_error(status, message, head);
+}
+
+void FunctionApp::client_left(const HttpRequest& head) noexcept {
+  if (on_client_left) on_client_left(head);
+}
+
+std::shared_ptr<FunctionApp> make_app(Handler handler) {
+  return std::make_shared<FunctionApp>(std::move(handler));
+}
+
 ServerOptions test_options() {
   ServerOptions options;
   options.threads = 2;
   return options;
 }
 
-std::unique_ptr<HttpServer> start_server(Handler handler, ServerOptions options) {
-  auto server = HttpServer::start(std::move(options), std::move(handler));
+std::unique_ptr<HttpServer> start_server(std::shared_ptr<HttpApp> app, ServerOptions options) {
+  auto server = HttpServer::start(std::move(options), std::move(app));
   EXPECT_TRUE(server.ok()) << (server.ok() ? "" : server.error().message);
   return std::move(server).value();
+}
+
+std::unique_ptr<HttpServer> start_server(Handler handler, ServerOptions options) {
+  return start_server(make_app(std::move(handler)), std::move(options));
 }
 
 std::string get_request(std::string_view path) {
