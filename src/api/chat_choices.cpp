@@ -26,27 +26,27 @@ ToolRules tool_rules(const ChatRequest& request, ToolForm form) {
 }
 
 // What the answer behind the thought must be; null: anything.
-Result<GrammarPtr> grammar_of(HandlerContext& context, const ChatRequest& request,
+Result<GrammarPtr> grammar_of(ModelContext& model, const ChatRequest& request,
                               const std::shared_ptr<WorkBudget>& budget) {
   if (may_call(request)) {
-    const ToolRules rules = tool_rules(request, context.prompts.tool_form());
+    const ToolRules rules = tool_rules(request, model.prompts.tool_form());
     const bool strict = std::any_of(rules.tools.begin(), rules.tools.end(),
                                     [](const ToolSpec& tool) { return tool.strict; });
     const bool limited = rules.forced || request.callable_tools;
-    if (strict || limited || rules.structure) return context.grammars.of(rules, budget);
+    if (strict || limited || rules.structure) return model.grammars.of(rules, budget);
   }
-  if (request.structure) return context.grammars.of(*request.structure, budget);
+  if (request.structure) return model.grammars.of(*request.structure, budget);
   return GrammarPtr();
 }
 
 // What there is to say of the thought that the prompt ends in.
-Result<std::optional<engine::Thought>> thought_of(const HandlerContext& context,
+Result<std::optional<engine::Thought>> thought_of(const ModelContext& model,
                                                   const ChatRequest& request, bool in_thought,
                                                   bool has_grammar) {
   if (!in_thought || (!has_grammar && !request.thinking_budget)) {
     return std::optional<engine::Thought>();
   }
-  const auto end = context.markers.token_of(Marker::kThinkEnd);
+  const auto end = model.markers.token_of(Marker::kThinkEnd);
   if (!end) {
     return unsupported("thinking",
                        "expected none with a budget, tools that are enforced or structured "
@@ -114,38 +114,37 @@ std::vector<ChoiceSpec> make_choices(const ChatRequest& request, const Prompt& p
 
 }  // namespace
 
-Result<Prompt> chat_prompt(const HandlerContext& context, const ServedModel& model,
-                           const ChatRequest& request) {
-  return context.prompts.chat({request.messages, may_call(request) ? request.tools.get() : nullptr,
-                               request.thinking.value_or(model.thinking), true,
-                               request.continue_final_message});
+Result<Prompt> chat_prompt(const ServedModel& model, const ChatRequest& request) {
+  return model.context.prompts.chat(
+      {request.messages, may_call(request) ? request.tools.get() : nullptr,
+       request.thinking.value_or(model.thinks), true, request.continue_final_message});
 }
 
 std::variant<std::vector<ChoiceSpec>, ApiError> chat_choices(
-    HandlerContext& context, const ServedModel& model, const ChatRequest& request,
+    const HandlerContext& context, const ServedModel& model, const ChatRequest& request,
     const ChatNames& names, const std::shared_ptr<WorkBudget>& budget) {
   const auto refusal = [&](const Error& error) {
     return to_api_error(names.rename ? names.rename(error) : error);
   };
-  const auto grammar = grammar_of(context, request, budget);
+  const auto grammar = grammar_of(model.context, request, budget);
   if (!grammar) return refusal(grammar.error());
-  const auto prompt = chat_prompt(context, model, request);
+  const auto prompt = chat_prompt(model, request);
   if (!prompt) {
     ApiError error = prompt_refusal(prompt.error());
     error.param = names.prompt;
     return error;
   }
-  const auto thought = thought_of(context, request, prompt->in_thought, *grammar != nullptr);
+  const auto thought = thought_of(model.context, request, prompt->in_thought, *grammar != nullptr);
   if (!thought) return refusal(thought.error());
   const auto max_tokens = allowed_tokens(request, static_cast<int64_t>(prompt->tokens.size()),
                                          context.options.default_max_tokens,
-                                         context.limits().max_context, names.prompt);
+                                         model.context.limits().max_context, names.prompt);
   if (!max_tokens) {
     ApiError error = refusal(max_tokens.error());
     error.code = "context_length_exceeded";
     return error;
   }
-  const bool thinks = request.thinking.value_or(model.thinking);
+  const bool thinks = request.thinking.value_or(model.thinks);
   return make_choices(request, *prompt, *max_tokens,
                       {*grammar, *thought, thinks && model.thinks_at_default});
 }

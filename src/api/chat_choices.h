@@ -8,15 +8,14 @@
 #include <vector>
 
 #include "api/api_error.h"
+#include "api/context.h"
 #include "api/generation.h"
-#include "api/handlers.h"
 #include "api/schema_chat.h"
 
 namespace fathom::api {
 
 // What the model reads.
-Result<Prompt> chat_prompt(const HandlerContext& context, const ServedModel& model,
-                           const ChatRequest& request);
+Result<Prompt> chat_prompt(const ServedModel& model, const ChatRequest& request);
 
 // The names of a dialect in what is refused.
 struct ChatNames {
@@ -28,7 +27,7 @@ struct ChatNames {
 // `request.n` choices, or what is wrong with the request, by `names`. Compiles what the answer must
 // be, within `budget`.
 std::variant<std::vector<ChoiceSpec>, ApiError> chat_choices(
-    HandlerContext& context, const ServedModel& model, const ChatRequest& request,
+    const HandlerContext& context, const ServedModel& model, const ChatRequest& request,
     const ChatNames& names, const std::shared_ptr<WorkBudget>& budget);
 
 }  // namespace fathom::api

@@ -6,7 +6,7 @@ namespace fathom::api {
 
 Result<ChatRequest> read_chat(const HandlerContext& context, const Json& body) {
   FATHOM_ASSIGN(ChatRequest request, read_chat_request(body));
-  FATHOM_TRY(check_token_fields(request, context.limits()));
+  FATHOM_TRY(check_token_fields(request, context.model.limits()));
   return request;
 }
 
@@ -19,8 +19,8 @@ void start_chat(HandlerContext& context, const Caller& caller, const ChatRequest
   auto& specs = std::get<std::vector<ChoiceSpec>>(choices);
   warn_of_notes(specs.front().request.grammar, *reply);
   const auto prompt_tokens = static_cast<int64_t>(specs.front().request.prompt.size());
-  start_generation(context.tools(caller, *reply), std::move(specs), make_answer(prompt_tokens),
-                   reply->writer());
+  start_generation(context.tools(model->context, caller, *reply), std::move(specs),
+                   make_answer(model->context, prompt_tokens), reply->writer());
 }
 
 }  // namespace fathom::api

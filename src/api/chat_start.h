@@ -7,7 +7,7 @@
 
 #include "api/answer.h"
 #include "api/chat_choices.h"
-#include "api/handlers.h"
+#include "api/context.h"
 #include "api/schema_chat.h"
 
 namespace fathom::api {
@@ -15,8 +15,10 @@ namespace fathom::api {
 // Reads and checks a body of /v1/chat/completions.
 Result<ChatRequest> read_chat(const HandlerContext& context, const Json& body);
 
-// Called once the prompt is known and fits the context, before anything runs.
-using MakeAnswer = std::function<std::unique_ptr<Answer>(int64_t prompt_tokens)>;
+// Called once the model and the prompt are known, and the prompt fits its context, before anything
+// runs.
+using MakeAnswer =
+    std::function<std::unique_ptr<Answer>(const ModelContext& model, int64_t prompt_tokens)>;
 
 // Refusals are sent to `reply`, by `names`.
 void start_chat(HandlerContext& context, const Caller& caller, const ChatRequest& request,

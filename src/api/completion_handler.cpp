@@ -1,9 +1,12 @@
+#include "api/completion_handler.h"
+
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
 
 #include "api/completion_answer.h"
-#include "api/handlers.h"
+#include "api/context.h"
+#include "api/schema_completion.h"
 
 namespace fathom::api {
 
@@ -16,7 +19,7 @@ using Prompts = std::vector<std::vector<tokenizer::TokenId>>;
 Result<CompletionRequest> read_request(const HandlerContext& context, const std::string& body) {
   FATHOM_ASSIGN(const Json json, parse_json(body));
   FATHOM_ASSIGN(CompletionRequest request, read_completion_request(json));
-  FATHOM_TRY(check_token_fields(request, context.limits()));
+  FATHOM_TRY(check_token_fields(request, context.model.limits()));
   const size_t choices = request.prompts.size() * static_cast<size_t>(request.n);
   if (choices > static_cast<size_t>(context.options.max_choices)) {
     return invalid_argument(
@@ -32,23 +35,23 @@ std::string prompt_path(const CompletionRequest& request, size_t index) {
   return request.prompts.size() == 1 ? "prompt" : index_path("prompt", index);
 }
 
-Result<Prompts> make_prompts(const HandlerContext& context, const CompletionRequest& request) {
+Result<Prompts> make_prompts(const ModelContext& model, const CompletionRequest& request) {
   Prompts prompts;
   for (size_t i = 0; i < request.prompts.size(); ++i) {
     const std::string path = prompt_path(request, i);
     const auto* text = std::get_if<std::string>(&request.prompts[i]);
     if (request.suffix) {
       if (text == nullptr) return expected(path, "text with a suffix", Json("token ids"));
-      FATHOM_TRY(context.prompts.check_length(text->size() + request.suffix->size(), path));
-      FATHOM_ASSIGN(auto tokens, context.prompts.middle(*text, *request.suffix));
+      FATHOM_TRY(model.prompts.check_length(text->size() + request.suffix->size(), path));
+      FATHOM_ASSIGN(auto tokens, model.prompts.middle(*text, *request.suffix));
       prompts.push_back(std::move(tokens));
     } else if (text != nullptr) {
-      FATHOM_TRY(context.prompts.check_length(text->size(), path));
+      FATHOM_TRY(model.prompts.check_length(text->size(), path));
       prompts.push_back(
-          context.prompts.text(*text, {request.add_special_tokens, request.special_tokens}));
+          model.prompts.text(*text, {request.add_special_tokens, request.special_tokens}));
     } else {
       prompts.push_back(std::get<std::vector<int32_t>>(request.prompts[i]));
-      FATHOM_TRY(check_token_ids(prompts.back(), path, context.limits().vocab_size));
+      FATHOM_TRY(check_token_ids(prompts.back(), path, model.limits().vocab_size));
     }
     if (prompts.back().empty()) {
       return invalid_argument(path + ": expected at least one token, got none", path);
@@ -76,7 +79,7 @@ ChoiceSpec make_choice(const CompletionRequest& request,
   return choice;
 }
 
-Result<std::vector<ChoiceSpec>> make_choices(const HandlerContext& context,
+Result<std::vector<ChoiceSpec>> make_choices(const ModelContext& model,
                                              const CompletionRequest& request,
                                              const Prompts& prompts, const GrammarPtr& grammar) {
   std::vector<ChoiceSpec> choices;
@@ -84,7 +87,7 @@ Result<std::vector<ChoiceSpec>> make_choices(const HandlerContext& context,
     FATHOM_ASSIGN(
         const int64_t max_tokens,
         allowed_tokens(request, static_cast<int64_t>(prompts[i].size()), kDefaultMaxTokens,
-                       context.limits().max_context, prompt_path(request, i)));
+                       model.limits().max_context, prompt_path(request, i)));
     for (int k = 0; k < request.n; ++k) {
       choices.push_back(make_choice(request, prompts[i], grammar, max_tokens, k));
     }
@@ -94,19 +97,18 @@ Result<std::vector<ChoiceSpec>> make_choices(const HandlerContext& context,
 
 }  // namespace
 
-void handle_completion(HandlerContext& context, const Caller& caller, const std::string& body,
-                       const ReplyPtr& reply) {
-  auto request = read_request(context, body);
+void handle_completion(HandlerContext& context, const Call& call, const ReplyPtr& reply) {
+  auto request = read_request(context, call.request.body);
   if (!request) return reply->send_error(to_api_error(request.error()));
-  if (!context.find_model(request->model, *reply)) {
-    return reply->send_error(model_not_found(*request->model));
-  }
-  auto prompts = make_prompts(context, *request);
+  const auto served = context.find_model(request->model, *reply);
+  if (!served) return reply->send_error(model_not_found(*request->model));
+  ModelContext& model = served->context;
+  auto prompts = make_prompts(model, *request);
   if (!prompts) return reply->send_error(prompt_refusal(prompts.error()));
   Result<GrammarPtr> grammar = GrammarPtr();
-  if (request->structure) grammar = context.grammars.of(*request->structure, reply->budget());
+  if (request->structure) grammar = model.grammars.of(*request->structure, reply->budget());
   if (!grammar) return reply->send_error(to_api_error(grammar.error()));
-  auto choices = make_choices(context, *request, *prompts, *grammar);
+  auto choices = make_choices(model, *request, *prompts, *grammar);
   if (!choices) {
     ApiError error = to_api_error(choices.error());
     error.code = "context_length_exceeded";
@@ -115,7 +117,7 @@ void handle_completion(HandlerContext& context, const Caller& caller, const std:
 
   warn_of_notes(*grammar, *reply);
   CompletionAnswerOptions options;
-  options.model = context.options.model.id;
+  options.model = model.info.id;
   options.choices_per_prompt = request->n;
   options.stream = request->stream;
   options.include_usage = request->include_usage;
@@ -124,11 +126,10 @@ void handle_completion(HandlerContext& context, const Caller& caller, const std:
   options.skip_special_tokens = request->skip_special_tokens;
   options.prompts = std::move(*prompts);
   options.keep_alive = context.options.keep_alive;
-  auto answer =
-      make_completion_answer(std::move(options), context.tokenizer,
-                             TokenWords(context.tokenizer, request->tokens_as_ids), reply);
-  start_generation(context.tools(caller, *reply), std::move(*choices), std::move(answer),
-                   reply->writer());
+  auto answer = make_completion_answer(std::move(options), model.tokenizer,
+                                       TokenWords(model.tokenizer, request->tokens_as_ids), reply);
+  start_generation(context.tools(model, call.caller, *reply), std::move(*choices),
+                   std::move(answer), reply->writer());
 }
 
 }  // namespace fathom::api

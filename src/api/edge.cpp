@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "api/json_text.h"
-#include "api/router.h"
 
 namespace fathom::api {
 namespace {
@@ -16,11 +15,6 @@ constexpr const char* kExposedHeaders =
     "X-Request-Id, Retry-After, X-RateLimit-Limit-Requests, X-RateLimit-Remaining-Requests, "
     "X-RateLimit-Reset-Requests, X-Fathom-Warning";
 constexpr const char* kPreflightSeconds = "600";
-
-bool needs_no_key(const net::HttpRequest& head) {
-  const auto match = match_route(head.method, head.path);
-  return match && is_public(match->route);
-}
 
 // "localhost" of "localhost:8000", "[::1]" of "[::1]:8000".
 std::string_view without_port(std::string_view host) {
@@ -66,6 +60,11 @@ std::optional<std::string_view> key_of(const net::HttpRequest& head) {
 }
 
 }  // namespace
+
+bool Edge::needs_no_key(const net::HttpRequest& head) const {
+  const auto match = router_.match(head);
+  return match && match->route->is_public;
+}
 
 bool Edge::host_is_ours(const net::HttpRequest& head) const {
   const std::string* value = head.header("host");
@@ -133,7 +132,7 @@ net::HttpResponse Edge::preflight(const net::HttpRequest& head) const {
   net::HttpResponse response{204, cors_headers(head), ""};
   if (response.headers.size() < 2) return response;  // an origin that may not ask
   const std::string* wanted = head.header("access-control-request-headers");
-  const auto match = match_route(head.method, head.path);
+  const auto match = router_.match(head);
   response.headers.push_back(
       {"Access-Control-Allow-Methods", (match ? match->allow : kAnyMethods) + ", OPTIONS"});
   response.headers.push_back(

@@ -10,6 +10,7 @@
 
 #include "api/api_error.h"
 #include "api/api_keys.h"
+#include "api/router.h"
 #include "net/http.h"
 
 namespace fathom::api {
@@ -27,7 +28,8 @@ struct EdgeOptions {
 
 class Edge {
  public:
-  explicit Edge(EdgeOptions options) : options_(std::move(options)) {}
+  // `router` must outlive the edge.
+  Edge(EdgeOptions options, const Router& router) : options_(std::move(options)), router_(router) {}
 
   // Whether this is a browser asking what it may send, which needs no key.
   bool is_preflight(const net::HttpRequest& head) const;
@@ -37,7 +39,7 @@ class Edge {
   // Why the request is refused; nothing where it may ask. 403: its Host is another's, or there are
   // no keys and a page of an origin that is not allowed would have the server do something
   // (whatever is not GET, HEAD or OPTIONS), which browsers let any page ask for. 401: it needs a
-  // key and has none that is right; public routes (router.h) need none. Keys come as
+  // key and has none that is right; public routes (route.h) need none. Keys come as
   // "Authorization: Bearer KEY" or as "x-api-key: KEY".
   std::optional<ApiError> refusal(const net::HttpRequest& head) const;
   // Who asks; nothing where refusal() has something to say of the key.
@@ -47,11 +49,13 @@ class Edge {
   std::vector<net::Header> cors_headers(const net::HttpRequest& head) const;
 
  private:
+  bool needs_no_key(const net::HttpRequest& head) const;
   bool host_is_ours(const net::HttpRequest& head) const;
   bool origin_may_ask(const net::HttpRequest& head) const;
   bool lists_origin(const std::string& origin) const;
 
   EdgeOptions options_;
+  const Router& router_;
 };
 
 }  // namespace fathom::api

@@ -9,6 +9,8 @@
 #include <fstream>
 #include <string>
 
+#include "api/routes.h"
+
 namespace fathom::api {
 namespace {
 
@@ -140,7 +142,7 @@ TEST(ApiKeys, ReloadsAndKeepsTheOldOnesWhereTheFileIsBad) {
 
 TEST(Edge, WantsAKeyForEverythingButLiveness) {
   const KeyFile file(kKey);
-  const Edge edge({.keys = ApiKeys::load(file.path).value(), .cors_origins = {}});
+  const Edge edge({.keys = ApiKeys::load(file.path).value(), .cors_origins = {}}, routes());
   const std::string bearer = std::string("Bearer ") + kKey;
   for (const char* path : {"/v1/models", "/metrics", "/openapi.json", "/nowhere", "/health/x"}) {
     EXPECT_EQ(edge.refusal(request({}, path)).value().status, 401) << path;
@@ -160,11 +162,11 @@ TEST(Edge, WantsAKeyForEverythingButLiveness) {
 }
 
 TEST(Edge, NobodyNeedsAKeyWhereThereAreNone) {
-  EXPECT_FALSE(Edge({}).refusal(request({})));
+  EXPECT_FALSE(Edge({}, routes()).refusal(request({})));
 }
 
 TEST(Edge, AnswersPreflightsOfAllowedOrigins) {
-  const Edge edge({.keys = nullptr, .cors_origins = {"https://a.example"}});
+  const Edge edge({.keys = nullptr, .cors_origins = {"https://a.example"}}, routes());
   const auto ask = [&](const char* origin) {
     return request({{"Origin", origin},
                     {"Access-Control-Request-Method", "POST"},
@@ -182,11 +184,11 @@ TEST(Edge, AnswersPreflightsOfAllowedOrigins) {
   EXPECT_EQ(header(bad.headers, "access-control-allow-methods"), "");
 
   EXPECT_FALSE(edge.is_preflight(request({{"Origin", "x"}}, "/", net::Method::kOptions)));
-  EXPECT_FALSE(Edge({}).is_preflight(ask("https://a.example")));
+  EXPECT_FALSE(Edge({}, routes()).is_preflight(ask("https://a.example")));
 }
 
 TEST(Edge, PreflightsAllowTheMethodsOfTheRoute) {
-  const Edge edge({.keys = nullptr, .cors_origins = {"https://a.example"}});
+  const Edge edge({.keys = nullptr, .cors_origins = {"https://a.example"}}, routes());
   for (const auto& [path, methods] :
        {std::pair{"/v1/responses/resp_1", "GET, HEAD, DELETE, OPTIONS"},
         {"/v1/chat/completions", "POST, OPTIONS"},
@@ -203,7 +205,7 @@ TEST(Edge, OnlyThisMachinesNamesLeadToItWhereHostsAreChecked) {
   EdgeOptions options;
   options.checks_host = true;
   options.hosts = {"llm.example", "192.0.2.7", "[2001:db8::7]"};
-  const Edge edge(options);
+  const Edge edge(options, routes());
   for (const char* ours :
        {"localhost", "LOCALHOST:8000", "127.0.0.1:8000", "127.1.2.3", "[::1]", "[::1]:8000",
         "fathom:8000", "LLM.example:443", "192.0.2.7:8000", "[2001:db8::7]:8000"}) {
@@ -218,11 +220,11 @@ TEST(Edge, OnlyThisMachinesNamesLeadToItWhereHostsAreChecked) {
     EXPECT_EQ(refusal->code, "host_not_allowed");
   }
   EXPECT_FALSE(edge.refusal(request({})));  // HTTP/1.0
-  EXPECT_FALSE(Edge({}).refusal(request({{"Host", "evil.example"}})));
+  EXPECT_FALSE(Edge({}, routes()).refusal(request({{"Host", "evil.example"}})));
 }
 
 TEST(Edge, PagesOfOtherOriginsHaveItDoNothing) {
-  const Edge edge({.keys = nullptr, .cors_origins = {"https://app.example"}});
+  const Edge edge({.keys = nullptr, .cors_origins = {"https://app.example"}}, routes());
   const auto post = [&](std::vector<net::Header> headers, net::Method method = net::Method::kPost) {
     headers.push_back({"Host", "localhost:8000"});
     return edge.refusal(request(std::move(headers), "/v1/completions", method));
@@ -243,19 +245,20 @@ TEST(Edge, PagesOfOtherOriginsHaveItDoNothing) {
 
   // A key is nothing that a browser adds of its own.
   const KeyFile file(kKey);
-  const Edge keyed({.keys = ApiKeys::load(file.path).value(), .cors_origins = {}});
+  const Edge keyed({.keys = ApiKeys::load(file.path).value(), .cors_origins = {}}, routes());
   EXPECT_FALSE(keyed.refusal(request({{"x-api-key", kKey}, {"Origin", "http://evil.example"}},
                                      "/v1/completions", net::Method::kPost)));
 }
 
 TEST(Edge, TellsBrowsersWhoMayReadAnAnswer) {
-  const Edge all({.keys = nullptr, .cors_origins = {"*"}});
+  const Edge all({.keys = nullptr, .cors_origins = {"*"}}, routes());
   const auto headers = all.cors_headers(request({{"Origin", "https://any.example"}}));
   EXPECT_EQ(header(headers, "access-control-allow-origin"), "*");
   EXPECT_NE(header(headers, "access-control-expose-headers").find("X-Request-Id"),
             std::string::npos);
   EXPECT_TRUE(all.cors_headers(request({})).empty());
-  EXPECT_TRUE(Edge({}).cors_headers(request({{"Origin", "https://any.example"}})).empty());
+  EXPECT_TRUE(
+      Edge({}, routes()).cors_headers(request({{"Origin", "https://any.example"}})).empty());
 }
 
 }  // namespace

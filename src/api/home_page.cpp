@@ -8,7 +8,8 @@
 #include <string>
 #include <string_view>
 
-#include "api/handlers.h"
+#include "api/context.h"
+#include "api/info_handlers.h"
 
 namespace fathom::api {
 
@@ -99,18 +100,17 @@ std::string server_url(const net::HttpRequest& request, bool tls) {
 
 }  // namespace
 
-void handle_home(const HandlerContext& context, const net::HttpRequest& request,
-                 const ReplyPtr& reply) {
+void handle_home(HandlerContext& context, const Call& call, const ReplyPtr& reply) {
   const ApiOptions& options = context.options;
   const bool keys = options.edge.keys != nullptr;
   std::string page = fmt::format(
-      kPage, fmt::arg("model", escaped(options.model.id)), fmt::arg("style", kStyle),
+      kPage, fmt::arg("model", escaped(context.model.info.id)), fmt::arg("style", kStyle),
       fmt::arg("version", escaped(options.version)),
-      fmt::arg("url", escaped(server_url(request, options.tls))),
+      fmt::arg("url", escaped(server_url(call.request, options.tls))),
       fmt::arg("wants_key", keys ? "; requests carry an API key" : ""),
       fmt::arg("chat_key", keys ? "FATHOM_API_KEY=… " : ""),
       fmt::arg("curl_key", keys ? "  -H \"Authorization: Bearer $FATHOM_API_KEY\" \\\n" : ""),
-      fmt::arg("json_model", escaped(dump_json(Json(options.model.id)))));
+      fmt::arg("json_model", escaped(dump_json(Json(context.model.info.id)))));
   reply->send(200, "text/html; charset=utf-8", std::move(page));
 }
 

@@ -1,116 +1,21 @@
 #include "api/openapi.h"
 
-#include "api/anthropic/request.h"
 #include "api/openapi_answers.h"
-#include "api/responses/request.h"
-#include "api/router.h"
-#include "api/schema_chat.h"
-#include "api/schema_completion.h"
-#include "api/schema_tokenize.h"
 
 namespace fathom::api {
 
 namespace {
 
-// "string or array" -> ["string", "array", "null"]: null is as good as absent.
-Json types_of(const FieldInfo& info) {
-  Json types = Json::array();
-  std::string_view rest = info.type;
-  constexpr std::string_view kOr = " or ";
-  for (size_t at = rest.find(kOr); at != rest.npos; at = rest.find(kOr)) {
-    types.push_back(rest.substr(0, at));
-    rest.remove_prefix(at + kOr.size());
-  }
-  types.push_back(rest);
-  if (!info.required) types.push_back("null");
-  return types.size() == 1 ? types[0] : types;
-}
-
-// What absence means: as a value if it is one, else in words.
-void add_fallback(const FieldInfo& info, Json& property) {
-  const std::string fallback = info.fallback;
-  if (fallback.empty()) return;
-  const auto value = parse_json(fallback);
-  if (value) {
-    property["default"] = *value;
-  } else {
-    property["description"] =
-        property["description"].get<std::string>() + " Default: " + fallback + ".";
-  }
-}
-
-// The limits of a field without any are those of its type in C++, which say nothing to a reader.
-constexpr double kUnlimited = 1e15;
-
-Json property_of(const FieldInfo& info) {
-  Json property = {{"type", types_of(info)}, {"description", info.help}};
-  add_fallback(info, property);
-  if (info.minimum && *info.minimum > -kUnlimited) property["minimum"] = *info.minimum;
-  if (info.maximum && *info.maximum < kUnlimited) property["maximum"] = *info.maximum;
-  return property;
-}
-
-template <typename Request>
-void add_fields(const FieldTable<Request>& table, Json& schema) {
-  for (const auto& field : table) {
-    schema["properties"][field.info.name] = property_of(field.info);
-    if (field.info.required) schema["required"].push_back(field.info.name);
-  }
-}
-
-// The schema of a route's body; null if it takes none.
-Json body_schema(Route route) {
-  Json schema = {{"type", "object"}, {"properties", Json::object()}};
-  switch (route) {
-    case Route::kChat:
-      add_fields(chat_field_table(), schema);
-      add_fields(generation_field_table(), schema);
-      return schema;
-    case Route::kCompletions:
-      add_fields(completion_field_table(), schema);
-      add_fields(generation_field_table(), schema);
-      return schema;
-    case Route::kResponses:
-    case Route::kResponseInputTokens:
-      add_fields(responses::responses_field_table(), schema);
-      return schema;
-    case Route::kMessages:
-      add_fields(anthropic::messages_field_table(), schema);
-      schema["required"].push_back("max_tokens");
-      return schema;
-    case Route::kMessageCount:
-      add_fields(anthropic::messages_field_table(), schema);
-      return schema;
-    case Route::kTokenize:
-      add_fields(tokenize_field_table(), schema);
-      return schema;
-    case Route::kDetokenize:
-      add_fields(detokenize_field_table(), schema);
-      return schema;
-    default:
-      return nullptr;
-  }
-}
-
-Json parameter(const std::string& name, const char* where, Json schema) {
-  return {{"name", name},
-          {"in", where},
-          {"required", std::string_view(where) == "path"},
-          {"schema", std::move(schema)}};
-}
-
-Json parameters_of(const RouteEntry& entry) {
+Json parameters_of(const Route& route) {
   Json parameters = Json::array();
-  const std::string pattern = entry.pattern;
+  const std::string pattern = route.pattern;
   if (const size_t open = pattern.find('{'); open != pattern.npos) {
     const std::string name = pattern.substr(open + 1, pattern.find('}') - open - 1);
-    parameters.push_back(parameter(name, "path", {{"type", "string"}}));
-  }
-  if (entry.route == Route::kResponseInputItems) {
     parameters.push_back(
-        parameter("limit", "query", {{"type", "integer"}, {"minimum", 1}, {"maximum", 100}}));
-    parameters.push_back(parameter("order", "query", {{"enum", {"asc", "desc"}}}));
-    parameters.push_back(parameter("after", "query", {{"type", "string"}}));
+        {{"name", name}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}});
+  }
+  if (route.query != nullptr) {
+    for (Json& parameter : route.query()) parameters.push_back(std::move(parameter));
   }
   return parameters;
 }
@@ -123,18 +28,33 @@ Json error_answer(ErrorShape shape) {
              {{"schema", {{"$ref", std::string("#/components/schemas/") + name}}}}}}}};
 }
 
-Json operation_of(const RouteEntry& entry) {
-  Json operation = {{"summary", entry.summary}};
-  if (Json parameters = parameters_of(entry); !parameters.empty()) {
+// By content type, of a good answer.
+Json answer_content(const AnswerShape& answer) {
+  const bool is_json = std::string_view(answer.type) == "application/json";
+  Json schema = {{"type", is_json ? "object" : "string"}};
+  if (answer.schema != nullptr) {
+    schema = {{"$ref", std::string("#/components/schemas/") + answer.schema}};
+  }
+  Json content = {{answer.type, {{"schema", std::move(schema)}}}};
+  if (answer.streams) {
+    content["text/event-stream"] = {
+        {"schema", {{"type", "string"}, {"description", "Events, if stream is true."}}}};
+  }
+  return content;
+}
+
+Json operation_of(const Route& route) {
+  Json operation = {{"summary", route.summary}};
+  if (Json parameters = parameters_of(route); !parameters.empty()) {
     operation["parameters"] = std::move(parameters);
   }
-  if (Json schema = body_schema(entry.route); !schema.is_null()) {
+  if (route.body != nullptr) {
     operation["requestBody"] = {{"required", true},
-                                {"content", {{"application/json", {{"schema", schema}}}}}};
+                                {"content", {{"application/json", {{"schema", route.body()}}}}}};
   }
   operation["responses"] = {
-      {"200", {{"description", "The answer."}, {"content", answer_content(entry.route)}}},
-      {"default", error_answer(error_shape(entry.route))}};
+      {"200", {{"description", "The answer."}, {"content", answer_content(route.answer)}}},
+      {"default", error_answer(route.errors)}};
   return operation;
 }
 
@@ -145,10 +65,10 @@ const char* method_key(net::Method method) {
 
 }  // namespace
 
-Json openapi_document(const std::string& version) {
+Json openapi_document(const std::vector<Route>& routes, const std::string& version) {
   Json paths = Json::object();
-  for (const RouteEntry& entry : route_table()) {
-    paths[entry.pattern][method_key(entry.method)] = operation_of(entry);
+  for (const Route& route : routes) {
+    paths[route.pattern][method_key(route.method)] = operation_of(route);
   }
   return {{"openapi", "3.1.0"},
           {"info",

@@ -90,81 +90,10 @@ constexpr const char* kSchemas = R"json({
     "version": {"type": "string"}}}
 })json";
 
-const char* schema_name(Route route) {
-  switch (route) {
-    case Route::kChat:
-      return "ChatCompletion";
-    case Route::kCompletions:
-      return "Completion";
-    case Route::kResponses:
-    case Route::kResponseGet:
-    case Route::kResponseCancel:
-      return "Response";
-    case Route::kResponseDelete:
-      return "DeletedResponse";
-    case Route::kResponseInputItems:
-      return "ItemList";
-    case Route::kMessages:
-      return "Message";
-    case Route::kMessageCount:
-    case Route::kResponseInputTokens:
-      return "TokenCount";
-    case Route::kModels:
-      return "ModelList";
-    case Route::kModel:
-      return "Model";
-    case Route::kTokenize:
-      return "Tokens";
-    case Route::kDetokenize:
-      return "Text";
-    case Route::kHealth:
-      return "Health";
-    case Route::kVersion:
-      return "Version";
-    case Route::kHome:
-    case Route::kPing:
-    case Route::kMetrics:
-    case Route::kOpenApi:
-      return nullptr;
-  }
-  return nullptr;
-}
-
-// Of an answer that is text; null if it is JSON.
-const char* text_type(Route route) {
-  switch (route) {
-    case Route::kHome:
-      return "text/html";
-    case Route::kPing:
-    case Route::kMetrics:
-      return "text/plain";
-    default:
-      return nullptr;
-  }
-}
-
-bool can_stream(Route route) {
-  return route == Route::kChat || route == Route::kCompletions || route == Route::kResponses ||
-         route == Route::kMessages;
-}
-
 }  // namespace
 
 Json answer_schemas() {
   return Json::parse(kSchemas);
-}
-
-Json answer_content(Route route) {
-  if (const char* type = text_type(route)) return {{type, {{"schema", {{"type", "string"}}}}}};
-  const char* name = schema_name(route);
-  Json schema = {{"type", "object"}};
-  if (name != nullptr) schema = {{"$ref", std::string("#/components/schemas/") + name}};
-  Json content = {{"application/json", {{"schema", std::move(schema)}}}};
-  if (can_stream(route)) {
-    content["text/event-stream"] = {
-        {"schema", {{"type", "string"}, {"description", "Events, if stream is true."}}}};
-  }
-  return content;
 }
 
 }  // namespace fathom::api

@@ -6,7 +6,7 @@
 #include "api/anthropic/request.h"
 #include "api/harness_for_tests.h"
 #include "api/responses/request.h"
-#include "api/router.h"
+#include "api/routes.h"
 #include "api/schema_chat.h"
 #include "api/schema_completion.h"
 #include "api/schema_tokenize.h"
@@ -34,7 +34,7 @@ void expect_fields(const Json& schema, const FieldTable<Request>& table) {
 }
 
 TEST(OpenApi, DescribesEveryFieldOfEveryTable) {
-  const Json document = openapi_document("1.2.3");
+  const Json document = openapi_document(routes().routes(), "1.2.3");
   EXPECT_EQ(document["info"]["version"], "1.2.3");
   for (const char* path : {"/v1/chat/completions", "/v1/completions"}) {
     expect_fields(body_of(document, path), generation_field_table());
@@ -53,25 +53,25 @@ TEST(OpenApi, DescribesEveryFieldOfEveryTable) {
 }
 
 TEST(OpenApi, DescribesEveryRouteAndNoOther) {
-  const Json document = openapi_document("1");
+  const Json document = openapi_document(routes().routes(), "1");
   size_t operations = 0;
   for (const auto& [path, methods] : document["paths"].items()) operations += methods.size();
-  EXPECT_EQ(operations, route_table().size());
-  for (const RouteEntry& entry : route_table()) {
-    std::string path = entry.pattern;
+  EXPECT_EQ(operations, routes().routes().size());
+  for (const Route& route : routes().routes()) {
+    std::string path = route.pattern;
     if (const size_t open = path.find('{'); open != path.npos) {
       path.replace(open, path.find('}') - open + 1, "x");
     }
-    const auto match = match_route(entry.method, path);
+    const auto match = routes().match(route.method, path);
     ASSERT_TRUE(match) << path;
-    EXPECT_EQ(match->route, entry.route) << path;
+    EXPECT_EQ(match->route, &route) << path;
     EXPECT_TRUE(match->allowed) << path;
   }
 }
 
 TEST(OpenApi, NumbersOutsideTheirDescribedRangeAreRefused) {
   Harness harness;
-  const Json document = openapi_document("1");
+  const Json document = openapi_document(routes().routes(), "1");
   const std::map<std::string, Json> good = {
       {"/v1/chat/completions", {{"messages", Json::array({{{"role", "user"}, {"content", "x"}}})}}},
       {"/v1/completions", {{"prompt", "x"}}},
@@ -96,7 +96,7 @@ TEST(OpenApi, NumbersOutsideTheirDescribedRangeAreRefused) {
 TEST(OpenApi, IsServed) {
   Harness harness;
   const auto writer = harness.request(net::Method::kGet, "/openapi.json");
-  EXPECT_EQ(writer->json(), openapi_document("1.2.3"));
+  EXPECT_EQ(writer->json(), openapi_document(routes().routes(), "1.2.3"));
 }
 
 }  // namespace

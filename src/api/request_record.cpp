@@ -51,8 +51,8 @@ RequestRecord begin_record(const net::HttpRequest& head, const std::optional<Rou
   if (caller) record.owner = caller->name;
   record.method = shorten(head.method_text, kMaxMethodBytes);
   if (match) {
-    record.route = match->pattern;
-    record.probe = is_probe(match->route);
+    record.route = match->route->pattern;
+    record.probe = match->route->is_probe;
   }
   return record;
 }

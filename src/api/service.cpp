@@ -3,13 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <exception>
 #include <nlohmann/json.hpp>
 
-#include "api/handlers.h"
 #include "api/openapi.h"
-#include "api/router.h"
+#include "api/routes.h"
 #include "net/content_coding.h"
 
 namespace fathom::api {
@@ -26,7 +24,7 @@ ApiError no_such_route(const net::HttpRequest& request) {
 
 ApiError wrong_method(const net::HttpRequest& request, const RouteMatch& match) {
   return {.status = 405,
-          .message = fmt::format("{}: expected {}, got {}", match.pattern, match.allow,
+          .message = fmt::format("{}: expected {}, got {}", match.route->pattern, match.allow,
                                  shorten(request.method_text, 20)),
           .type = "invalid_request_error",
           .code = "method_not_allowed"};
@@ -73,10 +71,9 @@ ApiError body_too_large(size_t limit, size_t got) {
           .code = "request_too_large"};
 }
 
-// Whether a body is large or may name a grammar. It is not parsed yet, so keys are looked for as
-// text; a letter that JSON spells as an escape, which no client needs to, counts as one.
-bool may_be_heavy(std::string_view body) {
-  constexpr size_t kLargeBytes = size_t{64} << 10;
+// Whether a body may name a grammar. It is not parsed yet, so keys are looked for as text; a letter
+// that JSON spells as an escape, which no client needs to, counts as one.
+bool may_name_grammar(std::string_view body) {
   constexpr std::string_view kKeys[] = {"\"tools\"",
                                         "\"response_format\"",
                                         "\"structured_outputs\"",
@@ -87,8 +84,7 @@ bool may_be_heavy(std::string_view body) {
                                         "\\u005",
                                         "\\u006",
                                         "\\u007"};
-  return body.size() > kLargeBytes ||
-         std::any_of(std::begin(kKeys), std::end(kKeys),
+  return std::any_of(std::begin(kKeys), std::end(kKeys),
                      [&](std::string_view key) { return body.find(key) != body.npos; });
 }
 
@@ -97,55 +93,29 @@ bool may_be_heavy(std::string_view body) {
 struct ApiService::Impl {
   Impl(engine::Engine& engine, tokenizer::Tokenizer tokenizer,
        std::optional<jinja::ChatTemplate> chat, const ApiOptions& options)
-      : context{engine,
-                tokenizer,
-                PromptBuilder(tokenizer, std::move(chat), options.add_bos_token,
-                              engine.max_context()),
-                MarkerTable(tokenizer),
-                options,
-                Metrics({.model = options.model.id,
-                         .version = options.version,
-                         .each_expert = options.expert_metrics,
-                         .max_waiting = options.max_waiting,
-                         .max_context = engine.max_context()}),
-                RequestLog(context.metrics, options.request_log),
-                AnswerGrammars(tokenizer),
-                std::make_shared<responses::ResponseStore>(options.stored_responses),
-                AnswerMemory(options.answer_memory_bytes)},
-        openapi(dump_json(openapi_document(options.version))),
-        edge(options.edge) {}
+      : context(engine, std::move(tokenizer), std::move(chat), options,
+                dump_json(openapi_document(routes().routes(), options.version))),
+        edge(options.edge, routes()) {}
 
-  void dispatch(const RouteMatch& match, const net::HttpRequest& request, const Caller& caller,
-                const ReplyPtr& reply);
-  void dispatch_work(Route route, const net::HttpRequest& request, const Caller& caller,
-                     const ReplyPtr& reply);
+  // Whether the model may work for the request; if not, `reply` has said why.
+  bool admit(const Call& call, Reply& reply) const;
   std::optional<net::HttpResponse> refuse_early(const net::HttpRequest& head);
-  void send_health(Route route, const ReplyPtr& reply) const;
-  ApiError unavailable() const;
   net::HttpResponse answer_at_edge(const ApiError& error, const net::HttpRequest& head);
 
   HandlerContext context;
-  const std::string openapi;
   const Edge edge;
-  std::atomic<bool> ready = false;
-  std::atomic<bool> shutting_down = false;
 };
-
-ApiError ApiService::Impl::unavailable() const {
-  return to_api_error({ErrorCode::kUnavailable, shutting_down ? "the server is shutting down"
-                                                              : "the server is not ready yet"});
-}
 
 // What a request that no handler sees is told.
 net::HttpResponse ApiService::Impl::answer_at_edge(const ApiError& error,
                                                    const net::HttpRequest& head) {
-  const auto match = match_route(head.method, head.path);
+  const auto match = routes().match(head);
   const bool known = error.status != 401;
   RequestRecord record = begin_record(head, match, known ? edge.caller(head) : std::nullopt);
   context.metrics.count_http(record.route, error.status);
   note_error(record, error);
   context.log.write(record);
-  const ErrorShape shape = match ? match->errors : ErrorShape::kOpenAi;
+  const ErrorShape shape = match ? match->route->errors : ErrorShape::kOpenAi;
   const std::string& id = record.id;
   net::HttpResponse response{error.status,
                              {{"Content-Type", "application/json"}, {"X-Request-Id", id}},
@@ -155,71 +125,18 @@ net::HttpResponse ApiService::Impl::answer_at_edge(const ApiError& error,
   return response;
 }
 
-void ApiService::Impl::send_health(Route route, const ReplyPtr& reply) const {
-  if (shutting_down || !ready) return reply->send_error(unavailable());
-  if (route == Route::kPing) return reply->send(200, "text/plain", "pong");
-  reply->send_json({{"status", "ok"}});
-}
-
-void ApiService::Impl::dispatch(const RouteMatch& match, const net::HttpRequest& request,
-                                const Caller& caller, const ReplyPtr& reply) {
-  switch (match.route) {
-    case Route::kResponseGet:
-      return handle_response_get(context, caller, match.argument, request.query, reply);
-    case Route::kResponseDelete:
-      return handle_response_delete(context, caller, match.argument, reply);
-    case Route::kResponseCancel:
-      return handle_response_cancel(context, caller, match.argument, reply);
-    case Route::kResponseInputItems:
-      return handle_response_input_items(context, caller, match.argument, request.query, reply);
-    case Route::kModels:
-      return handle_models(context, reply);
-    case Route::kModel:
-      return handle_model(context, match.argument, reply);
-    case Route::kHome:
-      return handle_home(context, request, reply);
-    case Route::kHealth:
-    case Route::kPing:
-      return send_health(match.route, reply);
-    case Route::kVersion:
-      return reply->send_json({{"version", context.options.version}});
-    case Route::kOpenApi:
-      return reply->send(200, "application/json", openapi);
-    case Route::kMetrics:
-      return reply->send(200, "text/plain; version=0.0.4; charset=utf-8",
-                         context.metrics.page(context.engine.stats(), context.options.kv_sent()));
-    default:
-      return dispatch_work(match.route, request, caller, reply);
-  }
-}
-
-void ApiService::Impl::dispatch_work(Route route, const net::HttpRequest& request,
-                                     const Caller& caller, const ReplyPtr& reply) {
-  const std::string& body = request.body;
+bool ApiService::Impl::admit(const Call& call, Reply& reply) const {
   const int64_t most = context.options.max_waiting;
-  reply->set_quota(
-      {most, std::max<int64_t>(0, most - context.engine.waiting(owner_number(caller.owner)))});
-  if (shutting_down || !ready) return reply->send_error(unavailable());
-  const size_t limit = context.options.max_body_bytes;
-  if (body.size() > limit) return reply->send_error(body_too_large(limit, body.size()));
-  switch (route) {
-    case Route::kChat:
-      return handle_chat(context, caller, body, reply);
-    case Route::kCompletions:
-      return handle_completion(context, caller, body, reply);
-    case Route::kResponses:
-      return handle_responses(context, caller, body, reply);
-    case Route::kResponseInputTokens:
-      return handle_response_input_tokens(context, caller, body, reply);
-    case Route::kMessages:
-      return handle_messages(context, caller, request, reply);
-    case Route::kMessageCount:
-      return handle_message_count(context, request, reply);
-    case Route::kTokenize:
-      return handle_tokenize(context, body, reply);
-    default:
-      return handle_detokenize(context, body, reply);
+  const int64_t waiting = context.model.engine.waiting(owner_number(call.caller.owner));
+  reply.set_quota({most, std::max<int64_t>(0, most - waiting)});
+  if (const auto why = context.unavailable()) {
+    reply.send_error(*why);
+    return false;
   }
+  const size_t limit = context.options.max_body_bytes;
+  const size_t bytes = call.request.body.size();
+  if (bytes > limit) reply.send_error(body_too_large(limit, bytes));
+  return bytes <= limit;
 }
 
 Result<std::shared_ptr<ApiService>> ApiService::create(engine::Engine& engine,
@@ -242,13 +159,13 @@ ApiService::ApiService(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ApiService::~ApiService() = default;
 
 void ApiService::handle(net::HttpRequest request, std::shared_ptr<net::ResponseWriter> writer) {
-  const auto match = match_route(request.method, request.path);
+  const auto match = routes().match(request);
   const auto caller = impl_->edge.caller(request);
   const auto reply =
       std::make_shared<Reply>(std::move(writer), begin_record(request, match, caller),
                               std::shared_ptr<RequestLog>(impl_, &impl_->context.log),
                               std::shared_ptr<Metrics>(impl_, &impl_->context.metrics),
-                              match ? match->errors : ErrorShape::kOpenAi);
+                              match ? match->route->errors : ErrorShape::kOpenAi);
   if (!match) return reply->send_error(no_such_route(request));
   if (!match->allowed) {
     return reply->send_error(wrong_method(request, *match), {{"Allow", match->allow}});
@@ -257,20 +174,28 @@ void ApiService::handle(net::HttpRequest request, std::shared_ptr<net::ResponseW
   if (const auto error = unpack(request, impl_->context.options.max_body_bytes)) {
     return reply->send_error(*error);
   }
-  impl_->dispatch(*match, request, *caller, reply);
+  const Call call{request, *caller, match->argument};
+  const Route& route = *match->route;
+  if (route.kind != RouteKind::kQuick && !impl_->admit(call, *reply)) return;
+  route.handle(impl_->context, call, reply);
 }
 
 net::Lane ApiService::lane(const net::HttpRequest& request) const {
-  if (request.body.empty()) return net::Lane::kQuick;
-  // What is packed may be anything.
+  constexpr size_t kLargeBytes = size_t{64} << 10;
+  const std::string& body = request.body;
+  if (body.empty()) return net::Lane::kQuick;
+  // What is packed may be anything, and much.
   if (request.header("content-encoding") != nullptr) return net::Lane::kHeavy;
-  return may_be_heavy(request.body) ? net::Lane::kHeavy : net::Lane::kShort;
+  if (body.size() > kLargeBytes) return net::Lane::kHeavy;
+  const auto match = routes().match(request);
+  const bool heavy = match && match->route->kind == RouteKind::kHeavy && may_name_grammar(body);
+  return heavy ? net::Lane::kHeavy : net::Lane::kShort;
 }
 
 std::optional<net::HttpResponse> ApiService::early_answer(const net::HttpRequest& head) {
   if (impl_->edge.is_preflight(head)) {
     auto answer = impl_->edge.preflight(head);
-    RequestRecord record = begin_record(head, match_route(head.method, head.path), std::nullopt);
+    RequestRecord record = begin_record(head, routes().match(head), std::nullopt);
     record.status = answer.status;
     impl_->context.log.write(record);
     answer.headers.push_back({"X-Request-Id", record.id});
@@ -286,7 +211,7 @@ std::optional<net::HttpResponse> ApiService::Impl::refuse_early(const net::HttpR
     if (refusal->status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});
     return response;
   }
-  const auto match = match_route(head.method, head.path);
+  const auto match = routes().match(head);
   if (!match) return answer_at_edge(no_such_route(head), head);
   if (!match->allowed) {
     net::HttpResponse response = answer_at_edge(wrong_method(head, *match), head);
@@ -294,7 +219,7 @@ std::optional<net::HttpResponse> ApiService::Impl::refuse_early(const net::HttpR
     return response;
   }
   const std::string* coding = content_coding(head);
-  if (coding != nullptr && api::takes_body(match->route) && !net::is_gzip(*coding)) {
+  if (coding != nullptr && match->route->takes_body() && !net::is_gzip(*coding)) {
     net::HttpResponse response = answer_at_edge(unknown_coding(*coding), head);
     response.headers.push_back({"Accept-Encoding", "gzip, identity"});
     return response;
@@ -304,8 +229,7 @@ std::optional<net::HttpResponse> ApiService::Impl::refuse_early(const net::HttpR
 
 void ApiService::client_left(const net::HttpRequest& head) noexcept {
   try {
-    RequestRecord record =
-        begin_record(head, match_route(head.method, head.path), impl_->edge.caller(head));
+    RequestRecord record = begin_record(head, routes().match(head), impl_->edge.caller(head));
     record.status = kClientLeftStatus;
     record.finish = RequestEnd::kCancelled;
     impl_->context.log.write(record);
@@ -314,8 +238,8 @@ void ApiService::client_left(const net::HttpRequest& head) noexcept {
 }
 
 bool ApiService::takes_body(const net::HttpRequest& head) const {
-  const auto match = match_route(head.method, head.path);
-  return match && api::takes_body(match->route);
+  const auto match = routes().match(head);
+  return match && match->route->takes_body();
 }
 
 std::vector<net::Header> ApiService::response_headers(const net::HttpRequest& request) const {
@@ -323,12 +247,12 @@ std::vector<net::Header> ApiService::response_headers(const net::HttpRequest& re
 }
 
 void ApiService::set_ready(bool ready) {
-  impl_->ready = ready;
+  impl_->context.ready = ready;
 }
 
 void ApiService::begin_shutdown() {
-  impl_->shutting_down = true;
-  impl_->context.engine.drain();
+  impl_->context.shutting_down = true;
+  impl_->context.model.engine.drain();
 }
 
 net::HttpResponse ApiService::protocol_error(int status, const std::string& message,

@@ -78,8 +78,10 @@ TEST(WorkBeforeEngine, TextThatCannotFitIsNotTokenized) {
 
 TEST(WorkBeforeEngine, WhatMayTakeLongWaitsApart) {
   Harness harness;
-  const auto lane = [&](const std::string& body) {
+  const auto lane = [&](const std::string& body, const char* path = "/v1/messages") {
     net::HttpRequest request;
+    request.method = net::Method::kPost;
+    request.path = path;
     request.body = body;
     return harness.service->lane(request);
   };
@@ -89,6 +91,9 @@ TEST(WorkBeforeEngine, WhatMayTakeLongWaitsApart) {
   EXPECT_EQ(lane(R"({"response_format":{}})"), net::Lane::kHeavy);
   EXPECT_EQ(lane(R"({"too\u006cs":[]})"), net::Lane::kHeavy);
   EXPECT_EQ(lane(std::string(100'000, ' ')), net::Lane::kHeavy);
+  // Counting compiles nothing.
+  EXPECT_EQ(lane(R"({"tools":[]})", "/v1/messages/count_tokens"), net::Lane::kShort);
+  EXPECT_EQ(lane(std::string(100'000, ' '), "/tokenize"), net::Lane::kHeavy);
 }
 
 }  // namespace

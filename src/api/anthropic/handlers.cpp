@@ -1,3 +1,5 @@
+#include "api/anthropic/handlers.h"
+
 #include <nlohmann/json.hpp>
 
 #include "api/anthropic/answer.h"
@@ -42,28 +44,25 @@ Result<Asked> read_request(const HandlerContext& context, const net::HttpRequest
 
 }  // namespace
 
-void handle_messages(HandlerContext& context, const Caller& caller, const net::HttpRequest& http,
-                     const ReplyPtr& reply) {
-  const auto request = read_request(context, http, false, *reply);
+void handle_messages(HandlerContext& context, const Call& call, const ReplyPtr& reply) {
+  const auto request = read_request(context, call.request, false, *reply);
   if (!request) return reply->send_error(to_api_error(request.error()));
-  const auto make_answer = [&](int64_t prompt_tokens) {
+  const auto make_answer = [&](const ModelContext& model, int64_t prompt_tokens) {
     return anthropic::make_message_answer(
-        {context.options.model.id, request->chat.stream, prompt_tokens, context.options.keep_alive},
-        reply);
+        {model.info.id, request->chat.stream, prompt_tokens, context.options.keep_alive}, reply);
   };
   const auto rename = [&](Error error) {
     return anthropic::in_anthropic(std::move(error), request->tool_paths);
   };
-  start_chat(context, caller, request->chat, {"messages", rename}, make_answer, reply);
+  start_chat(context, call.caller, request->chat, {"messages", rename}, make_answer, reply);
 }
 
-void handle_message_count(HandlerContext& context, const net::HttpRequest& http,
-                          const ReplyPtr& reply) {
-  const auto request = read_request(context, http, true, *reply);
+void handle_message_count(HandlerContext& context, const Call& call, const ReplyPtr& reply) {
+  const auto request = read_request(context, call.request, true, *reply);
   if (!request) return reply->send_error(to_api_error(request.error()));
   const auto model = context.find_model(request->chat.model, *reply);
   if (!model) return reply->send_error(model_not_found(*request->chat.model));
-  const auto prompt = chat_prompt(context, *model, request->chat);
+  const auto prompt = chat_prompt(*model, request->chat);
   if (!prompt) return reply->send_error(prompt_refusal(prompt.error()));
   reply->send_json({{"input_tokens", prompt->tokens.size()}});
 }

@@ -1,3 +1,5 @@
+#include "api/responses/handlers.h"
+
 #include <nlohmann/json.hpp>
 
 #include "api/chat_choices.h"
@@ -71,66 +73,65 @@ void send_not_found(const std::string& id, const ReplyPtr& reply) {
 
 }  // namespace
 
-void handle_responses(HandlerContext& context, const Caller& caller, const std::string& body,
-                      const ReplyPtr& reply) {
-  auto turn = read_turn(context, caller, body);
+void handle_responses(HandlerContext& context, const Call& call, const ReplyPtr& reply) {
+  auto turn = read_turn(context, call.caller, call.request.body);
   if (!turn) return reply->send_error(to_api_error(turn.error()));
 
   for (const std::string& text : turn->request.tools.left_out) reply->add_warning(text);
-  const auto make_answer = [&](int64_t) {
+  const auto make_answer = [&](const ModelContext& model, int64_t) {
     responses::ResponseAnswerOptions options;
     options.id = secret_id("resp_");
-    options.model = context.options.model.id;
+    options.model = model.info.id;
     options.echo = std::move(turn->request.echo);
     options.tools = std::move(turn->request.tools.special);
     options.stream = turn->chat.stream;
     options.logprobs = turn->request.logprobs;
     options.keep_alive = context.options.keep_alive;
     if (turn->request.store) {
-      options.keep = [store = context.responses, owner = caller.owner, id = options.id,
+      options.keep = [store = context.responses, owner = call.caller.owner, id = options.id,
                       items = dump_json(turn->items)](const Json& response) {
         store->put(owner, id, {dump_json(response), items});
       };
     }
     return responses::make_response_answer(
-        std::move(options), TokenWords(context.tokenizer, turn->chat.tokens_as_ids), reply);
+        std::move(options), TokenWords(model.tokenizer, turn->chat.tokens_as_ids), reply);
   };
   const auto rename = [&](Error error) {
     return responses::in_responses(std::move(error), turn->request.tools.paths);
   };
-  start_chat(context, caller, turn->chat, {"input", rename}, make_answer, reply);
+  start_chat(context, call.caller, turn->chat, {"input", rename}, make_answer, reply);
 }
 
-void handle_response_input_tokens(HandlerContext& context, const Caller& caller,
-                                  const std::string& body, const ReplyPtr& reply) {
-  const auto turn = read_turn(context, caller, body);
+void handle_response_input_tokens(HandlerContext& context, const Call& call,
+                                  const ReplyPtr& reply) {
+  const auto turn = read_turn(context, call.caller, call.request.body);
   if (!turn) return reply->send_error(to_api_error(turn.error()));
   const auto model = context.find_model(turn->chat.model, *reply);
   if (!model) return reply->send_error(model_not_found(*turn->chat.model));
-  const auto prompt = chat_prompt(context, *model, turn->chat);
+  const auto prompt = chat_prompt(*model, turn->chat);
   if (!prompt) return reply->send_error(prompt_refusal(prompt.error()));
   reply->send_json({{"object", "response.input_tokens"}, {"input_tokens", prompt->tokens.size()}});
 }
 
-void handle_response_get(HandlerContext& context, const Caller& caller, const std::string& id,
-                         const std::string& query, const ReplyPtr& reply) {
-  if (net::query_parameter(query, "stream").value_or("false") != "false") {
+void handle_response_get(HandlerContext& context, const Call& call, const ReplyPtr& reply) {
+  if (net::query_parameter(call.request.query, "stream").value_or("false") != "false") {
     return reply->send_error(to_api_error(unsupported("stream", "a finished response has none")));
   }
-  const auto stored = context.responses->find(caller.owner, id);
-  if (!stored) return send_not_found(id, reply);
+  const auto stored = context.responses->find(call.caller.owner, call.argument);
+  if (!stored) return send_not_found(call.argument, reply);
   reply->send(200, "application/json", stored->response);
 }
 
-void handle_response_delete(HandlerContext& context, const Caller& caller, const std::string& id,
-                            const ReplyPtr& reply) {
-  if (!context.responses->erase(caller.owner, id)) return send_not_found(id, reply);
+void handle_response_delete(HandlerContext& context, const Call& call, const ReplyPtr& reply) {
+  const std::string& id = call.argument;
+  if (!context.responses->erase(call.caller.owner, id)) return send_not_found(id, reply);
   reply->send_json({{"id", id}, {"object", "response"}, {"deleted", true}});
 }
 
-void handle_response_cancel(HandlerContext& context, const Caller& caller, const std::string& id,
-                            const ReplyPtr& reply) {
-  if (!context.responses->find(caller.owner, id)) return send_not_found(id, reply);
+void handle_response_cancel(HandlerContext& context, const Call& call, const ReplyPtr& reply) {
+  if (!context.responses->find(call.caller.owner, call.argument)) {
+    return send_not_found(call.argument, reply);
+  }
   reply->send_error(to_api_error(invalid_argument(
       "Only a response that is made in background can be cancelled", "response_id")));
 }

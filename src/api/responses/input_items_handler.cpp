@@ -1,7 +1,8 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "api/handlers.h"
+#include "api/context.h"
+#include "api/responses/handlers.h"
 
 namespace fathom::api {
 
@@ -71,18 +72,27 @@ Result<Json> list_items(const std::string& items, const std::string& query) {
 
 }  // namespace
 
-void handle_response_input_items(HandlerContext& context, const Caller& caller,
-                                 const std::string& id, const std::string& query,
-                                 const ReplyPtr& reply) {
-  const auto stored = context.responses->find(caller.owner, id);
+void handle_response_input_items(HandlerContext& context, const Call& call, const ReplyPtr& reply) {
+  const std::string& id = call.argument;
+  const auto stored = context.responses->find(call.caller.owner, id);
   if (!stored) {
     return reply->send_error(
         to_api_error({ErrorCode::kNotFound, "Response with id '" + shorten(id, 100) + "' not found",
                       "response_id"}));
   }
-  const auto list = list_items(stored->input, query);
+  const auto list = list_items(stored->input, call.request.query);
   if (!list) return reply->send_error(to_api_error(list.error()));
   reply->send_json(*list);
+}
+
+Json input_items_query() {
+  const auto parameter = [](const char* name, Json schema) {
+    return Json{
+        {"name", name}, {"in", "query"}, {"required", false}, {"schema", std::move(schema)}};
+  };
+  return Json::array(
+      {parameter("limit", {{"type", "integer"}, {"minimum", 1}, {"maximum", kMaxLimit}}),
+       parameter("order", {{"enum", {"asc", "desc"}}}), parameter("after", {{"type", "string"}})});
 }
 
 }  // namespace fathom::api
