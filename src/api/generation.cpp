@@ -102,6 +102,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
       if (const auto error = priority_refusal(caller_, request.priority)) return give_up(*error);
       request.owner = owner_number(caller_.owner);
       if (i > 0) request.part_of = *choices_.front().id;
+      if (i == 0) request.parts = static_cast<int64_t>(specs.size());
       request.cache_salt =
           salt_within(share_prefix_cache_ ? "" : caller_.owner, request.cache_salt);
       auto id = engine_.submit(

@@ -118,13 +118,14 @@ class ThreadedEngine final : public Engine {
 
 Result<RequestId> ThreadedEngine::submit(Request request, Listener listener) {
   FATHOM_TRY(check_request(request, request_limits_));
+  const int64_t parts = request.parts;
   FATHOM_ASSIGN(std::unique_ptr<Task> task, make_task(std::move(request), std::move(listener),
                                                       task_limits_, options_.eos_token_ids));
   RequestId id = 0;
   {
     const std::lock_guard lock(mutex_);
     if (draining_) return Error{ErrorCode::kUnavailable, "submit: the engine is shutting down"};
-    if (!waiting_room_.has_room(task->owner, task->request)) {
+    if (!waiting_room_.has_room(task->owner, task->request, parts)) {
       return Error{
           ErrorCode::kResourceExhausted,
           fmt::format("submit: expected fewer than {} waiting requests, and no more of one "

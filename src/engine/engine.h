@@ -71,6 +71,9 @@ struct Request {
   // submit() gave its first part; 0: its own first. Shares are fair by owner, then by request.
   uint64_t owner = 0;
   RequestId part_of = 0;
+  // Of the first part: how many there will be, with itself. It is refused where not all have room,
+  // so that a request which is too large begins no work.
+  int64_t parts = 1;
   std::string cache_salt;  // requests share cached prefixes only with an equal salt
   // Gets the prompt's KV blocks from kv_first_block on, as many as lie whole before its last token,
   // as they are computed. The request ends when all are handed over. With max_tokens 0.

@@ -192,6 +192,30 @@ TEST(Engine, ServesSixtyFourStreamsInTurns) {
   for (size_t i = 0; i < order.size(); ++i) EXPECT_EQ(order[i], i % 64);
 }
 
+TEST(Engine, ARequestWhosePartsHaveNoRoomTogetherBeginsNone) {
+  Gate gate;
+  const auto engine =
+      start(roomy_limits(), {.max_running = 1, .max_waiting = 4}, [&](const auto&) -> Status {
+        gate.pass();
+        return {};
+      });
+  Client running;
+  submit(*engine, some_request(3, 2, 1), running);
+  gate.wait_for_arrival();
+  Client refused;
+  Request many = some_request(3, 2, 2);
+  many.parts = 3;  // of the 4 places it would leave fewer than it takes
+  const auto full = engine->submit(many, refused.listener());
+  ASSERT_FALSE(full.ok());
+  EXPECT_EQ(full.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_EQ(engine->stats().waiting, 0);
+  many.parts = 2;
+  Client first;
+  submit(*engine, many, first);
+  gate.open();
+  EXPECT_EQ(first.wait().tokens.size(), 2u);
+}
+
 TEST(Engine, RefusesWhatDoesNotFitTheQueueAndDrains) {
   Gate gate;
   const auto engine =

@@ -13,9 +13,10 @@ class WaitingRoom {
  public:
   explicit WaitingRoom(int64_t places) : places_(places) {}  // of each owner
 
-  // Whether one more sequence of that request may wait; 0 is a request without any so far.
-  bool has_room(uint64_t owner, uint64_t request) const {
-    return count(requests_, request) < places_ - waiting(owner);
+  // Whether `more` sequences of that request may wait, too; 0 is a request without any so far.
+  bool has_room(uint64_t owner, uint64_t request, int64_t more = 1) const {
+    const int64_t before_last = more - 1;
+    return count(requests_, request) + before_last < places_ - waiting(owner) - before_last;
   }
   void enter(uint64_t owner, uint64_t request) {
     ++owners_[owner];

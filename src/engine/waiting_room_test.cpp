@@ -23,6 +23,16 @@ TEST(WaitingRoom, ARequestLeavesHalfOfWhatItFound) {
   EXPECT_TRUE(room.has_room(0, 3));
 }
 
+TEST(WaitingRoom, ManyAtOnceHaveRoomWhereTheyWouldOneAfterTheOther) {
+  WaitingRoom room(2048);
+  EXPECT_TRUE(room.has_room(0, 0, 1024));
+  EXPECT_FALSE(room.has_room(0, 0, 1025));
+  fill(room, 0, 1, 1024);
+  EXPECT_TRUE(room.has_room(0, 0, 512));
+  EXPECT_FALSE(room.has_room(0, 0, 513));
+  EXPECT_FALSE(room.has_room(0, 1, 1));
+}
+
 TEST(WaitingRoom, ManyOfOnePartTakeAllPlaces) {
   WaitingRoom room(3);
   for (uint64_t request = 1; request <= 3; ++request) {
