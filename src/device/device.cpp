@@ -15,6 +15,10 @@ Event::~Event() {
   if (handle_ != nullptr) device_->backend_.event_destroy(device_->device_, handle_);
 }
 
+Graph::~Graph() {
+  if (handle_ != nullptr) device_->backend_.graph_destroy(device_->device_, handle_);
+}
+
 size_t Arena::padded(size_t bytes, size_t alignment) {
   return (bytes + alignment - 1) / alignment * alignment;
 }
@@ -139,6 +143,21 @@ Result<double> Device::elapsed_ms(const Event& from, const Event& to) {
   FATHOM_TRY(check(backend_.event_elapsed_ms(device_, from.handle_, to.handle_, &milliseconds),
                    "event_elapsed_ms"));
   return double{milliseconds};
+}
+
+Result<Graph> Device::record_graph(const std::function<Status()>& queue) {
+  FATHOM_TRY(check(backend_.graph_begin(device_, stream_), "graph_begin"));
+  const Status queued = queue();
+  fathom_graph* handle = nullptr;
+  const Status ended = check(backend_.graph_end(device_, stream_, &handle), "graph_end");
+  Graph graph(this, handle);
+  if (!queued) return queued.error();
+  if (!ended) return ended.error();
+  return graph;
+}
+Status Device::launch(const Graph& graph) {
+  ++launched_graphs_;
+  return check(backend_.graph_launch(device_, stream_, graph.handle_), "graph_launch");
 }
 
 Status Device::run(fathom_op op, const void* args) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "base/result.h"
 #include "device/abi.h"
 #include "device/event.h"
+#include "device/graph.h"
 #include "device/tensor.h"
 
 namespace fathom::device {
@@ -136,6 +138,14 @@ class Device {
   // Milliseconds between two that were recorded; waits for both.
   Result<double> elapsed_ms(const Event& from, const Event& to);
 
+  // Records the operators, fills and copies on the device that `queue` queues; none of them runs.
+  // Used while loading, where the chip has graphs(): it needs memory (kResourceExhausted).
+  Result<Graph> record_graph(const std::function<Status()>& queue);
+  // Queues all of it.
+  Status launch(const Graph& graph);
+  // How many times so far.
+  int64_t launched_graphs() const { return launched_graphs_; }
+
   // Whether the chip's library has the operator. Where it is optional, supports() says whether this
   // device has it for the arguments in question.
   bool has(fathom_op op) const { return backend_.kernels[op] != nullptr; }
@@ -158,6 +168,7 @@ class Device {
   template <void (*fathom_backend::*)(fathom_device*, void*)>
   friend class OwnedMemory;
   friend class Event;
+  friend class Graph;
   Device(const fathom_backend& backend, fathom_device* device)
       : backend_(backend), device_(device) {}
   Status check(fathom_status status, const char* what) const;
@@ -167,6 +178,7 @@ class Device {
   fathom_stream* stream_ = nullptr;
   fathom_device_info info_ = {};
   uint64_t copied_to_host_ = 0;
+  int64_t launched_graphs_ = 0;
 };
 
 // "linear", "mla_decode", ...: the operator's base name in every layer.

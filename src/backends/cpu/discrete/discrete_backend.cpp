@@ -12,6 +12,7 @@
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/discrete/discrete_device.h"
 #include "backends/cpu/discrete/discrete_operators.h"
+#include "backends/cpu/discrete/graphs.h"
 #include "backends/cpu/discrete/guarded_table.h"
 #include "backends/cpu/discrete/transfers.h"
 #include "backends/cpu/open_device.h"
@@ -46,7 +47,7 @@ fathom_status device_info(fathom_device* device, fathom_device_info* info) {
   *end.out = '\0';
   const Options& options = device_of(device).options;
   info->capabilities &= ~FATHOM_CAP_HOST_MEMORY;
-  info->capabilities |= FATHOM_CAP_ASYNCHRONOUS;
+  info->capabilities |= FATHOM_CAP_ASYNCHRONOUS | FATHOM_CAP_GRAPHS;
   info->capabilities = options.capabilities_of(info->capabilities);
   info->kv_planes = options.kv_planes;
   info->kv_block_sizes[0] = options.kv_block_size;
@@ -91,6 +92,7 @@ void stream_destroy(fathom_device*, fathom_stream* stream) {
 
 fathom_status stream_synchronize(fathom_device*, fathom_stream* stream) {
   WorkQueue& queue = queue_of(stream);
+  FATHOM_CPU_TRY(queue.check_not_recording("stream_synchronize"));
   return queue.synchronize(queue.point());
 }
 
@@ -114,6 +116,7 @@ fathom_status reach_event(Device&, WorkQueue&, void* arguments) {
 fathom_status event_record(fathom_device*, fathom_stream* stream, fathom_event* handle) {
   Event& event = event_of(handle);
   WorkQueue& queue = queue_of(stream);
+  FATHOM_CPU_TRY(queue.check_not_recording("event_record"));
   FATHOM_CPU_TRY(queue.push(reach_event, &event, WorkQueue::Behind::kRuns));
   event.queue = &queue;
   event.point = queue.point();
@@ -133,6 +136,7 @@ fathom_status wait_for_point(Device&, WorkQueue&, void* arguments) {
 
 fathom_status event_wait(fathom_device*, fathom_stream* stream, fathom_event* handle) {
   const Event& event = event_of(handle);
+  FATHOM_CPU_TRY(queue_of(stream).check_not_recording("event_wait"));
   if (event.queue == nullptr) return FATHOM_OK;
   const Point point = {event.queue, event.point};
   return queue_of(stream).push(wait_for_point, point, WorkQueue::Behind::kRuns);
@@ -188,6 +192,7 @@ fathom_backend make_table() {
   table.event_synchronize = event_synchronize;
   fill_transfers(table);
   fill_operators(table);
+  fill_graphs(table);
   return guard(table);
 }
 

@@ -67,7 +67,7 @@ fathom_status queue_kernel(fathom_device* handle, fathom_stream* stream, const v
     visit_addresses(addresses, args);
     FATHOM_CPU_TRY(addresses.status());
   }
-  return queue_of(stream).push(run_kernel<Op, Args>, args);
+  return queue_of(stream).push_or_record(run_kernel<Op, Args>, args);
 }
 
 fathom_status pack(fathom_device* handle, int32_t op, const fathom_weight* weight, void* memory,

@@ -19,10 +19,13 @@ struct Copy {
 
 // Which ends of a copy are in device memory.
 template <bool kToDevice, bool kFromDevice>
+constexpr const char* kCopy = !kToDevice     ? "copy_to_host"
+                              : !kFromDevice ? "copy_to_device"
+                                             : "copy_on_device";
+
+template <bool kToDevice, bool kFromDevice>
 fathom_status find_ends(const DeviceMemory& memory, const Copy& copy, Copy& found) {
-  const char* call = !kToDevice     ? "copy_to_host"
-                     : !kFromDevice ? "copy_to_device"
-                                    : "copy_on_device";
+  constexpr const char* call = kCopy<kToDevice, kFromDevice>;
   found = copy;
   const auto find = [&](const void* address, bool in_device, const char* what) -> void* {
     if (in_device) return memory.find(address, copy.bytes, call, what);
@@ -57,7 +60,10 @@ fathom_status queue_copy(fathom_device* handle, fathom_stream* stream, void* to,
     Copy found;
     FATHOM_CPU_TRY((find_ends<kToDevice, kFromDevice>(memory, copy, found)));
   }
-  return queue_of(stream).push(run_copy<kToDevice, kFromDevice>, copy);
+  constexpr auto run = run_copy<kToDevice, kFromDevice>;
+  if constexpr (kToDevice && kFromDevice) return queue_of(stream).push_or_record(run, copy);
+  FATHOM_CPU_TRY(queue_of(stream).check_not_recording(kCopy<kToDevice, kFromDevice>));
+  return queue_of(stream).push(run, copy);
 }
 
 struct Fill {
@@ -88,7 +94,7 @@ fathom_status queue_fill(fathom_device* handle, fathom_stream* stream, void* to,
     const std::shared_lock lock(memory.mutex());
     if (find_filled(memory, fill) == nullptr) return FATHOM_INVALID;
   }
-  return queue_of(stream).push(run_fill, fill);
+  return queue_of(stream).push_or_record(run_fill, fill);
 }
 
 struct Checksum {
@@ -135,6 +141,7 @@ fathom_status queue_checksum(fathom_device* handle, fathom_stream* stream, const
     ChecksumEnds found;
     FATHOM_CPU_TRY(find_ends(memory, checksum, found));
   }
+  FATHOM_CPU_TRY(queue_of(stream).check_not_recording("checksum"));
   return queue_of(stream).push(run_checksum, checksum);
 }
 

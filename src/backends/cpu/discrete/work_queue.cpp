@@ -3,8 +3,10 @@
 #include <sys/prctl.h>
 
 #include <chrono>
+#include <new>
 #include <utility>
 
+#include "backends/cpu/check_parts.h"
 #include "backends/cpu/discrete/discrete_device.h"
 #include "backends/cpu/moe_gate_limits.h"
 #include "device/last_error.h"
@@ -36,6 +38,7 @@ WorkQueue::~WorkQueue() {
 
 void WorkQueue::start() {
   stopping_ = false;
+  recorded_.reset();
   if (failure_ != FATHOM_OK) tell_failure();  // to nobody: the stream that had it is gone
   thread_ = std::thread([this] { work(); });
 }
@@ -50,21 +53,37 @@ void WorkQueue::stop() {
   thread_.join();
 }
 
-fathom_status WorkQueue::push(Run run, const void* arguments, size_t bytes, Behind behind) {
+fathom_status WorkQueue::push(const Work& work, Behind behind) {
+  FATHOM_CPU_TRY(check_not_recording("what was called"));
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return queued_ - done_ < kRecords; });
   if (failure_ != FATHOM_OK) return tell_failure();
   Record& record = ring_[queued_ % kRecords];
-  record.run = run;
-  record.behind = behind;
-  record.loses_device = device_.loses_at_next_record();
-  record.epoch = epoch_;
-  std::memcpy(record.arguments, arguments, bytes);
+  record = {work, behind, device_.loses_at_next_record(), epoch_};
   ++queued_;
   changed_.notify_all();
   if (device_.options.has(Part::kAsynchronous)) return FATHOM_OK;
   changed_.wait(lock, [&] { return done_ == queued_; });
   return tell_failure_before(queued_);
+}
+
+fathom_status WorkQueue::record(const Work& work) try {
+  recorded_->push_back(work);
+  return FATHOM_OK;
+} catch (const std::bad_alloc&) {
+  return device::fail(FATHOM_NO_MEMORY, "cpu-discrete graph: no memory");
+}
+
+std::vector<WorkQueue::Work> WorkQueue::end_recording() {
+  return *std::exchange(recorded_, std::nullopt);
+}
+
+fathom_status WorkQueue::check_not_recording(const char* call) const {
+  if (!is_recording()) return FATHOM_OK;
+  return invalid(
+      "cpu-discrete: {}: expected operators, fill() and copies on the device alone between "
+      "graph_begin() and graph_end()",
+      call);
 }
 
 uint64_t WorkQueue::point() {
@@ -127,7 +146,7 @@ void WorkQueue::work() {
 fathom_status WorkQueue::run_record(Record& record, bool drops) {
   if (record.loses_device) device_.lost = true;
   if (record.behind == Behind::kIsDropped && (drops || device_.lost)) return FATHOM_OK;
-  return record.run(device_, *this, record.arguments);
+  return record.work.run(device_, *this, record.work.arguments);
 }
 
 // The first record of a queue that was empty always waits, so that the host goes on before it.

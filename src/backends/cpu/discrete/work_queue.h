@@ -1,5 +1,6 @@
 // A stream: a ring of records and the thread that runs them, in their order, each after a delay
-// that is random, bounded and the same in every run of the same calls.
+// that is random, bounded and the same in every run of the same calls. While a graph is recorded
+// (graphs.h) work goes there.
 #pragma once
 
 #include <condition_variable>
@@ -8,9 +9,11 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <type_traits>
+#include <vector>
 
 #include "backends/cpu/cpu_device.h"
 #include "device/abi.h"
@@ -25,6 +28,14 @@ class WorkQueue : public fathom_stream {
   using Run = fathom_status (*)(Device& device, WorkQueue& queue, void* arguments);
   // Whether a record runs behind one that failed, too.
   enum class Behind { kIsDropped, kRuns };
+
+  static constexpr size_t kArgumentBytes = 512;
+  static constexpr size_t kAlignment = alignof(std::max_align_t);
+
+  struct Work {
+    Run run;
+    alignas(kAlignment) std::byte arguments[kArgumentBytes];
+  };
 
   WorkQueue(Device& device, uint64_t seed);
   ~WorkQueue();
@@ -42,9 +53,13 @@ class WorkQueue : public fathom_stream {
   // when this returns, and a failure is its own.
   template <typename Arguments>
   fathom_status push(Run run, const Arguments& arguments, Behind behind = Behind::kIsDropped) {
-    static_assert(std::is_trivially_copyable_v<Arguments>);
-    static_assert(sizeof(Arguments) <= kArgumentBytes && alignof(Arguments) <= kAlignment);
-    return push(run, &arguments, sizeof(Arguments), behind);
+    return push(work_of(run, arguments), behind);
+  }
+  // Likewise; while a graph is recorded, this is its next work.
+  template <typename Arguments>
+  fathom_status push_or_record(Run run, const Arguments& arguments) {
+    const Work work = work_of(run, arguments);
+    return is_recording() ? record(work) : push(work, Behind::kIsDropped);
   }
   // How many records were ever queued: the point behind them.
   uint64_t point();
@@ -54,23 +69,37 @@ class WorkQueue : public fathom_stream {
   // Does not wait; fails likewise.
   fathom_status query(uint64_t point, bool& reached);
 
+  // Until end_recording(), which returns them, work is kept in its order and does not run; push()
+  // fails. Both and what is between are called by one thread.
+  void begin_recording() { recorded_.emplace(); }
+  std::vector<Work> end_recording();
+  bool is_recording() const { return recorded_.has_value(); }
+  // FATHOM_INVALID with the name of a call that no graph can hold, while one is recorded.
+  fathom_status check_not_recording(const char* call) const;
+
   // For the running record's own use: room for kMaxGateExperts.
   fathom_expert* experts() { return experts_.get(); }
 
  private:
   static constexpr size_t kRecords = 256;
-  static constexpr size_t kArgumentBytes = 512;
-  static constexpr size_t kAlignment = alignof(std::max_align_t);
 
   struct Record {
-    Run run;
+    Work work;
     Behind behind;
     bool loses_device;
     uint64_t epoch;
-    alignas(kAlignment) std::byte arguments[kArgumentBytes];
   };
 
-  fathom_status push(Run run, const void* arguments, size_t bytes, Behind behind);
+  template <typename Arguments>
+  static Work work_of(Run run, const Arguments& arguments) {
+    static_assert(std::is_trivially_copyable_v<Arguments>);
+    static_assert(sizeof(Arguments) <= kArgumentBytes && alignof(Arguments) <= kAlignment);
+    Work work = {run, {}};
+    std::memcpy(work.arguments, &arguments, sizeof(arguments));
+    return work;
+  }
+  fathom_status push(const Work& work, Behind behind);
+  fathom_status record(const Work& work);
   fathom_status tell_failure();
   fathom_status tell_failure_before(uint64_t point);
   void work();
@@ -82,6 +111,7 @@ class WorkQueue : public fathom_stream {
   std::unique_ptr<Record[]> ring_;
   std::unique_ptr<fathom_expert[]> experts_;
   uint64_t random_;  // of the thread
+  std::optional<std::vector<Work>> recorded_;
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
