@@ -100,7 +100,11 @@ fathom_status check(const CheckContext& context, const fathom_moe_gate_args& arg
   FATHOM_CPU_TRY(check_groups(args));
   const bool any = args.logits.shape[0] > 0;
   FATHOM_CPU_TRY(check_pointer(context, "moe_gate", "expert_ids", args.expert_ids, any));
-  return check_pointer(context, "moe_gate", "expert_weights", args.expert_weights, any);
+  FATHOM_CPU_TRY(check_pointer(context, "moe_gate", "expert_weights", args.expert_weights, any));
+  if (context.depth == CheckDepth::kShapes || args.rows == nullptr || *args.rows >= 0) {
+    return FATHOM_OK;
+  }
+  return invalid("moe_gate: expected 0 rows or more, got {}", *args.rows);
 }
 
 fathom_status check(const CheckContext& context, const fathom_moe_experts_args& args) {

@@ -1,5 +1,5 @@
-// Choosing experts by their scores, whatever type the scores have: the part of MOE_GATE that is
-// the same in every kernel set.
+// Choosing experts by their scores, whatever type the scores have, and what is done beside it: the
+// part of MOE_GATE that is the same in every kernel set.
 #pragma once
 
 #include <cstdint>
@@ -82,6 +82,24 @@ static void choose_experts(const fathom_moe_gate_args& args, const T* scores,
   for (int32_t j = 0; j < args.top_k; ++j) {
     weights[j] = static_cast<float>(scores[ids[j]] / divisor * args.scale);
   }
+}
+
+// Rows that choose; all others are padding.
+static inline int64_t choosing_rows(const fathom_moe_gate_args& args) {
+  const int64_t rows = args.logits.shape[0];
+  return args.rows != nullptr && *args.rows < rows ? *args.rows : rows;
+}
+
+static inline void choose_nothing(const fathom_moe_gate_args& args, int64_t first_row) {
+  for (int64_t i = first_row * args.top_k; i < args.logits.shape[0] * args.top_k; ++i) {
+    args.expert_ids[i] = -1;
+    args.expert_weights[i] = 0;
+  }
+}
+
+static inline void count_loads(const fathom_moe_gate_args& args, int64_t rows) {
+  if (args.loads == nullptr) return;
+  for (int64_t i = 0; i < rows * args.top_k; ++i) ++args.loads[args.expert_ids[i]];
 }
 
 }  // namespace fathom::cpu

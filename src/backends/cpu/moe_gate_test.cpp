@@ -167,6 +167,55 @@ TEST_P(MoeGate, BrokenLogitsStillChooseDistinctExperts) {
   }
 }
 
+// Whatever stands in rows that are padding, the others choose as they do alone.
+TEST_P(MoeGate, PaddingRowsChooseNothing) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr int64_t kRows = 50, kExperts = 16;
+  Matrix logits = Matrix::random(random_, kRows, kExperts, 1);
+  const Choice all = choose(kernels(), gate_args(logits, {}, FATHOM_GATE_NOAUX_TC, 4, 4, 2));
+  for (const int32_t rows : {70, 50, 33, 1, 0}) {
+    for (int64_t t = rows; t < kRows; ++t) logits.at(t, t % kExperts) = kNan;
+    auto args = gate_args(logits, {}, FATHOM_GATE_NOAUX_TC, 4, 4, 2);
+    args.rows = &rows;
+    std::vector<int64_t> loads(kExperts, 100), expected = loads;
+    args.loads = loads.data();
+    const Choice got = choose(kernels(), args);
+    for (int64_t i = 0; i < kRows * 4; ++i) {
+      const auto at = static_cast<size_t>(i);
+      const bool chooses = i < int64_t{rows} * 4;
+      ASSERT_EQ(got.ids[at], chooses ? all.ids[at] : -1) << rows << " rows, choice " << i;
+      ASSERT_EQ(got.weights[at], chooses ? all.weights[at] : 0.0f);
+      if (chooses) ++expected[static_cast<size_t>(all.ids[at])];
+    }
+    EXPECT_EQ(loads, expected) << rows << " rows";
+  }
+}
+
+TEST_P(MoeGate, LoadsAddUp) {
+  Matrix logits = Matrix::random(random_, 9, 6, 1);
+  std::vector<int64_t> loads(6);
+  auto args = gate_args(logits, {}, FATHOM_GATE_SOFTMAX, 2);
+  args.loads = loads.data();
+  const Choice once = choose(kernels(), args);
+  choose(kernels(), args);
+  std::vector<int64_t> expected(6);
+  for (const int32_t id : once.ids) expected[static_cast<size_t>(id)] += 2;
+  EXPECT_EQ(loads, expected);
+}
+
+TEST_P(MoeGate, RefusesANegativeNumberOfRows) {
+  Matrix logits = Matrix::random(random_, 1, 4, 1);
+  auto args = gate_args(logits, {}, FATHOM_GATE_SOFTMAX, 1);
+  const int32_t rows = -1;
+  int32_t id = 0;
+  float weight = 0;
+  args.rows = &rows;
+  args.expert_ids = &id;
+  args.expert_weights = &weight;
+  CpuDevice device(kernels(), 1);
+  EXPECT_EQ(device.run(FATHOM_OP_MOE_GATE, &args), FATHOM_INVALID);
+}
+
 FATHOM_NATIVE_SUITE(MoeGate);
 INSTANTIATE_TEST_SUITE_P(Oracle, MoeGate, ::testing::Values(&reference_kernels()), test::set_name);
 

@@ -101,5 +101,32 @@ TEST_F(SimBackend, RefusesRowsWithoutRoomForAState) {
   EXPECT_EQ(linear(matrix(1, 8), matrix(1, 3)), FATHOM_UNSUPPORTED);
 }
 
+TEST_F(SimBackend, PaddingRowsChooseNoExpertAndAreNotCounted) {
+  open("free");
+  constexpr int64_t kRows = 3, kExperts = 20;
+  constexpr int32_t kTopK = 4;
+  fathom_tensor logits = matrix(kRows, kExperts, FATHOM_F32);
+  ASSERT_EQ(linear(matrix(kRows, 8), logits), FATHOM_OK);
+  const int32_t rows = 2;
+  std::array<int32_t, kRows* kTopK> ids = {};
+  std::array<float, kRows* kTopK> weights = {};
+  std::array<int64_t, kExperts> loads = {}, expected = {};
+  const fathom_moe_gate_args args = {
+      sizeof(args), logits,         nullptr, FATHOM_GATE_NOAUX_TC, kTopK, 1, 1, 1, 1.0f,
+      ids.data(),   weights.data(), &rows,   loads.data()};
+  ASSERT_EQ(table.kernels[FATHOM_OP_MOE_GATE](device, stream, &args), FATHOM_OK);
+  ASSERT_EQ(table.stream_synchronize(device, stream), FATHOM_OK);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (i < size_t{2} * kTopK) {
+      ASSERT_GE(ids[i], 0);
+      ++expected[static_cast<size_t>(ids[i])];
+    } else {
+      EXPECT_EQ(ids[i], -1);
+      EXPECT_EQ(weights[i], 0);
+    }
+  }
+  EXPECT_EQ(loads, expected);
+}
+
 }  // namespace
 }  // namespace fathom::sim

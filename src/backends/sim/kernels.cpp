@@ -168,11 +168,17 @@ fathom_status run(const CostModel&, const fathom_mla_attention_args& args) {
 
 fathom_status run(const CostModel&, const fathom_moe_gate_args& args) {
   const float weight = args.scale / static_cast<float>(args.top_k);
-  for (int64_t row = 0; row < args.logits.shape[0]; ++row) {
+  const int64_t all = args.logits.shape[0];
+  const int64_t rows = args.rows != nullptr ? std::min<int64_t>(*args.rows, all) : all;
+  for (int64_t row = 0; row < rows; ++row) {
     const auto* logits = reinterpret_cast<const float*>(row_of(args.logits, row));
     choose_experts(logits, args.logits.shape[1], args.top_k, args.expert_ids + row * args.top_k);
-    std::fill_n(args.expert_weights + row * args.top_k, args.top_k, weight);
   }
+  const int64_t chosen = rows * args.top_k;
+  std::fill_n(args.expert_weights, chosen, weight);
+  std::fill(args.expert_ids + chosen, args.expert_ids + all * args.top_k, -1);
+  std::fill(args.expert_weights + chosen, args.expert_weights + all * args.top_k, 0.0f);
+  for (int64_t i = 0; args.loads != nullptr && i < chosen; ++i) ++args.loads[args.expert_ids[i]];
   return FATHOM_OK;
 }
 

@@ -114,6 +114,10 @@ void visit_addresses(Addresses& addresses, fathom_moe_gate_args& args) {
   addresses.visit("expert_ids", args.expert_ids, bytes_of(chosen, sizeof(*args.expert_ids)));
   addresses.visit("expert_weights", args.expert_weights,
                   bytes_of(chosen, sizeof(*args.expert_weights)));
+  if (args.rows != nullptr) addresses.visit("the number of rows", args.rows, sizeof(*args.rows));
+  if (args.loads != nullptr) {
+    addresses.visit("loads", args.loads, bytes_of(args.logits.shape[1], sizeof(*args.loads)));
+  }
 }
 
 void visit_addresses(Addresses& addresses, fathom_moe_experts_args& args) {

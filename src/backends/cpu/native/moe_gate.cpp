@@ -48,9 +48,12 @@ void choose(const fathom_moe_gate_args& args, int64_t t, Scratch& scratch) {
 
 void moe_gate(ThreadPool& pool, const fathom_moe_gate_args& args) {
   const int64_t work_a_row = args.logits.shape[1] * args.top_k;
-  for_rows(pool, args.logits.shape[0], work_a_row, [&](int64_t t, int thread) {
+  const int64_t rows = choosing_rows(args);
+  for_rows(pool, rows, work_a_row, [&](int64_t t, int thread) {
     choose(args, t, *reinterpret_cast<Scratch*>(pool.scratch(thread)));
   });
+  choose_nothing(args, rows);
+  count_loads(args, rows);
 }
 
 }  // namespace fathom::cpu::FATHOM_CPU_ISA

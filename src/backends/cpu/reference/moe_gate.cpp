@@ -39,9 +39,12 @@ void choose(const fathom_moe_gate_args& args, int64_t t, Scratch& scratch) {
 }  // namespace
 
 void moe_gate(ThreadPool& pool, const fathom_moe_gate_args& args) {
-  parallel_for(pool, args.logits.shape[0], [&](int64_t t, int thread) {
+  const int64_t rows = choosing_rows(args);
+  parallel_for(pool, rows, [&](int64_t t, int thread) {
     choose(args, t, *reinterpret_cast<Scratch*>(pool.scratch(thread)));
   });
+  choose_nothing(args, rows);
+  count_loads(args, rows);
 }
 
 }  // namespace fathom::cpu::reference
