@@ -86,28 +86,47 @@ bool Exchange::look() {
   return messages_.empty();
 }
 
+bool Exchange::go_on(Waited& waited) {
+  const auto now = Clock::now();
+  const nanoseconds passed = std::min<nanoseconds>(now - waited.last, kLongestLook);
+  waited.last = now;
+  waited.here += passed;
+  waited_ += passed;
+  if (waited_ > deadline_) return false;
+  pause(waited.here, spin_);
+  return true;
+}
+
 Status Exchange::wait() {
-  auto last = Clock::now();
-  nanoseconds here{0};  // without looks that took no time, for the pauses
+  Waited waited = {.last = Clock::now()};
   while (!health_.broken() && !look()) {
-    const auto now = Clock::now();
-    const nanoseconds passed = std::min<nanoseconds>(now - last, kLongestLook);
-    last = now;
-    here += passed;
-    waited_ += passed;
-    if (waited_ > deadline_) return overdue();
-    pause(here, spin_);
+    if (go_on(waited)) continue;
+    awaited_.clear();
+    for (const Message& message : messages_) {
+      if (std::ranges::find(awaited_, message.peer) == awaited_.end()) {
+        awaited_.push_back(message.peer);
+      }
+    }
+    return overdue();
   }
   return health_.broken() ? Status(health_.error()) : Status();
 }
 
-Status Exchange::overdue() {
-  awaited_.clear();
-  for (const Message& message : messages_) {
-    if (std::ranges::find(awaited_, message.peer) == awaited_.end()) {
-      awaited_.push_back(message.peer);
-    }
+Status Exchange::wait_until(const std::function<Result<bool>()>& is_done,
+                            std::span<const int> members) {
+  Waited waited = {.last = Clock::now()};
+  while (!health_.broken()) {
+    FATHOM_ASSIGN(const bool done, is_done());
+    if (done) return {};
+    if (go_on(waited)) continue;
+    awaited_.assign(members.begin(), members.end());
+    std::erase(awaited_, health_.rank());
+    return overdue();
   }
+  return health_.error();
+}
+
+Status Exchange::overdue() {
   health_.declare(health_.blame_late(awaited_, deadline_));
   return health_.error();
 }
@@ -118,6 +137,10 @@ void Exchange::fail(int peer, const std::string& text) {
 
 Status Exchange::end(Status status) {
   usage_.nanoseconds += nanoseconds(Clock::now() - began_).count();
+  return leave(std::move(status));
+}
+
+Status Exchange::leave(Status status) {
   if (health_.broken()) return health_.error();
   health_.leave();
   return status;

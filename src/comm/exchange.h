@@ -5,6 +5,8 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,8 +30,12 @@ class Exchange {
   void receive(int peer, void* data, size_t bytes, bool even_empty = false);
   // For what was begun since the last wait().
   Status wait();
+  // Until `is_done` says so; who of `members` is late is named where the deadline comes first.
+  Status wait_until(const std::function<Result<bool>()>& is_done, std::span<const int> members);
   // Ends the operation, with `status` or the first error there was.
   Status end(Status status);
+  // Likewise one that sends nothing and takes no time of its own.
+  Status leave(Status status);
 
  private:
   struct Message {
@@ -41,6 +47,12 @@ class Exchange {
 
   void start(int peer, void* data, size_t bytes, bool even_empty, bool receive);
   bool look();  // whether every message is done
+  // Pauses; false where no time is left.
+  struct Waited {
+    std::chrono::steady_clock::time_point last;
+    std::chrono::nanoseconds here{0};  // without looks that took no time, for the pauses
+  };
+  bool go_on(Waited& waited);
   Status overdue();
   void fail(int peer, const std::string& text);
 

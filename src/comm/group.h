@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -75,6 +76,14 @@ class Group {
   // other use all_to_all.
   virtual Status send(const Tag& tag, int to, const void* data, size_t bytes) = 0;
   virtual Status receive(const Tag& tag, int from, void* data, size_t bytes) = 0;
+
+  // Waits until `is_done` says so, which is asked again and again; its error ends the wait. For
+  // what the ranks do together beside their groups, such as collectives on their chips' streams:
+  // others see that this rank waits, and where the deadline comes first a rank that does not is
+  // named.
+  virtual Status await(const Tag& tag, const std::function<Result<bool>()>& is_done) = 0;
+  // Why that failed: the rank that is lost, where one is found within seconds, else `error` itself.
+  virtual Error explain(const Error& error) = 0;
 
  protected:
   Group() = default;

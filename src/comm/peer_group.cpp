@@ -14,6 +14,8 @@ namespace {
 
 constexpr size_t kShortSum = 32 << 10;  // bytes
 constexpr uint64_t kWorldGroup = 1;
+// A rank that is silent is found in less.
+constexpr Milliseconds kFindingTakes(6000);
 
 // FNV-1a, of 64 bits.
 class Hash {
@@ -286,6 +288,20 @@ Status PeerGroup::receive(const Tag& tag, int from, void* data, size_t bytes) {
   FATHOM_TRY(begin_message(tag, Operation::kReceive));
   exchange_.receive(member(from), data, bytes, true);
   return exchange_.end(exchange_.wait());
+}
+
+Status PeerGroup::await(const Tag& tag, const std::function<Result<bool>()>& is_done) {
+  FATHOM_TRY(begin_message(tag, Operation::kAwait));
+  return exchange_.leave(exchange_.wait_until(is_done, members_));
+}
+
+Error PeerGroup::explain(const Error& error) {
+  Health& health = context_.health;
+  const auto until = std::chrono::steady_clock::now() + kFindingTakes;
+  while (!health.broken() && std::chrono::steady_clock::now() < until) {
+    health.wait_for_change(kFindingTakes);
+  }
+  return health.broken() ? health.error() : error;
 }
 
 }  // namespace fathom::comm

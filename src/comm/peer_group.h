@@ -49,6 +49,8 @@ class PeerGroup : public Group {
   Status barrier(const Tag& tag) override;
   Status send(const Tag& tag, int to, const void* data, size_t bytes) override;
   Status receive(const Tag& tag, int from, void* data, size_t bytes) override;
+  Status await(const Tag& tag, const std::function<Result<bool>()>& is_done) override;
+  Error explain(const Error& error) override;
 
  private:
   PeerGroup(const GroupContext& context, std::vector<int> members, uint64_t id);

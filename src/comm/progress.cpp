@@ -29,6 +29,8 @@ const char* to_string(Operation operation) {
       return "send";
     case Operation::kReceive:
       return "receive";
+    case Operation::kAwait:
+      return "await";
   }
   return "unknown";
 }

@@ -17,6 +17,7 @@ enum class Operation : int32_t {
   kSplit,
   kSend,
   kReceive,
+  kAwait,
 };
 const char* to_string(Operation operation);
 

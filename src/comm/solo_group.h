@@ -21,6 +21,8 @@ class SoloGroup : public Group {
   Status barrier(const Tag& tag) override;
   Status send(const Tag& tag, int to, const void* data, size_t bytes) override;
   Status receive(const Tag& tag, int from, void* data, size_t bytes) override;
+  Status await(const Tag& tag, const std::function<Result<bool>()>& is_done) override;
+  Error explain(const Error& error) override { return error; }
 };
 
 }  // namespace fathom::comm

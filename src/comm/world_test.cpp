@@ -169,6 +169,47 @@ TEST(World, BlamesWhoeverComputesAndNotWhoeverWaits) {
   EXPECT_THAT(results[1], AllOf(HasSubstr("lost rank 2 (host "), HasSubstr("as rank 0 found")));
 }
 
+// Of what ranks do beside their groups only the end is waited for.
+TEST(World, NamesARankThatDoesNotComeToWhereOthersWait) {
+  MemoryJob job(3);
+  std::atomic<int> lost = 0;
+  WorldOptions options = patient();
+  options.on_lost = [&](const Error&) { ++lost; };
+  const auto results = run_ranks(job, 3, options, [&](World& world) {
+    Group& group = world.group();
+    int looks = 0;
+    const Status done =
+        group.await({6, "step", {}}, [&]() -> Result<bool> { return ++looks == 3; });
+    const Status failed = group.await({7, "step", {}}, []() -> Result<bool> {
+      return Error{ErrorCode::kInternal, "the chip says so"};
+    });
+    if (!done || failed.ok() || failed.error().message != "the chip says so") {
+      return std::string("expected the end, and then what the chip says");
+    }
+    while (group.rank() == 1 && lost == 0) std::this_thread::sleep_for(milliseconds(1));
+    const Status status =
+        group.await({8, "step", milliseconds(1000)}, []() -> Result<bool> { return false; });
+    return status.error().message;
+  });
+  EXPECT_THAT(results,
+              Contains(AllOf(HasSubstr("lost rank 1 (host "),
+                             HasSubstr("not in await step of step 8 within 1.0 s"),
+                             HasSubstr("its last known operation: await step of step 7"))));
+  for (const std::string& result : results) EXPECT_THAT(result, HasSubstr("rank 1 (host "));
+}
+
+TEST(World, ExplainsAFailureByTheRankThatIsLost) {
+  MemoryJob job(2);
+  WorldOptions options = patient();
+  options.lost_after = milliseconds(500);
+  const Error of_chip = {ErrorCode::kInternal, "rank 1 of the group has ended"};
+  const auto results = run_ranks(job, 2, options, [&](World& world) {
+    if (world.group().rank() == 1) job.cut(1, Channel::kHealth);
+    return world.group().explain(of_chip).message;
+  });
+  EXPECT_THAT(results[0], HasSubstr("lost rank 1 (host "));
+}
+
 class SilentRank : public testing::TestWithParam<int> {};
 
 TEST_P(SilentRank, IsNamedByTheOthers) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <barrier>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -131,6 +132,14 @@ class MeetingGroup final : public comm::Group {
     box.store(nullptr);
     return {};
   }
+  Status await(const comm::Tag&, const std::function<Result<bool>()>& is_done) override {
+    for (;;) {
+      FATHOM_ASSIGN(const bool done, is_done());
+      if (done) return {};
+      std::this_thread::yield();
+    }
+  }
+  Error explain(const Error& error) override { return error; }
 
  private:
   Meeting::Said& of(int rank) { return meeting_->said[static_cast<size_t>(rank)]; }
