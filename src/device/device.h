@@ -16,6 +16,7 @@
 
 namespace fathom::device {
 
+class Communicator;
 class Device;
 
 // Owns one block of memory that a device handed out, for which the table has the function `kFree`.
@@ -167,6 +168,7 @@ class Device {
  private:
   template <void (*fathom_backend::*)(fathom_device*, void*)>
   friend class OwnedMemory;
+  friend class Communicator;
   friend class Event;
   friend class Graph;
   Device(const fathom_backend& backend, fathom_device* device)

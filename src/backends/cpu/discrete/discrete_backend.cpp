@@ -14,6 +14,7 @@
 #include "backends/cpu/discrete/discrete_operators.h"
 #include "backends/cpu/discrete/graphs.h"
 #include "backends/cpu/discrete/guarded_table.h"
+#include "backends/cpu/discrete/queued_collectives.h"
 #include "backends/cpu/discrete/transfers.h"
 #include "backends/cpu/open_device.h"
 
@@ -47,7 +48,7 @@ fathom_status device_info(fathom_device* device, fathom_device_info* info) {
   *end.out = '\0';
   const Options& options = device_of(device).options;
   info->capabilities &= ~FATHOM_CAP_HOST_MEMORY;
-  info->capabilities |= FATHOM_CAP_ASYNCHRONOUS | FATHOM_CAP_GRAPHS;
+  info->capabilities |= FATHOM_CAP_ASYNCHRONOUS | FATHOM_CAP_GRAPHS | FATHOM_CAP_COLLECTIVES;
   info->capabilities = options.capabilities_of(info->capabilities);
   info->kv_planes = options.kv_planes;
   info->kv_block_sizes[0] = options.kv_block_size;
@@ -193,6 +194,7 @@ fathom_backend make_table() {
   fill_transfers(table);
   fill_operators(table);
   fill_graphs(table);
+  fill_collectives(table);
   return guard(table);
 }
 

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "backends/cpu/cpu_device.h"
+#include "backends/cpu/discrete/comms.h"
 #include "backends/cpu/discrete/device_memory.h"
 #include "backends/cpu/discrete/options.h"
 #include "backends/cpu/discrete/work_queue.h"
@@ -17,6 +18,7 @@ namespace fathom::cpu::discrete {
 struct Device : fathom_device {
   using fathom_device::fathom_device;
   ~Device() {
+    comms.abort_all();
     for (WorkQueue& queue : queues) queue.stop();  // one may wait for another
   }
 
@@ -28,6 +30,7 @@ struct Device : fathom_device {
   std::atomic<bool> lost = false;
   DeviceMemory memory;
   std::mutex one_kernel;  // held by the one that has the threads
+  Comms comms;
   // Those that were destroyed stay to be created again, for events point to them.
   std::deque<WorkQueue> queues;
 };

@@ -29,7 +29,7 @@ class WorkQueue : public fathom_stream {
   // Whether a record runs behind one that failed, too.
   enum class Behind { kIsDropped, kRuns };
 
-  static constexpr size_t kArgumentBytes = 512;
+  static constexpr size_t kArgumentBytes = 640;
   static constexpr size_t kAlignment = alignof(std::max_align_t);
 
   struct Work {
