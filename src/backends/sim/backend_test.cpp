@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -83,6 +84,67 @@ TEST_F(SimBackend, FillsAndSumsUpInTheTimeOfReading) {
   float milliseconds = 0;
   table.event_elapsed_ms(device, events[0], events[1], &milliseconds);
   EXPECT_NEAR(milliseconds, 2 * 4000 / 1e6, 1e-6);
+}
+
+TEST_F(SimBackend, CallsReturnBeforeTheirTimeByTheWallClock) {
+  constexpr std::chrono::milliseconds kLaunch(20);
+  open("launch=20000");
+  fathom_device_info info = {};
+  ASSERT_EQ(table.device_info(device, &info), FATHOM_OK);
+  EXPECT_TRUE(info.capabilities & FATHOM_CAP_ASYNCHRONOUS);
+  const auto x = matrix(1, 8);
+  const auto out = matrix(1, 8);
+  const uint64_t state = 40;
+  uint64_t copied = 0;
+  ASSERT_EQ(table.copy_to_device(device, stream, x.data, &state, sizeof(state)), FATHOM_OK);
+  const auto begin = std::chrono::steady_clock::now();
+  table.event_record(device, stream, events[0]);
+  ASSERT_EQ(linear(x, out), FATHOM_OK);
+  ASSERT_EQ(table.copy_to_host(device, stream, &copied, out.data, sizeof(copied)), FATHOM_OK);
+  table.event_record(device, stream, events[1]);
+  int32_t reached = 1;
+  ASSERT_EQ(table.event_query(device, events[1], &reached), FATHOM_OK);
+  // A machine that stood still in between makes it no test, and no failure.
+  if (std::chrono::steady_clock::now() - begin < kLaunch) {
+    EXPECT_EQ(reached, 0);
+    EXPECT_EQ(copied, 0u);
+  }
+  ASSERT_EQ(table.event_synchronize(device, events[1]), FATHOM_OK);
+  EXPECT_EQ(copied, state);
+  EXPECT_TRUE(std::chrono::steady_clock::now() - begin >= kLaunch);
+  ASSERT_EQ(table.event_query(device, events[1], &reached), FATHOM_OK);
+  EXPECT_EQ(reached, 1);
+  float milliseconds = 0;
+  table.event_elapsed_ms(device, events[0], events[1], &milliseconds);
+  EXPECT_NEAR(milliseconds, kLaunch.count(), 1e-2);
+}
+
+TEST_F(SimBackend, WorkThatIsQueuedEarlyLeavesNoGap) {
+  constexpr std::chrono::milliseconds kLaunch(20);
+  open("launch=20000");
+  const auto x = matrix(1, 8);
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_EQ(linear(x, x), FATHOM_OK);
+  table.event_record(device, stream, events[0]);
+  table.event_record(device, stream, events[1]);
+  const bool early = std::chrono::steady_clock::now() - begin < kLaunch;
+  ASSERT_EQ(linear(x, x), FATHOM_OK);
+  float milliseconds = 1;
+  table.event_elapsed_ms(device, events[0], events[1], &milliseconds);
+  if (early) {
+    EXPECT_EQ(milliseconds, 0);
+  }
+}
+
+TEST_F(SimBackend, IsAsynchronousOnlyWhereWaitingTakesTime) {
+  for (const char* costs : {"free", "launch=5,clock=virtual"}) {
+    open(costs);
+    fathom_device_info info = {};
+    ASSERT_EQ(table.device_info(device, &info), FATHOM_OK);
+    EXPECT_FALSE(info.capabilities & FATHOM_CAP_ASYNCHRONOUS) << costs;
+    TearDown();
+    device = nullptr;
+  }
 }
 
 TEST_F(SimBackend, MemoryIsAddressSpaceUntilItIsWritten) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <thread>
@@ -51,6 +52,7 @@ fathom_status device_info(fathom_device* device, fathom_device_info* info) {
   info->memory_free = info->memory_bytes;
   info->capabilities =
       FATHOM_CAP_BATCH_INVARIANT | FATHOM_CAP_HOST_MEMORY | FATHOM_CAP_IGNORES_WEIGHTS;
+  if (device_of(device).asynchronous) info->capabilities |= FATHOM_CAP_ASYNCHRONOUS;
   info->activation_dtype = FATHOM_BF16;
   info->kv_dtype = FATHOM_BF16;
   info->alignment = kAlignment;
@@ -88,16 +90,18 @@ fathom_status stream_create(fathom_device*, fathom_stream** stream) {
   return *stream != nullptr ? FATHOM_OK : device::fail(FATHOM_NO_MEMORY, "sim stream: no memory");
 }
 
-void stream_destroy(fathom_device*, fathom_stream* stream) {
-  delete &stream_of(stream);
-}
-
 // Waiting for the chip takes real time by the wall clock only.
-void wait_until(const Device& device, Seconds time) {
-  if (!device.costs.wall_clock || device.costs.is_free()) return;
+void wait_until(Device& device, Seconds time) {
+  if (!device.asynchronous) return;
   using Clock = std::chrono::steady_clock;
   std::this_thread::sleep_until(
       Clock::time_point(std::chrono::duration_cast<Clock::duration>(time)));
+  device.copies.deliver(std::max(time, wall_clock_now()));
+}
+
+void stream_destroy(fathom_device* device, fathom_stream* stream) {
+  wait_until(device_of(device), stream_of(stream).ready);
+  delete &stream_of(stream);
 }
 
 fathom_status stream_synchronize(fathom_device* device, fathom_stream* stream) {
@@ -107,6 +111,18 @@ fathom_status stream_synchronize(fathom_device* device, fathom_stream* stream) {
 
 fathom_status copy(fathom_device*, fathom_stream*, void* to, const void* from, size_t bytes) {
   if (bytes > 0) std::memmove(to, from, bytes);
+  return FATHOM_OK;
+}
+
+fathom_status copy_to_host(fathom_device* handle, fathom_stream* stream, void* host,
+                           const void* from, size_t bytes) {
+  Device& device = device_of(handle);
+  if (!device.asynchronous || bytes == 0) return copy(handle, stream, host, from, bytes);
+  try {
+    device.copies.add(host, from, bytes, stream_of(stream).ready);
+  } catch (const std::bad_alloc&) {
+    return device::fail(FATHOM_NO_MEMORY, fmt::format("sim copy: no memory for {} bytes", bytes));
+  }
   return FATHOM_OK;
 }
 
@@ -130,8 +146,10 @@ fathom_status event_wait(fathom_device*, fathom_stream* stream, fathom_event* ev
 }
 
 fathom_status event_query(fathom_device* handle, fathom_event* event, int32_t* reached) {
-  const Seconds now = std::chrono::steady_clock::now().time_since_epoch();
-  *reached = !device_of(handle).costs.wall_clock || event_of(event).recorded <= now ? 1 : 0;
+  Device& device = device_of(handle);
+  const Seconds now = wall_clock_now();
+  *reached = !device.asynchronous || event_of(event).recorded <= now ? 1 : 0;
+  if (device.asynchronous) device.copies.deliver(now);
   return FATHOM_OK;
 }
 
@@ -140,8 +158,9 @@ fathom_status event_synchronize(fathom_device* device, fathom_event* event) {
   return FATHOM_OK;
 }
 
-fathom_status event_elapsed_ms(fathom_device*, fathom_event* from, fathom_event* to,
+fathom_status event_elapsed_ms(fathom_device* device, fathom_event* from, fathom_event* to,
                                float* milliseconds) {
+  for (fathom_event* event : {from, to}) wait_until(device_of(device), event_of(event).recorded);
   *milliseconds =
       static_cast<float>((event_of(to).recorded - event_of(from).recorded).count() * 1e3);
   return FATHOM_OK;
@@ -189,7 +208,7 @@ fathom_backend make_table() {
   table.stream_destroy = stream_destroy;
   table.stream_synchronize = stream_synchronize;
   table.copy_to_device = copy;
-  table.copy_to_host = copy;
+  table.copy_to_host = copy_to_host;
   table.copy_on_device = copy;
   table.event_create = event_create;
   table.event_destroy = event_destroy;

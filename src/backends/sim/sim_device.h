@@ -8,21 +8,26 @@
 #include <mutex>
 
 #include "backends/sim/cost_model.h"
+#include "backends/sim/host_copies.h"
 #include "device/abi.h"
 
 namespace fathom::sim {
 
-using Seconds = std::chrono::duration<double>;
-
 struct Device {
-  explicit Device(const CostModel& model) : costs(model) {}
+  explicit Device(const CostModel& model)
+      : costs(model), asynchronous(model.wall_clock && !model.is_free()) {}
 
   const CostModel costs;
+  // Whether calls return before the time of their work is over. What it does to the chip's memory
+  // is done in the call all the same: the host cannot tell.
+  const bool asynchronous;
+  HostCopies copies;
   std::mutex mutex;
   std::map<void*, size_t> mapped;  // memory handed out, and its bytes
 };
 
-// Kernels run in the call that queues them; only their time is queued.
+// Kernels run in the call that queues them; only their time is queued, and what it delays
+// (host_copies.h).
 struct Stream {
   // When the last kernel ends, by the chip's clock.
   Seconds ready = {};
@@ -42,12 +47,14 @@ inline Event& event_of(fathom_event* handle) {
   return *reinterpret_cast<Event*>(handle);
 }
 
+inline Seconds wall_clock_now() {
+  return std::chrono::steady_clock::now().time_since_epoch();
+}
+
 // When work that is queued now can begin at the earliest: by the wall clock no earlier than now,
 // by the virtual one when the work before it ends.
 inline Seconds earliest(const Device& device, const Stream& stream) {
-  if (!device.costs.wall_clock) return stream.ready;
-  const Seconds now = std::chrono::steady_clock::now().time_since_epoch();
-  return std::max(stream.ready, now);
+  return device.costs.wall_clock ? std::max(stream.ready, wall_clock_now()) : stream.ready;
 }
 
 // The stream is busy for as long as the work costs.
