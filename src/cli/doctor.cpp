@@ -46,6 +46,16 @@ std::string size_text(uint64_t bytes) {
                                : fmt::format("{:.1f} GB", number / 1e9);
 }
 
+void test_chip(Report& report, device::Device& chip) {
+  for (const auto& name : chip.self_tests()) {
+    const auto passed = chip.self_test(name);
+    if (passed) continue;
+    report.bad(
+        fmt::format("chip {}: self-test {}: {}", chip.backend().name, name, passed.error().message),
+        "do not serve with it: its answers would be wrong");
+  }
+}
+
 void look_at_chips(Report& report) {
   const auto registry = find_chips();
   for (const fathom_backend* backend : registry->backends()) {
@@ -58,6 +68,7 @@ void look_at_chips(Report& report) {
     const auto& info = (*device)->info();
     report.good(fmt::format("chip {}: {}, {} free of {}", backend->name, info.name,
                             size_text(info.memory_free), size_text(info.memory_bytes)));
+    test_chip(report, **device);
   }
 }
 

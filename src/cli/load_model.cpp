@@ -76,6 +76,16 @@ Result<models::RunLimits> fit_to_cache(const StackOptions& options, models::RunL
   return limits;
 }
 
+// What a model on this chip can do with less of.
+Error with_advice(Error error) {
+  if (error.code == ErrorCode::kResourceExhausted) {
+    error.message +=
+        "; less is needed with --weights int8 or int4, a smaller --kv-memory, --max-running, "
+        "--max-context or --prefill-chunk, or more ranks (--parallel)";
+  }
+  return error;
+}
+
 // A rank of several has a file of its own.
 Status tell(const models::WeightReport& report, const StackOptions& options, comm::Group& ranks) {
   if (const auto summary = report.summary(); !summary.empty()) log_info("weights: {}", summary);
@@ -151,7 +161,7 @@ class ModelLoader {
                          loading.stored_bytes = total;
                        }});
     bar.finish();
-    if (!model) return model.error();
+    if (!model) return with_advice(model.error());
     const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
     loading.seconds = spent.count();
     loading.threads = models::thread_count(options_.threads);

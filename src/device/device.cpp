@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "device/check_backend.h"
+
 namespace fathom::device {
 
 template <void (*fathom_backend::*kFree)(fathom_device*, void*)>
@@ -54,6 +56,8 @@ Result<std::unique_ptr<Device>> Device::open(const fathom_backend& backend,
   auto device = std::unique_ptr<Device>(new Device(backend, handle));
   device->info_.size = sizeof(fathom_device_info);
   FATHOM_TRY(device->check(backend.device_info(handle, &device->info_), "device_info"));
+  device->info_.name[sizeof(device->info_.name) - 1] = '\0';
+  FATHOM_TRY(check_info(backend, device->info_));
   FATHOM_TRY(device->check(backend.stream_create(handle, &device->stream_), "stream_create"));
   return device;
 }
@@ -66,21 +70,25 @@ Device::~Device() {
 Status Device::check(fathom_status status, const char* what) const {
   if (status == FATHOM_OK) [[likely]]
     return {};
+  if (status == FATHOM_DEVICE_LOST) lost_ = true;
   const ErrorCode code = status == FATHOM_NO_MEMORY     ? ErrorCode::kResourceExhausted
                          : status == FATHOM_UNSUPPORTED ? ErrorCode::kUnsupported
                                                         : ErrorCode::kInternal;
   return Error{code, fmt::format("{} on chip {}: {}", what, backend_.name, backend_.last_error())};
 }
 
-Result<Buffer> Device::alloc(size_t bytes) {
+Result<Buffer> Device::alloc(size_t bytes, std::string_view what) {
   void* memory = nullptr;
   const size_t wanted = bytes == 0 ? 1 : bytes;
-  FATHOM_TRY(check(backend_.alloc(device_, wanted, &memory), "alloc"));
-  return Buffer(this, memory, wanted);
+  const auto allocated = check(backend_.alloc(device_, wanted, &memory), "alloc");
+  if (allocated) return Buffer(this, memory, wanted);
+  if (what.empty()) return allocated.error();
+  return allocated.error().with_context(
+      fmt::format("{}: expected room for {} MiB", what, (wanted >> 20) + 1));
 }
 
-Result<Arena> Device::alloc_arena(size_t bytes) {
-  FATHOM_ASSIGN(Buffer buffer, alloc(bytes));
+Result<Arena> Device::alloc_arena(size_t bytes, std::string_view what) {
+  FATHOM_ASSIGN(Buffer buffer, alloc(bytes, what));
   return Arena(std::move(buffer), info_.alignment);
 }
 
@@ -193,6 +201,19 @@ Result<Weight> Device::pack(fathom_op op, const Weight& weight, void* memory) co
   Weight packed = {};
   FATHOM_TRY(check(backend_.pack(device_, op, &weight, memory, &packed), "pack"));
   return packed;
+}
+
+std::vector<std::string> Device::self_tests() const {
+  std::vector<std::string> names;
+  if (backend_.self_test_name == nullptr) return names;
+  while (const char* name = backend_.self_test_name(device_, static_cast<int32_t>(names.size()))) {
+    names.emplace_back(name);
+  }
+  return names;
+}
+
+Status Device::self_test(const std::string& name) {
+  return check(backend_.self_test(device_, name.c_str()), "self_test");
 }
 
 Result<fathom_limits> Device::measure_limits() {

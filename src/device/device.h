@@ -1,12 +1,15 @@
 // A chip, opened through its contract (device/abi.h), with owners for what it hands out.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "device/abi.h"
@@ -107,8 +110,12 @@ class Device {
   }
   fathom_dtype kv_dtype() const { return static_cast<fathom_dtype>(info_.kv_dtype); }
 
-  Result<Buffer> alloc(size_t bytes);
-  Result<Arena> alloc_arena(size_t bytes);
+  // Whether a call has answered that the chip is lost: from then on every one does. Thread-safe.
+  bool lost() const { return lost_; }
+
+  // `what` it is for, where an error shall say that it did not fit ("the KV cache").
+  Result<Buffer> alloc(size_t bytes, std::string_view what = {});
+  Result<Arena> alloc_arena(size_t bytes, std::string_view what = {});
   Result<HostBuffer> alloc_host(size_t bytes);
   // Host memory made readable for kernels without a copy; kUnsupported where the chip cannot.
   Result<const void*> map_host(const void* host, size_t bytes);
@@ -162,6 +169,11 @@ class Device {
   // layout. Thread-safe.
   Result<Weight> pack(fathom_op op, const Weight& weight, void* memory) const;
 
+  // Tests of what only the chip can find out about itself; none where it has none.
+  std::vector<std::string> self_tests() const;
+  // Runs one in a few seconds, while the device does nothing else.
+  Status self_test(const std::string& name);
+
   // What the chip does at best; takes about two seconds.
   Result<fathom_limits> measure_limits();
 
@@ -181,6 +193,7 @@ class Device {
   fathom_device_info info_ = {};
   uint64_t copied_to_host_ = 0;
   int64_t launched_graphs_ = 0;
+  mutable std::atomic<bool> lost_ = false;
 };
 
 // "linear", "mla_decode", ...: the operator's base name in every layer.

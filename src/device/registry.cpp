@@ -5,10 +5,42 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+#include "device/check_backend.h"
 
 namespace fathom::device {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+// Up to the name, without which nobody could be told whose table it is.
+constexpr size_t kLeastTable = offsetof(fathom_backend, name) + sizeof(fathom_backend::name);
+
+Result<fathom_backend> read_table(const fathom_backend& theirs) {
+  if (theirs.size < kLeastTable) {
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("backend: expected a table of {} bytes, got {}",
+                             sizeof(fathom_backend), theirs.size)};
+  }
+  if (theirs.name == nullptr || theirs.name[0] == '\0') {
+    return Error{ErrorCode::kUnsupported, "backend: expected a name, got none"};
+  }
+  if (theirs.abi_version != FATHOM_ABI_VERSION) {
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("chip {}: expected contract version {}, got {}", theirs.name,
+                             FATHOM_ABI_VERSION, theirs.abi_version)};
+  }
+  fathom_backend table = {};
+  std::memcpy(&table, &theirs, std::min(theirs.size, sizeof(table)));
+  if (table.version == nullptr) table.version = "";
+  FATHOM_TRY(check_table(table));
+  return table;
+}
+
+}  // namespace
 
 Status Registry::add(fathom_backend_entry_fn entry) {
   const fathom_backend* backend = entry(FATHOM_ABI_VERSION);
@@ -17,16 +49,11 @@ Status Registry::add(fathom_backend_entry_fn entry) {
                  fmt::format("backend: expected contract version {}, it serves another",
                              FATHOM_ABI_VERSION)};
   }
-  if (backend->abi_version != FATHOM_ABI_VERSION || backend->size < sizeof(fathom_backend)) {
-    return Error{ErrorCode::kUnsupported,
-                 fmt::format("backend {}: expected contract version {}, got {}", backend->name,
-                             FATHOM_ABI_VERSION, backend->abi_version)};
+  FATHOM_ASSIGN(const fathom_backend table, read_table(*backend));
+  if (find(table.name)) {
+    return invalid_argument(fmt::format("chip {}: expected one of that name, got two", table.name));
   }
-  if (find(backend->name)) {
-    return invalid_argument(
-        fmt::format("backend {}: expected one of that name, got two", backend->name));
-  }
-  backends_.push_back(backend);
+  backends_.push_back(table);
   return {};
 }
 
@@ -61,12 +88,18 @@ std::vector<Error> Registry::load_all(const fs::path& directory) {
 
 Result<const fathom_backend*> Registry::find(std::string_view name) const {
   std::vector<std::string_view> names;
-  for (const auto* backend : backends_) {
-    if (backend->name == name) return backend;
-    names.emplace_back(backend->name);
+  for (const auto& backend : backends_) {
+    if (backend.name == name) return &backend;
+    names.emplace_back(backend.name);
   }
   return Error{ErrorCode::kNotFound,
                fmt::format("chip: expected one of {}, got {}", fmt::join(names, ", "), name)};
+}
+
+std::vector<const fathom_backend*> Registry::backends() const {
+  std::vector<const fathom_backend*> all;
+  for (const auto& backend : backends_) all.push_back(&backend);
+  return all;
 }
 
 }  // namespace fathom::device

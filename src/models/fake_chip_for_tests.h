@@ -57,6 +57,8 @@ inline std::unique_ptr<device::Device> FakeChip::open() {
   table.device_info = [](fathom_device*, fathom_device_info* info) {
     info->alignment = 64;
     info->capabilities = opened_with;
+    info->activation_dtype = FATHOM_F32;
+    info->kv_dtype = FATHOM_F32;
     return FATHOM_OK;
   };
   table.alloc = [](fathom_device*, size_t bytes, void** memory) {

@@ -294,9 +294,30 @@ TEST_P(Backend, MeasuresTheLimitsOfNativeKernels) {
   ASSERT_EQ(table().measure_limits(chip.device, &limits), FATHOM_OK) << chip.error();
   EXPECT_GT(limits.read_bytes_per_s, 0);
   EXPECT_GT(limits.bf16_flops_per_s, 0);
+  EXPECT_GT(limits.fp8_flops_per_s, 0);
+  EXPECT_GT(limits.f32_flops_per_s, 0);
+  EXPECT_EQ(limits.int4_ops_per_s, limits.int8_ops_per_s);
+  EXPECT_GT(limits.write_bytes_per_s, 0);
+  EXPECT_GT(limits.to_device_bytes_per_s, 0);
+  EXPECT_GT(limits.to_host_bytes_per_s, 0);
+  EXPECT_GT(limits.launch_s, 0);
 
   Chip reference(GetParam(), "reference", 1);
   EXPECT_EQ(table().measure_limits(reference.device, &limits), FATHOM_UNSUPPORTED);
+}
+
+TEST_P(Backend, TestsItself) {
+  for (const char* kernels : {"native", "reference"}) {
+    Chip chip(GetParam(), kernels);
+    int32_t tests = 0;
+    while (const char* name = table().self_test_name(chip.device, tests)) {
+      EXPECT_EQ(table().self_test(chip.device, name), FATHOM_OK) << name << ": " << chip.error();
+      ++tests;
+    }
+    EXPECT_EQ(tests, 3);
+    EXPECT_EQ(table().self_test(chip.device, "luck"), FATHOM_INVALID);
+    EXPECT_EQ(table().self_test(chip.device, nullptr), FATHOM_INVALID);
+  }
 }
 
 std::string chip_name(const ::testing::TestParamInfo<fathom_backend_entry_fn>& info) {

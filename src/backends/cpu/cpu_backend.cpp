@@ -14,6 +14,7 @@
 #include "backends/cpu/open_device.h"
 #include "backends/cpu/pages.h"
 #include "backends/cpu/parallel_checksum.h"
+#include "backends/cpu/self_test.h"
 #include "device/last_error.h"
 
 namespace fathom::cpu {
@@ -179,6 +180,8 @@ fathom_backend make_table() {
   table.event_synchronize = event_synchronize;
   table.fill = fill;
   table.checksum = checksum;
+  table.self_test_name = self_test_name;
+  table.self_test = self_test;
   fill_operators(table);
   return table;
 }

@@ -78,7 +78,7 @@ Status make_expert_tables(Weights& weights, int64_t first_layer, device::Device&
     FATHOM_TRY(check_experts(*of.moe, of.layer));
     bytes += device::Arena::padded(table_bytes(of), device.info().alignment);
   }
-  FATHOM_ASSIGN(weights.expert_tables, device.alloc_arena(bytes));
+  FATHOM_ASSIGN(weights.expert_tables, device.alloc_arena(bytes, "tables of experts"));
   for (const LayerExperts& of : layers) {
     std::vector<fathom_expert> table;
     for (size_t i = 0; i < of.moe->w1.size(); ++i) table.push_back(entry_of(*of.moe, i));

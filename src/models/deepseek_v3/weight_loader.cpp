@@ -193,7 +193,7 @@ Result<LoadedTensors> Loader::load(const std::vector<TensorSpec>& tensors) {
     plans.push_back(std::move(one));
   }
   LoadedTensors loaded;
-  FATHOM_ASSIGN(loaded.arena, device_.alloc_arena(bytes));
+  FATHOM_ASSIGN(loaded.arena, device_.alloc_arena(bytes, "weights"));
   loaded.bytes = bytes;
   for (auto& one : plans) take_memory(one, loaded.arena);
 
