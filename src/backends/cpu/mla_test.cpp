@@ -29,11 +29,17 @@ class MlaCase {
         latents_(Matrix::random(random, positions, latent_size())),
         wkv_b_(WeightData::random(random, weights, shape.num_heads * (shape.nope_dim + shape.v_dim),
                                   shape.kv_lora_rank)) {
-    const int64_t blocks = (positions + block_size - 1) / block_size;
-    for (int32_t i = 0; i < 2 * blocks; ++i) table_.push_back(i);
-    std::shuffle(table_.begin(), table_.end(), random);
-    fill_cache(2 * blocks);
+    lay_out(random);
     expand_magnitudes();
+  }
+
+  // The same entries in one row or in two planes, in blocks of another size.
+  MlaCase laid_out(std::mt19937& random, int32_t planes, int32_t block_size) const {
+    MlaCase result = *this;
+    result.planes_ = planes;
+    result.block_size_ = block_size;
+    result.lay_out(random);
+    return result;
   }
 
   // The same with latents as int8 holds them, with one scale for each group that wkv_b has scales
@@ -54,7 +60,7 @@ class MlaCase {
         }
       }
     }
-    result.fill_cache(static_cast<int64_t>(table_.size()));
+    result.fill_cache();
     result.expand_magnitudes();
     return result;
   }
@@ -88,7 +94,7 @@ class MlaCase {
     args.q = q_.tensor();
     args.wkv_b = wkv_b_.view();
     args.cache = {cache_.data(), cache_dtype_, block_size_, static_cast<int64_t>(table_.size()),
-                  nullptr};
+                  planes_ == 2 ? rope_.data() : nullptr};
     args.sequences = {.sequences = sequences.data(),
                       .count = &present,
                       .blocks = blocks.data(),
@@ -141,10 +147,22 @@ class MlaCase {
   }
 
  private:
-  void fill_cache(int64_t blocks) {
+  // Blocks in any order, and as many more that are nobody's.
+  void lay_out(std::mt19937& random) {
+    const int64_t blocks = (positions_ + block_size_ - 1) / block_size_;
+    table_.clear();
+    for (int32_t i = 0; i < 2 * blocks; ++i) table_.push_back(i);
+    std::shuffle(table_.begin(), table_.end(), random);
+    fill_cache();
+  }
+
+  void fill_cache() {
     const bool half = cache_dtype_ == FATHOM_BF16;
     const size_t size = half ? sizeof(uint16_t) : sizeof(float);
-    cache_.assign(static_cast<size_t>(blocks * block_size_ * latent_size()) * size, 0xff);  // NaN
+    const auto slots = static_cast<int64_t>(table_.size()) * block_size_;
+    const int64_t width = planes_ == 2 ? shape_.kv_lora_rank : latent_size();
+    cache_.assign(static_cast<size_t>(slots * width) * size, 0xff);  // NaN
+    rope_.assign(static_cast<size_t>(slots * (latent_size() - width)) * size, 0xff);
     for (int64_t p = 0; p < positions_; ++p) {
       const int64_t block = table_[static_cast<size_t>(p / block_size_)];
       const int64_t slot = block * block_size_ + p % block_size_;
@@ -152,8 +170,11 @@ class MlaCase {
         float& value = latents_.at(p, i);
         const uint16_t bits = reference::to_bf16(value);
         if (half) value = static_cast<float>(reference::bf16_value(bits));
-        std::memcpy(&cache_[static_cast<size_t>(slot * latent_size() + i) * size],
-                    half ? static_cast<const void*>(&bits) : &value, size);
+        uint8_t* number =
+            i < width
+                ? &cache_[static_cast<size_t>(slot * width + i) * size]
+                : &rope_[static_cast<size_t>(slot * (latent_size() - width) + i - width) * size];
+        std::memcpy(number, half ? static_cast<const void*>(&bits) : &value, size);
       }
     }
   }
@@ -198,11 +219,12 @@ class MlaCase {
   fathom_mla_shape shape_;
   int64_t positions_;
   int32_t block_size_;
+  int32_t planes_ = 1;
   fathom_dtype cache_dtype_;
   Matrix q_, latents_;
   WeightData wkv_b_;
   std::vector<int32_t> table_;
-  std::vector<uint8_t> cache_;
+  std::vector<uint8_t> cache_, rope_;
   std::vector<double> magnitudes_;  // [positions, rows of W_KVb]
 };
 
@@ -318,6 +340,39 @@ TEST_P(Mla, RoomForMoreAndSequencesWithoutQueriesChangeNoBit) {
   }
 }
 
+// Whichever way a chip wants them: the bits are those of one row and the smallest blocks.
+void expect_same_bits_in_any_cache(std::mt19937& random, const KernelSet& kernels,
+                                   const fathom_mla_shape& shape, fathom_dtype weights,
+                                   fathom_dtype cache) {
+  constexpr int64_t kPositions = 150, kFirst = 125;  // in blocks of 128, too
+  CpuDevice device(kernels, 2);
+  MlaCase mla(random, shape, weights, cache, kPositions, 16);
+  for (const auto op : kForms) {
+    Matrix expected(kPositions, shape.num_heads * shape.v_dim);
+    mla.attend(device, op, kFirst, kPositions - kFirst, expected);
+    for (const int32_t planes : {1, 2}) {
+      for (const int32_t block_size : {16, 17, 32, 64, 128}) {
+        Matrix got(kPositions, shape.num_heads * shape.v_dim);
+        mla.laid_out(random, planes, block_size)
+            .attend(device, op, kFirst, kPositions - kFirst, got);
+        EXPECT_TRUE(got.same_bits(expected))
+            << kernels.name << ", operator " << op << ", weights " << weights << ", cache " << cache
+            << ", " << planes << " planes, blocks of " << block_size;
+      }
+    }
+  }
+}
+
+TEST_P(Mla, PlanesAndBlockSizesChangeNoBit) {
+  for (const auto cache : {FATHOM_F32, FATHOM_BF16}) {
+    expect_same_bits_in_any_cache(random_, kernels(), kWide, FATHOM_F32, cache);
+    expect_same_bits_in_any_cache(random_, kernels(), kWide, FATHOM_I4, cache);
+    expect_same_bits_in_any_cache(random_, kernels(), kBlocks, FATHOM_I8, cache);
+    expect_same_bits_in_any_cache(random_, kernels(), kUneven, FATHOM_F32, cache);
+    expect_same_bits_in_any_cache(random_, kernels(), kOneHead, FATHOM_BF16, cache);
+  }
+}
+
 // Sixteen queries leave room for the results of fewer segments of the context than one does.
 TEST_P(Mla, APositionHasTheSameBitsInHoweverManyRoundsItsContextIsRead) {
   constexpr int64_t kPositions = 2900, kLast = 16;
@@ -337,6 +392,14 @@ TEST_P(Mla, APositionHasTheSameBitsInHoweverManyRoundsItsContextIsRead) {
 }
 
 FATHOM_NATIVE_SUITE(Mla);
+
+TEST(MlaReference, PlanesAndBlockSizesChangeNoBit) {
+  std::mt19937 random(9);
+  for (const auto cache : {FATHOM_F32, FATHOM_BF16}) {
+    expect_same_bits_in_any_cache(random, reference_kernels(), kUneven, FATHOM_F32, cache);
+    expect_same_bits_in_any_cache(random, reference_kernels(), kTidy, FATHOM_I8, cache);
+  }
+}
 
 // The two forms are the same mathematics: in float64 they may differ by rounding to float32 only.
 TEST(MlaReference, ExpandedEqualsAbsorbed) {
@@ -436,6 +499,64 @@ TEST_P(Mla, PrepareMatchesTheReference) {
     const double bound = test::dot_bound(shape.kv_lora_rank, 16.0);
     for (size_t i = 0; i < got.cache.size(); ++i) {
       ASSERT_NEAR(got.cache[i], expected.cache[i], bound) << i;
+    }
+  }
+}
+
+// The entries that five tokens leave, whole rows of them, and what was there before.
+std::vector<uint8_t> prepared_entries(const KernelSet& kernels, const fathom_mla_shape& shape,
+                                      fathom_dtype dtype, int32_t planes, int32_t block_size) {
+  constexpr int64_t kTokens = 5;
+  std::mt19937 random(3);
+  const int64_t width = shape.kv_lora_rank + shape.rope_dim;
+  Matrix q = Matrix::random(random, kTokens, shape.num_heads * (shape.nope_dim + shape.rope_dim));
+  Matrix kv_a = Matrix::random(random, kTokens, width);
+  Matrix norm = Matrix::random(random, 1, shape.kv_lora_rank);
+  Matrix cos_sin = Matrix::random(random, kTokens, shape.rope_dim);
+  const std::vector<int32_t> positions = {0, 1, 2, 3, 4};
+  const std::vector<int64_t> slots = {127, 3, 0, 16, 31};
+  const int64_t blocks = 128 / block_size;
+  const size_t size = dtype == FATHOM_BF16 ? 2 : 4;
+  const size_t first = size * static_cast<size_t>(planes == 2 ? shape.kv_lora_rank : width);
+  const size_t second = size * static_cast<size_t>(width) - first;
+  std::vector<uint8_t> data(128 * first, 0xff), rope(128 * second, 0xff);
+  const fathom_mla_prepare_args args = {
+      sizeof(args),
+      shape,
+      q.tensor(),
+      kv_a.tensor(),
+      static_cast<float*>(norm.tensor().data),
+      1e-6f,
+      kTokens,
+      static_cast<float*>(cos_sin.tensor().data),
+      positions.data(),
+      slots.data(),
+      {data.data(), dtype, block_size, blocks, planes == 2 ? rope.data() : nullptr}};
+  CpuDevice device(kernels, 2);
+  EXPECT_EQ(device.run(FATHOM_OP_MLA_PREPARE, &args), FATHOM_OK) << device.table().last_error();
+  std::vector<uint8_t> entries;
+  for (size_t row = 0; row < 128; ++row) {
+    const auto add = [&](const std::vector<uint8_t>& plane, size_t bytes) {
+      const auto begin = plane.begin() + static_cast<std::ptrdiff_t>(row * bytes);
+      entries.insert(entries.end(), begin, begin + static_cast<std::ptrdiff_t>(bytes));
+    };
+    add(data, first);
+    add(rope, second);
+  }
+  return entries;
+}
+
+TEST_P(Mla, PlanesHoldWhatRowsHold) {
+  for (const KernelSet* set : {&kernels(), &reference_kernels()}) {
+    for (const auto& shape : {kTidy, kUneven, kOneHead}) {
+      for (const auto dtype : {FATHOM_F32, FATHOM_BF16}) {
+        const auto expected = prepared_entries(*set, shape, dtype, 1, 16);
+        EXPECT_TRUE(std::ranges::any_of(expected, [](uint8_t byte) { return byte != 0xff; }));
+        for (const int32_t block_size : {16, 32, 64, 128}) {
+          EXPECT_EQ(prepared_entries(*set, shape, dtype, 2, block_size), expected)
+              << set->name << ", numbers " << dtype << ", blocks of " << block_size;
+        }
+      }
     }
   }
 }

@@ -22,4 +22,25 @@ static inline int64_t cache_row(const int32_t* block_table, int32_t block_size, 
   return int64_t{block_table[position / block_size]} * block_size + position % block_size;
 }
 
+// What lies together of a cache's entries: numbers [column, column + width) of each, a row an
+// entry.
+struct CachePart {
+  void* data;
+  int64_t column;
+  int64_t width;
+};
+
+// Entries in one row are one part, in two planes they are two.
+struct CacheParts {
+  CachePart parts[2];
+  int32_t count;
+};
+
+static inline CacheParts cache_parts(const fathom_kv_cache& cache, const fathom_mla_shape& shape) {
+  const int64_t latent = shape.kv_lora_rank;
+  const int64_t rope = shape.rope_dim;
+  if (cache.rope == nullptr) return {{{cache.data, 0, latent + rope}}, 1};
+  return {{{cache.data, 0, latent}, {cache.rope, latent, rope}}, 2};
+}
+
 }  // namespace fathom::cpu

@@ -2,6 +2,7 @@
 
 #include "backends/cpu/check_parts.h"
 #include "backends/cpu/pack_weights.h"
+#include "backends/cpu/tensor_rows.h"
 #include "device/tensor.h"
 
 namespace fathom::cpu::discrete {
@@ -34,9 +35,14 @@ size_t scale_bytes(const fathom_weight& w) {
   return bytes_of(down * across, sizeof(float));
 }
 
-size_t bytes_of(const fathom_kv_cache& cache, const fathom_mla_shape& shape) {
-  const int64_t width = int64_t{shape.kv_lora_rank} + shape.rope_dim;
-  return bytes_of(cache.num_blocks * cache.block_size * width, element_size(cache.dtype));
+void visit_cache(Addresses& addresses, fathom_kv_cache& cache, const fathom_mla_shape& shape) {
+  const CacheParts all = cache_parts(cache, shape);
+  const auto bytes = [&](int32_t part) {
+    return bytes_of(cache.num_blocks * cache.block_size * all.parts[part].width,
+                    element_size(cache.dtype));
+  };
+  addresses.visit("the cache", cache.data, bytes(0));
+  if (all.count > 1) addresses.visit("the cache's second plane", cache.rope, bytes(1));
 }
 
 }  // namespace
@@ -90,14 +96,14 @@ void visit_addresses(Addresses& addresses, fathom_mla_prepare_args& args) {
                   bytes_of(int64_t{args.max_positions} * shape.rope_dim, sizeof(*args.cos_sin)));
   addresses.visit("positions", args.positions, bytes_of(rows, sizeof(*args.positions)));
   addresses.visit("slots", args.slots, bytes_of(rows, sizeof(*args.slots)));
-  addresses.visit("the cache", args.cache.data, bytes_of(args.cache, shape));
+  visit_cache(addresses, args.cache, shape);
 }
 
 void visit_addresses(Addresses& addresses, fathom_mla_attention_args& args) {
   fathom_sequences& all = args.sequences;
   addresses.visit("q", args.q);
   addresses.visit("wkv_b", args.wkv_b);
-  addresses.visit("the cache", args.cache.data, bytes_of(args.cache, args.shape));
+  visit_cache(addresses, args.cache, args.shape);
   addresses.visit("sequences", all.sequences, bytes_of(all.max_sequences, sizeof(*all.sequences)));
   addresses.visit("the number of sequences", all.count, sizeof(*all.count));
   addresses.visit("block numbers", all.blocks, bytes_of(all.max_blocks, sizeof(*all.blocks)));

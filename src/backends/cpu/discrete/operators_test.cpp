@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "backends/cpu/chip_for_tests.h"
@@ -27,7 +28,8 @@ constexpr int32_t kBlockSize = 4, kBlocks = 6, kContext = 4;
 
 class Step {
  public:
-  Step(fathom_backend_entry_fn entry, const char* kernels) : chip_(entry, kernels) {}
+  Step(fathom_backend_entry_fn entry, const char* kernels, int planes = 1)
+      : chip_(entry, kernels), planes_(planes) {}
 
   // All results that the step leaves, one behind the other.
   std::vector<float> run() {
@@ -96,7 +98,9 @@ class Step {
     args.shape = kMla;
     args.q = linear(x_, kQ);
     args.wkv_b = weight(2 * (16 + 16), 32);
-    args.cache = {floats(kBlocks * kBlockSize * kLatent), FATHOM_F32, kBlockSize, kBlocks, nullptr};
+    const int64_t width = planes_ == 2 ? kMla.kv_lora_rank : kLatent;
+    args.cache = {floats(kBlocks * kBlockSize * width), FATHOM_F32, kBlockSize, kBlocks, nullptr};
+    if (planes_ == 2) args.cache.rope = floats(kBlocks * kBlockSize * kMla.rope_dim);
     const fathom_mla_prepare_args prepare = {
         sizeof(prepare),
         kMla,
@@ -174,6 +178,7 @@ class Step {
   }
 
   Chip chip_;
+  const int planes_;
   std::mt19937 random_{14};
   fathom_tensor x_ = {};
   fathom_tensor attended_ = {};
@@ -182,11 +187,40 @@ class Step {
 
 TEST(Operators, HaveTheSameBitsWhereverMemoryIs) {
   for (const char* kernels : {"native", "portable", "reference"}) {
-    const auto here = Step(fathom_cpu_backend_entry, kernels).run();
-    const auto there = Step(fathom_cpu_discrete_backend_entry, kernels).run();
-    ASSERT_EQ(here.size(), there.size());
-    EXPECT_EQ(std::memcmp(here.data(), there.data(), here.size() * sizeof(float)), 0) << kernels;
+    for (const int planes : {1, 2}) {
+      const auto here = Step(fathom_cpu_backend_entry, kernels, planes).run();
+      const auto there = Step(fathom_cpu_discrete_backend_entry, kernels, planes).run();
+      ASSERT_EQ(here.size(), there.size());
+      EXPECT_EQ(std::memcmp(here.data(), there.data(), here.size() * sizeof(float)), 0)
+          << kernels << ", " << planes << " planes";
+    }
   }
+}
+
+TEST(Operators, FindBothPlanesOfTheCache) {
+  Chip chip(fathom_cpu_discrete_backend_entry);
+  const auto prepare = [&](int64_t latents, int64_t ropes) {
+    const fathom_mla_prepare_args args = {
+        sizeof(args),
+        kMla,
+        matrix(chip.memory<float>(kQ), 1, kQ),
+        matrix(chip.memory<float>(kLatent), 1, kLatent),
+        chip.memory<float>(32),
+        1e-6f,
+        1,
+        chip.memory<float>(8),
+        chip.upload(std::vector<int32_t>{0}),
+        chip.upload(std::vector<int64_t>{3}),
+        {chip.memory<float>(static_cast<size_t>(latents)), FATHOM_F32, kBlockSize, 1,
+         chip.memory<float>(static_cast<size_t>(ropes))}};
+    const fathom_status status = chip.run(FATHOM_OP_MLA_PREPARE, &args);
+    const std::string error = status == FATHOM_OK ? "" : chip.error();
+    chip.synchronize();
+    return error;
+  };
+  EXPECT_EQ(prepare(kBlockSize * 32, kBlockSize * 8), "");
+  EXPECT_NE(prepare(kBlockSize * 32 - 1, kBlockSize * 8).find("the cache"), std::string::npos);
+  EXPECT_NE(prepare(kBlockSize * 32, kBlockSize * 8 - 1).find("second plane"), std::string::npos);
 }
 
 TEST(Operators, ComputeWhatTheReferenceDoes) {

@@ -76,8 +76,8 @@ class F32Piece {
              static_cast<size_t>(piece_.heads * piece_.latent_stride) * sizeof(float));
     }
     for (int64_t from = piece_.begin; from < piece_.end; from += kTilePositions) {
-      gather(piece_.args.cache, piece_.blocks, from, min_of(piece_.end, from + kTilePositions),
-             piece_.width(), tile_, piece_.entry_stride);
+      gather(piece_.args, piece_.blocks, from, min_of(piece_.end, from + kTilePositions), tile_,
+             piece_.entry_stride);
       for (int64_t i = piece_.first_query(); i < piece_.queries; ++i) {
         const int64_t visible = piece_.visible(i) - (from - piece_.begin);
         if (visible > 0) attend_tile(i, min_of(visible, kTilePositions));
@@ -115,7 +115,7 @@ class F32Piece {
 class Bf16Piece {
  public:
   Bf16Piece(const Segment& piece, float* memory) : piece_(piece) {
-    read_latents(piece.args.cache, piece.blocks, piece.begin, piece.end, piece.width(),
+    read_latents(piece.args, piece.blocks, piece.begin, piece.end,
                  reinterpret_cast<uint16_t*>(memory), latents_);
   }
 

@@ -66,9 +66,8 @@ class Head {
   int64_t key_dim() const { return int64_t{shape_.nope_dim} + shape_.rope_dim; }
 
   void expand(int64_t begin, int64_t positions) {
-    const int64_t width = int64_t{shape_.kv_lora_rank} + shape_.rope_dim;
-    gather(args_.cache, block_table(args_.sequences, sequence_), begin, begin + positions, width,
-           latents_, layout_.latent_stride);
+    gather(args_, block_table(args_.sequences, sequence_), begin, begin + positions, latents_,
+           layout_.latent_stride);
     split_in_place(latents_, layout_.latent_stride, positions, args_.wkv_b);
     const int64_t key_row = head_ * (int64_t{shape_.nope_dim} + shape_.v_dim);
     const int64_t value_row = key_row + shape_.nope_dim;

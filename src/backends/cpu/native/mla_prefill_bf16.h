@@ -128,9 +128,8 @@ class Bf16Head {
   // Keys and values of positions [begin, end), zeros up to a whole tile.
   void expand(int64_t begin, int64_t end) {
     LatentRows<kTilePositions> tile;
-    read_latents(args_.cache, block_table(args_.sequences, sequence_), begin, end,
-                 int64_t{shape_.kv_lora_rank} + shape_.rope_dim, at<uint16_t>(layout_.latents),
-                 tile);
+    read_latents(args_, block_table(args_.sequences, sequence_), begin, end,
+                 at<uint16_t>(layout_.latents), tile);
     auto* expanded = at<float>(layout_.expanded);
     if (expands_in_int8(args_.wkv_b)) {
       const Int8Latents latents =

@@ -26,14 +26,18 @@ void rotate(const float* in, const float* cos_sin, int32_t rope_dim, float* out)
   }
 }
 
-void write_entry(const fathom_mla_prepare_args& args, int64_t slot, int64_t width,
-                 const float* entry) {
-  if (args.cache.dtype == FATHOM_F32) {
-    memcpy(static_cast<float*>(args.cache.data) + slot * width, entry,
-           static_cast<size_t>(width) * sizeof(float));
-  } else {
-    uint16_t* out = static_cast<uint16_t*>(args.cache.data) + slot * width;
-    for (int64_t i = 0; i < width; ++i) out[i] = to_bf16(entry[i]);
+void write_entry(const fathom_mla_prepare_args& args, int64_t slot, const float* entry) {
+  const CacheParts all = cache_parts(args.cache, args.shape);
+  for (int32_t p = 0; p < all.count; ++p) {
+    const CachePart& part = all.parts[p];
+    const float* from = entry + part.column;
+    if (args.cache.dtype == FATHOM_F32) {
+      memcpy(static_cast<float*>(part.data) + slot * part.width, from,
+             static_cast<size_t>(part.width) * sizeof(float));
+    } else {
+      uint16_t* out = static_cast<uint16_t*>(part.data) + slot * part.width;
+      for (int64_t i = 0; i < part.width; ++i) out[i] = to_bf16(from[i]);
+    }
   }
 }
 
@@ -42,7 +46,6 @@ void write_entry(const fathom_mla_prepare_args& args, int64_t slot, int64_t widt
 void mla_prepare(ThreadPool& pool, const fathom_mla_prepare_args& args) {
   const auto& shape = args.shape;
   const int64_t q_dim = int64_t{shape.nope_dim} + shape.rope_dim;
-  const int64_t width = int64_t{shape.kv_lora_rank} + shape.rope_dim;
   for_rows(pool, args.q.shape[0], shape.num_heads * q_dim, [&](int64_t t, int thread) {
     const float* cos_sin = args.cos_sin + int64_t{args.positions[t]} * shape.rope_dim;
     for (int32_t h = 0; h < shape.num_heads; ++h) {
@@ -53,7 +56,7 @@ void mla_prepare(ThreadPool& pool, const fathom_mla_prepare_args& args) {
     auto* entry = reinterpret_cast<float*>(pool.scratch(thread));
     normalize(latent, args.kv_norm, args.eps, shape.kv_lora_rank, entry);
     rotate(latent + shape.kv_lora_rank, cos_sin, shape.rope_dim, entry + shape.kv_lora_rank);
-    write_entry(args, args.slots[t], width, entry);
+    write_entry(args, args.slots[t], entry);
   });
 }
 

@@ -13,24 +13,46 @@ namespace fathom::cpu::FATHOM_CPU_ISA {
 
 constexpr int64_t kTilePositions = 64;
 
-// Reads entries of `width` values at positions [begin, end) to rows of `stride` >= width floats,
-// with zeros up to whole vectors.
-static void gather(const fathom_kv_cache& cache, const int32_t* blocks, int64_t begin, int64_t end,
-                   int64_t width, float* out, int64_t stride) {
-  const fathom_weight entries = {.data = cache.data,
-                                 .scale = nullptr,
-                                 .dtype = cache.dtype,
-                                 .block_n = 0,
-                                 .block_k = 0,
-                                 .layout = FATHOM_LAYOUT_ROWS,
-                                 .n = cache.num_blocks * cache.block_size,
-                                 .k = width};
-  with_format(cache.dtype, [&](auto format) {
-    for (int64_t p = begin; p < end; ++p) {
-      read_row<decltype(format)>(entries, cache_row(blocks, cache.block_size, p), 0, width,
-                                 out + (p - begin) * stride);
+// Numbers of an entry, to out[0] and on, with zeros up to whole vectors. `out` need not be the
+// beginning of a vector: then it is slow, but what lies in the vector before it is left alone.
+template <typename Format>
+static void read_part(const fathom_weight& rows, int64_t row, float* entry, int64_t column) {
+  float* out = entry + column;
+  if (column % kWidth == 0) return read_row<Format>(rows, row, 0, rows.k, out);
+  const auto numbers = weight_row<Format>(rows, row);
+  for (int64_t i = 0; i < rows.k; ++i) out[i] = first(Format::read_first(numbers + i, 1));
+  for (int64_t i = column + rows.k; i % kWidth != 0; ++i) entry[i] = 0;
+}
+
+template <typename Format>
+static void gather_part(const fathom_kv_cache& cache, const CachePart& part, const int32_t* blocks,
+                        int64_t begin, int64_t end, float* out, int64_t stride) {
+  const fathom_weight rows = {.data = part.data,
+                              .scale = nullptr,
+                              .dtype = cache.dtype,
+                              .block_n = 0,
+                              .block_k = 0,
+                              .layout = FATHOM_LAYOUT_ROWS,
+                              .n = cache.num_blocks * cache.block_size,
+                              .k = part.width};
+  for (int64_t p = begin; p < end; ++p) {
+    read_part<Format>(rows, cache_row(blocks, cache.block_size, p), out + (p - begin) * stride,
+                      part.column);
+  }
+}
+
+// Reads the entries of positions [begin, end) to rows of whole vectors, `stride` apart, with zeros
+// behind them.
+static void gather(const fathom_mla_attention_args& args, const int32_t* blocks, int64_t begin,
+                   int64_t end, float* out, int64_t stride) {
+  const CacheParts parts = cache_parts(args.cache, args.shape);
+  for (int32_t i = 0; i < parts.count; ++i) {
+    if (args.cache.dtype == FATHOM_BF16) {
+      gather_part<Bf16Format>(args.cache, parts.parts[i], blocks, begin, end, out, stride);
+    } else {
+      gather_part<F32Format>(args.cache, parts.parts[i], blocks, begin, end, out, stride);
     }
-  });
+  }
 }
 
 // The running softmax of one (query, head): `sum` is of e^(score - highest) so far.

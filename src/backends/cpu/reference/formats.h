@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "backends/cpu/tensor_rows.h"
 #include "device/abi.h"
 
 namespace fathom::cpu::reference {
@@ -48,20 +49,35 @@ inline double weight_value(const fathom_weight& w, int64_t row, int64_t column) 
   return (w.dtype == FATHOM_I4 ? i4_value(bytes, index) : e4m3_value(bytes[index])) * scale;
 }
 
-// Element `index` of the cache, counted from its first.
-inline double cache_value(const fathom_kv_cache& cache, int64_t index) {
-  if (cache.dtype == FATHOM_F32) return static_cast<const float*>(cache.data)[index];
-  return bf16_value(static_cast<const uint16_t*>(cache.data)[index]);
-}
+// The entries of a cache, whose number i is the latent's, and then the rotated key's.
+class CacheEntries {
+ public:
+  CacheEntries(const fathom_kv_cache& cache, const fathom_mla_shape& shape)
+      : all_(cache_parts(cache, shape)), dtype_(cache.dtype) {}
 
-inline void set_cache_value(const fathom_kv_cache& cache, int64_t index, double value) {
-  const float rounded = static_cast<float>(value);
-  if (cache.dtype == FATHOM_F32) {
-    static_cast<float*>(cache.data)[index] = rounded;
-  } else {
-    static_cast<uint16_t*>(cache.data)[index] = to_bf16(rounded);
+  double get(int64_t row, int64_t i) const {
+    const CachePart& part = part_of(i);
+    const int64_t index = row * part.width + i - part.column;
+    if (dtype_ == FATHOM_F32) return static_cast<const float*>(part.data)[index];
+    return bf16_value(static_cast<const uint16_t*>(part.data)[index]);
   }
-}
+  void set(int64_t row, int64_t i, double value) const {
+    const CachePart& part = part_of(i);
+    const int64_t index = row * part.width + i - part.column;
+    const float rounded = static_cast<float>(value);
+    if (dtype_ == FATHOM_F32) {
+      static_cast<float*>(part.data)[index] = rounded;
+    } else {
+      static_cast<uint16_t*>(part.data)[index] = to_bf16(rounded);
+    }
+  }
+
+ private:
+  const CachePart& part_of(int64_t i) const { return all_.parts[i < all_.parts[0].width ? 0 : 1]; }
+
+  CacheParts all_;
+  int32_t dtype_;
+};
 
 inline double silu(double v) {
   return v / (1.0 + std::exp(-v));

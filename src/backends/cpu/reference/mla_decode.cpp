@@ -16,7 +16,6 @@ void attend(const fathom_mla_attention_args& args, const fathom_sequence& sequen
             int64_t head, double* scratch) {
   const auto& shape = args.shape;
   const int64_t latent_dim = shape.kv_lora_rank;
-  const int64_t width = latent_dim + shape.rope_dim;
   const int64_t first_row = head * (int64_t{shape.nope_dim} + shape.v_dim);
   const int64_t row = sequence.query_begin + index;
   const int64_t visible = sequence.context + index + 1;
@@ -25,6 +24,7 @@ void attend(const fathom_mla_attention_args& args, const fathom_sequence& sequen
   double* latent_out = latent_q + latent_dim;
   double* scores = latent_out + latent_dim;
   const int32_t* blocks = block_table(args.sequences, sequence);
+  const CacheEntries cache(args.cache, shape);
 
   for (int64_t i = 0; i < latent_dim; ++i) {
     latent_q[i] = 0;
@@ -34,22 +34,18 @@ void attend(const fathom_mla_attention_args& args, const fathom_sequence& sequen
     latent_out[i] = 0;
   }
   for (int64_t p = 0; p < visible; ++p) {
-    const int64_t entry = cache_row(blocks, args.cache.block_size, p) * width;
+    const int64_t entry = cache_row(blocks, args.cache.block_size, p);
     double dot = 0;
-    for (int64_t i = 0; i < latent_dim; ++i) {
-      dot += latent_q[i] * cache_value(args.cache, entry + i);
-    }
+    for (int64_t i = 0; i < latent_dim; ++i) dot += latent_q[i] * cache.get(entry, i);
     for (int32_t i = 0; i < shape.rope_dim; ++i) {
-      dot += q[shape.nope_dim + i] * cache_value(args.cache, entry + latent_dim + i);
+      dot += q[shape.nope_dim + i] * cache.get(entry, latent_dim + i);
     }
     scores[p] = dot * shape.softmax_scale;
   }
   softmax(scores, visible);
   for (int64_t p = 0; p < visible; ++p) {
-    const int64_t entry = cache_row(blocks, args.cache.block_size, p) * width;
-    for (int64_t i = 0; i < latent_dim; ++i) {
-      latent_out[i] += scores[p] * cache_value(args.cache, entry + i);
-    }
+    const int64_t entry = cache_row(blocks, args.cache.block_size, p);
+    for (int64_t i = 0; i < latent_dim; ++i) latent_out[i] += scores[p] * cache.get(entry, i);
   }
   float* out = row_of(args.out, row) + head * shape.v_dim;
   for (int32_t j = 0; j < shape.v_dim; ++j) {

@@ -22,6 +22,7 @@ class Head {
         shape_(args.shape),
         sequence_(sequence),
         blocks_(block_table(args.sequences, sequence)),
+        cache_(args.cache, args.shape),
         head_(head),
         positions_(sequence.context + sequence.query_count),
         key_dim_(shape_.nope_dim + shape_.rope_dim),
@@ -37,13 +38,12 @@ class Head {
  private:
   // wkv_b turns a latent into this head's key and value; the rotated key is all heads' own.
   void expand(int64_t p) {
-    const int64_t width = int64_t{shape_.kv_lora_rank} + shape_.rope_dim;
-    const int64_t entry = cache_row(blocks_, args_.cache.block_size, p) * width;
+    const int64_t entry = cache_row(blocks_, args_.cache.block_size, p);
     const int64_t first_row = head_ * (int64_t{shape_.nope_dim} + shape_.v_dim);
     for (int32_t j = 0; j < shape_.nope_dim + shape_.v_dim; ++j) {
       double sum = 0;
       for (int32_t i = 0; i < shape_.kv_lora_rank; ++i) {
-        sum += weight_value(args_.wkv_b, first_row + j, i) * cache_value(args_.cache, entry + i);
+        sum += weight_value(args_.wkv_b, first_row + j, i) * cache_.get(entry, i);
       }
       if (j < shape_.nope_dim) {
         keys_[p * key_dim_ + j] = sum;
@@ -52,8 +52,7 @@ class Head {
       }
     }
     for (int32_t i = 0; i < shape_.rope_dim; ++i) {
-      keys_[p * key_dim_ + shape_.nope_dim + i] =
-          cache_value(args_.cache, entry + shape_.kv_lora_rank + i);
+      keys_[p * key_dim_ + shape_.nope_dim + i] = cache_.get(entry, shape_.kv_lora_rank + i);
     }
   }
 
@@ -79,6 +78,7 @@ class Head {
   const fathom_mla_shape& shape_;
   const fathom_sequence& sequence_;
   const int32_t* const blocks_;
+  const CacheEntries cache_;
   const int64_t head_;
   const int64_t positions_;
   const int64_t key_dim_;

@@ -25,6 +25,7 @@ Pair rotated(const float* row, const float* cos_sin, int32_t rope_dim, int32_t i
 void mla_prepare(ThreadPool& pool, const fathom_mla_prepare_args& args) {
   const auto& shape = args.shape;
   const int32_t q_dim = shape.nope_dim + shape.rope_dim;
+  const CacheEntries cache(args.cache, shape);
   parallel_for(pool, args.q.shape[0], [&](int64_t t, int) {
     const float* cos_sin = args.cos_sin + int64_t{args.positions[t]} * shape.rope_dim;
     for (int32_t h = 0; h < shape.num_heads; ++h) {
@@ -37,20 +38,20 @@ void mla_prepare(ThreadPool& pool, const fathom_mla_prepare_args& args) {
     }
 
     const float* latent = row_of(args.kv_a, t);
-    const int64_t entry = args.slots[t] * (int64_t{shape.kv_lora_rank} + shape.rope_dim);
+    const int64_t entry = args.slots[t];
     double sum = 0;
     for (int32_t i = 0; i < shape.kv_lora_rank; ++i) sum += double{latent[i]} * latent[i];
     const double norm = 1.0 / std::sqrt(sum / shape.kv_lora_rank + args.eps);
     for (int32_t i = 0; i < shape.kv_lora_rank; ++i) {
-      set_cache_value(args.cache, entry + i, latent[i] * norm * args.kv_norm[i]);
+      cache.set(entry, i, latent[i] * norm * args.kv_norm[i]);
     }
 
     const float* k_pe = latent + shape.kv_lora_rank;
-    const int64_t key = entry + shape.kv_lora_rank;
+    const int32_t key = shape.kv_lora_rank;
     for (int32_t i = 0; i < shape.rope_dim / 2; ++i) {
       const Pair pair = rotated(k_pe, cos_sin, shape.rope_dim, i);
-      set_cache_value(args.cache, key + 2 * i, pair.even);
-      set_cache_value(args.cache, key + 2 * i + 1, pair.odd);
+      cache.set(entry, key + 2 * i, pair.even);
+      cache.set(entry, key + 2 * i + 1, pair.odd);
     }
   });
 }
