@@ -68,7 +68,9 @@ Result<LayoutReport> plan_layout(const StackOptions& stack, const std::string& p
                                  const DryRunOptions& options) {
   FATHOM_ASSIGN(auto model, planned_model(stack.model));
   FATHOM_ASSIGN(const models::RunLimits limits, step_limits(stack, model.config));
-  const dsv3::RankMemory memory = {.memory = options.device_memory};
+  const bool f32 = stack.kv_cache == KvCacheFormat::kF32;
+  const dsv3::RankMemory memory = {.memory = options.device_memory,
+                                   .kv_dtype = f32 ? FATHOM_F32 : FATHOM_BF16};
   FATHOM_ASSIGN(auto plan, make_plan(std::move(model), stack, parallel, options, limits, memory));
   if (options.rank >= plan.layout().ranks()) {
     return invalid_argument(fmt::format("--rank: expected a rank below {}, got {}",

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "base/log.h"
+#include "cli/cache_format.h"
 #include "cli/progress.h"
 #include "cli/rank_job.h"
 #include "cli/sd_notify.h"
@@ -19,8 +20,6 @@ namespace dsv3 = models::deepseek_v3;
 
 namespace {
 
-constexpr int32_t kKvBlockSize =
-    32;  // positions; small enough to waste little, large enough to scan
 // Rows of logits beyond one a sequence, for scoring prompts: enough to keep the head busy.
 constexpr int64_t kPromptLogitRows = 64;
 
@@ -32,7 +31,7 @@ Result<int64_t> choose_kv_blocks(const StackOptions& options, const dsv3::Config
   const int64_t context = limits.max_context;
   const auto block_bytes =
       static_cast<int64_t>(dsv3::kv_block_bytes(config, share, device, limits));
-  const int64_t blocks_of_one = (context + kKvBlockSize - 1) / kKvBlockSize + 1;
+  const int64_t blocks_of_one = (context + limits.kv_block_size - 1) / limits.kv_block_size + 1;
   int64_t budget = options.kv_memory_mib << 20;
   if (budget == 0) {
     const int64_t quarter = free_bytes > 0 ? free_bytes / 4 : int64_t{1} << 30;
@@ -47,25 +46,11 @@ Result<int64_t> choose_kv_blocks(const StackOptions& options, const dsv3::Config
   return blocks;
 }
 
-Result<fathom_dtype> choose_kv_dtype(const StackOptions& options,
-                                     const models::TensorSource& source, const dsv3::Config& config,
-                                     const device::Device& device) {
-  switch (options.kv_cache) {
-    case KvCacheFormat::kF32:
-      return FATHOM_F32;
-    case KvCacheFormat::kBf16:
-      return FATHOM_BF16;
-    case KvCacheFormat::kAuto:
-      break;
-  }
-  return dsv3::choose_kv_dtype(source, config, options.weights, device.kv_dtype());
-}
-
 // Limits as far as the cache's blocks allow; of several ranks as far as each one's do.
 Result<models::RunLimits> fit_to_cache(const StackOptions& options, models::RunLimits limits,
                                        int64_t blocks) {
   limits.num_kv_blocks = blocks;
-  const int64_t held = blocks * kKvBlockSize;
+  const int64_t held = blocks * limits.kv_block_size;
   if (options.max_context > held) {
     return invalid_argument(
         fmt::format("--max-context: expected at most the {} positions that --kv-memory holds, got "
@@ -111,6 +96,9 @@ class ModelLoader {
     FATHOM_ASSIGN(models::RunLimits limits, step_limits(options_, input_.config));
     FATHOM_ASSIGN(limits.kv_dtype,
                   choose_kv_dtype(options_, *input_.source, input_.config, device_));
+    FATHOM_ASSIGN(limits.kv_block_size,
+                  choose_kv_block_size(options_.kv_block_size, device_.kv_block_sizes(),
+                                       device_.backend().name));
     if (ranks_.size() == 1) return load_whole(limits);
     return load_share(limits);
   }
@@ -174,7 +162,7 @@ class ModelLoader {
       log_info("{}: {} layers on {}; cache of {} tokens in {} MiB ({}), context {}",
                options_.name(), share.layers.size(), device_.info().name,
                limits.num_kv_blocks * limits.kv_block_size, cache_bytes >> 20,
-               limits.kv_dtype == FATHOM_BF16 ? "bf16" : "f32", limits.max_context);
+               cache_format_text(limits, device_), limits.max_context);
     }
     return LoadedModel{std::move(*model), loading};
   }
@@ -195,7 +183,8 @@ Result<models::RunLimits> step_limits(const StackOptions& options, const dsv3::C
                                         longest, options.max_context));
   }
   models::RunLimits limits;
-  limits.kv_block_size = kKvBlockSize;
+  FATHOM_ASSIGN(limits.kv_block_size,
+                choose_kv_block_size(options.kv_block_size, {}, options.chip));
   limits.max_context = options.max_context > 0 ? options.max_context : longest;
   limits.max_step_sequences = options.max_running;
   const int64_t drafts = config.num_nextn_predict_layers > 0 ? options.speculate : 0;

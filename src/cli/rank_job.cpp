@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "cli/cache_format.h"
 #include "cli/dry_run.h"
 #include "cli/version.h"
 #include "engine/sip_hash.h"
@@ -100,7 +101,7 @@ comm::Identity identity_of(const StackOptions& options, const ModelInput& input,
   const auto config =
       fmt::format("parallel={} weights={} kv={}/{} context={} running={} chunk={} speculate={}",
                   options.parallel, models::to_string(options.weights),
-                  static_cast<int>(options.kv_cache), options.kv_memory_mib, options.max_context,
+                  cache_identity(options, device), options.kv_memory_mib, options.max_context,
                   options.max_running, options.prefill_chunk, options.speculate);
   return {.chip = fmt::format("{}: {}", device.backend().name, device.info().name).substr(0, 200),
           .version = kVersion,

@@ -41,6 +41,7 @@ struct StackOptions {
   int64_t max_context = 0;              // 0: the model's, as far as the cache holds it
   int64_t kv_memory_mib = 0;            // 0: a quarter of the free memory, or less if that does
   KvCacheFormat kv_cache = KvCacheFormat::kAuto;
+  int64_t kv_block_size = 0;            // tokens; 0: as the chip wants them
   int64_t max_running = 64;             // sequences decoded together
   int64_t max_waiting = 2048;           // requests of one owner queued beyond that
   int64_t balance_steps = 4096;         // steps between two placements of redundant experts; 0: off

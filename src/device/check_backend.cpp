@@ -112,6 +112,15 @@ Status check_info(const fathom_backend& table, const fathom_device_info& info) {
                              static_cast<int>(FATHOM_F32), static_cast<int>(FATHOM_BF16),
                              info.activation_dtype, info.kv_dtype));
   }
+  if (info.kv_planes < 0 || info.kv_planes > 2) {
+    return wrong(
+        table, fmt::format("device_info: expected kv_planes to be 1 or 2, got {}", info.kv_planes));
+  }
+  for (const int32_t size : info.kv_block_sizes) {
+    if (size == 0 || (size >= kLeastKvBlock && size <= kMostKvBlock)) continue;
+    return wrong(table, fmt::format("device_info: expected kv_block_sizes from {} to {}, got {}",
+                                    kLeastKvBlock, kMostKvBlock, size));
+  }
   if ((info.capabilities & FATHOM_CAP_GRAPHS) != 0 && table.graph_begin == nullptr) {
     return wrong(table, "device_info: says FATHOM_CAP_GRAPHS, but its table has no graph_begin");
   }

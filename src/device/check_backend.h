@@ -11,7 +11,8 @@ namespace fathom::device {
 // together are all there, or none is. The error names what is missing.
 Status check_table(const fathom_backend& table);
 
-// What a device says of itself: alignment, number formats, and functions for what it claims.
+// What a device says of itself: alignment, number formats, the cache that it wants, and functions
+// for what it claims.
 Status check_info(const fathom_backend& table, const fathom_device_info& info);
 
 }  // namespace fathom::device

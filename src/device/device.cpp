@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "device/check_backend.h"
 
 namespace fathom::device {
@@ -75,6 +77,11 @@ Status Device::check(fathom_status status, const char* what) const {
                          : status == FATHOM_UNSUPPORTED ? ErrorCode::kUnsupported
                                                         : ErrorCode::kInternal;
   return Error{code, fmt::format("{} on chip {}: {}", what, backend_.name, backend_.last_error())};
+}
+
+std::span<const int32_t> Device::kv_block_sizes() const {
+  const std::span<const int32_t> all = info_.kv_block_sizes;
+  return all.first(static_cast<size_t>(std::ranges::find(all, 0) - all.begin()));
 }
 
 Result<Buffer> Device::alloc(size_t bytes, std::string_view what) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,10 @@ namespace fathom::device {
 
 class Communicator;
 class Device;
+
+// Tokens a cache block, on any chip.
+inline constexpr int32_t kLeastKvBlock = 16;
+inline constexpr int32_t kMostKvBlock = 128;
 
 // Owns one block of memory that a device handed out, for which the table has the function `kFree`.
 template <void (*fathom_backend::*kFree)(fathom_device*, void*)>
@@ -109,6 +114,9 @@ class Device {
     return static_cast<fathom_dtype>(info_.activation_dtype);
   }
   fathom_dtype kv_dtype() const { return static_cast<fathom_dtype>(info_.kv_dtype); }
+  int32_t kv_planes() const { return info_.kv_planes == 2 ? 2 : 1; }
+  // Tokens a cache block, the best first; none: any number from kLeastKvBlock to kMostKvBlock.
+  std::span<const int32_t> kv_block_sizes() const;
 
   // Whether a call has answered that the chip is lost: from then on every one does. Thread-safe.
   bool lost() const { return lost_; }

@@ -209,6 +209,19 @@ TEST(Device, RefusesWhatCannotBe) {
             std::string::npos);
   EXPECT_NE(refusal_of([](fathom_device_info* info) { info->kv_dtype = 0; }), "");
   EXPECT_NE(refusal_of([](fathom_device_info* info) {
+              info->kv_planes = 3;
+            }).find("kv_planes to be 1 or 2, got 3"),
+            std::string::npos);
+  EXPECT_NE(refusal_of([](fathom_device_info* info) {
+              info->kv_block_sizes[1] = 8;
+            }).find("kv_block_sizes from 16 to 128, got 8"),
+            std::string::npos);
+  EXPECT_EQ(refusal_of([](fathom_device_info* info) {
+              info->kv_planes = 2;
+              info->kv_block_sizes[0] = 128;
+            }),
+            "");
+  EXPECT_NE(refusal_of([](fathom_device_info* info) {
               info->capabilities = FATHOM_CAP_GRAPHS;
             }).find("no graph_begin"),
             std::string::npos);

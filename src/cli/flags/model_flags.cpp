@@ -4,6 +4,7 @@
 
 #include "cli/flags/checks.h"
 #include "cli/flags/help.h"
+#include "device/device.h"
 #include "models/deepseek_v3/synthetic.h"
 
 namespace fathom::cli {
@@ -109,6 +110,13 @@ void add_request_flags(CLI::App& command, StackOptions& stack) {
       ->transform(whole_number(0, int64_t{1} << 30))
       ->capture_default_str();
   add_kv_cache_flag(command, stack.kv_cache);
+  command
+      .add_option("--kv-block-size", stack.kv_block_size,
+                  "tokens a block of the KV cache, of those that the chip takes; 0: as it reads "
+                  "fastest")
+      ->option_text("TOKENS")
+      ->transform(whole_number(0, device::kMostKvBlock))
+      ->capture_default_str();
 }
 
 }  // namespace

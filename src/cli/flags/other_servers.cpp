@@ -84,6 +84,8 @@ constexpr std::array kOtherNames = {
     same("--ssl-certfile", "--tls-cert"),
     same("--ssl-key-file", "--tls-key"),
     same("--ssl-cert-file", "--tls-cert"),
+    same("--block-size", "--kv-block-size"),
+    same("--page-size", "--kv-block-size"),
     fixed("--enable-prefix-caching", "--prefix-cache", "on"),
     fixed("--no-enable-prefix-caching", "--prefix-cache", "off"),
     fixed("--disable-radix-cache", "--prefix-cache", "off"),

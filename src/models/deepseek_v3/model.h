@@ -126,7 +126,7 @@ class Model final : public CausalLm {
   RunLimits limits_;
   Weights weights_;
 
-  device::Arena kv_arena_;         // [layers + MTP][blocks, block_size, latent]
+  device::Arena kv_arena_;         // [layers + MTP][blocks, block_size, latent], or in two planes
   device::Arena workspace_arena_;  // activations of one step, and the kernels' scratch
   std::vector<fathom_kv_cache> caches_;
   StepBuffers buffers_ = {};
@@ -144,6 +144,7 @@ class Model final : public CausalLm {
   KeptRows kept_;  // of the last call, whose hidden states a draft goes on from
   std::vector<int32_t> sources_;
   int64_t microbatches_ = 1;
+  std::vector<std::byte> planes_;  // of blocks that are handed over, where the cache has two
 };
 
 }  // namespace fathom::models::deepseek_v3

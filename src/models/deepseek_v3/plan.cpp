@@ -22,12 +22,21 @@ int64_t cached_layers(const Config& config, const Share& share) {
   return share.layers.size() + (share.is_last() ? config.num_nextn_predict_layers : 0);
 }
 
-// One layer's share of a cache of `blocks` blocks, padded to the device's alignment.
-size_t layer_cache_bytes(const Config& config, const device::Device& device,
-                         const RunLimits& limits, int64_t blocks) {
-  const auto values = static_cast<size_t>(blocks * limits.kv_block_size * config.latent_dim());
-  return device::Arena::padded(values * device::dtype_size(limits.kv_dtype),
-                               device.info().alignment);
+// Of one layer's cache of `blocks` blocks: the planes' bytes, each padded to the device's
+// alignment. Where entries lie in one row the second plane has none.
+struct CacheBytes {
+  size_t data;
+  size_t rope;
+};
+CacheBytes layer_cache_bytes(const Config& config, const device::Device& device,
+                             const RunLimits& limits, int64_t blocks) {
+  const auto plane = [&](int64_t width) {
+    const auto numbers = static_cast<size_t>(blocks * limits.kv_block_size * width);
+    return device::Arena::padded(numbers * device::dtype_size(limits.kv_dtype),
+                                 device.info().alignment);
+  };
+  if (device.kv_planes() == 1) return {plane(config.latent_dim()), 0};
+  return {plane(config.kv_lora_rank), plane(config.qk_rope_head_dim)};
 }
 
 // The widest part of a dense MLP of any layer; shared experts are one dense MLP, unless they are
@@ -105,21 +114,22 @@ Result<fathom_dtype> choose_kv_dtype(const TensorSource& source, const Config& c
 
 size_t kv_block_bytes(const Config& config, const Share& share, const device::Device& device,
                       const RunLimits& limits) {
-  return static_cast<size_t>(cached_layers(config, share)) *
-         layer_cache_bytes(config, device, limits, 1);
+  const CacheBytes layer = layer_cache_bytes(config, device, limits, 1);
+  return static_cast<size_t>(cached_layers(config, share)) * (layer.data + layer.rope);
 }
 
 std::vector<fathom_kv_cache> plan_caches(const Config& config, const Share& share,
                                          const device::Device& device, const RunLimits& limits,
                                          device::Arena& arena) {
+  const CacheBytes layer = layer_cache_bytes(config, device, limits, limits.num_kv_blocks);
   std::vector<fathom_kv_cache> caches;
-  for (int64_t layer = 0; layer < cached_layers(config, share); ++layer) {
-    void* data = arena.take(layer_cache_bytes(config, device, limits, limits.num_kv_blocks));
+  for (int64_t i = 0; i < cached_layers(config, share); ++i) {
+    void* data = arena.take(layer.data);
     caches.push_back({.data = data,
                       .dtype = limits.kv_dtype,
                       .block_size = limits.kv_block_size,
                       .num_blocks = limits.num_kv_blocks,
-                      .rope = nullptr});
+                      .rope = device.kv_planes() == 2 ? arena.take(layer.rope) : nullptr});
   }
   return caches;
 }
