@@ -75,8 +75,9 @@ struct Request {
   // so that a request which is too large begins no work.
   int64_t parts = 1;
   std::string cache_salt;  // requests share cached prefixes only with an equal salt
-  // Gets the prompt's KV blocks from kv_first_block on, as many as lie whole before its last token,
-  // as they are computed. The request ends when all are handed over. With max_tokens 0.
+  // Gets the KV blocks of the prompt's tokens but the last one, from kv_first_block on, as they are
+  // computed; the last block may be filled in part. The request ends when all are handed over. With
+  // max_tokens 0.
   std::shared_ptr<KvSink> kv_sink = {};
   int64_t kv_first_block = 0;
 };

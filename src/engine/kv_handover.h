@@ -11,7 +11,8 @@
 namespace fathom::engine {
 
 // Blocks [first, first + count) of a prompt, one behind the other, in the model's
-// kv_block_format(). At most kMaxKvBlocksACall.
+// kv_block_format(). At most kMaxKvBlocksACall. Of a block that is filled in part the rest is
+// whatever the memory held before, which is nobody's to see.
 struct KvBlocks {
   int64_t first = 0;
   int64_t count = 0;

@@ -38,12 +38,14 @@ void StepLoop::hand_over_step() {
   handing_over_.clear();
 }
 
-// As many blocks as are computed and its sink has room for. Whether all are handed over.
+// As many blocks as are computed and its sink has room for; the last one as far as the tokens
+// before the prompt's last one fill it. Whether all are handed over.
 Result<bool> StepLoop::hand_over_blocks(Task& task) {
   const int64_t block_size = model().limits().kv_block_size;
   const size_t block_bytes = models::kv_block_bytes(model().kv_block_format());
-  const int64_t all = (task.prompt_size - 1) / block_size;
-  const int64_t computed = std::min(all, task.computed / block_size);
+  const int64_t tokens = task.prompt_size - 1;
+  const int64_t all = (tokens + block_size - 1) / block_size;
+  const int64_t computed = task.computed >= tokens ? all : task.computed / block_size;
   while (task.kv_next < computed && task.kv_sink->ready()) {
     const int64_t count = std::min(computed - task.kv_next, models::kMaxKvBlocksACall);
     KvBlocks blocks = {task.kv_next, count, {}};

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "device/device.h"
 #include "kvtransfer/checksum.h"
 
 namespace fathom::kvtransfer {
@@ -92,11 +93,6 @@ Error short_of(const char* what, size_t bytes) {
 
 std::string hex_of(const char* text) {
   return {text, std::find(text, text + kHashBytes, '\0')};
-}
-
-std::string describe(const models::KvBlockFormat& format) {
-  return fmt::format("{} layers of {} tokens of {} numbers in {}", format.layers, format.block_size,
-                     format.latent, format.dtype == FATHOM_BF16 ? "bf16" : "f32");
 }
 
 }  // namespace
@@ -197,6 +193,13 @@ Result<Hello> read_hello(std::span<const std::byte> message) {
   auto rest = body(message);
   WireHello wire;
   if (!take(rest, wire)) return short_of("a hello", rest.size());
+  if (wire.dtype != FATHOM_F32 && wire.dtype != FATHOM_BF16) {
+    return corrupt(fmt::format("numbers in f32 or bf16, got format {}", wire.dtype));
+  }
+  if (wire.block_size < 1 || wire.block_size > device::kMostKvBlock) {
+    return corrupt(
+        fmt::format("blocks of 1 to {} tokens, got {}", device::kMostKvBlock, wire.block_size));
+  }
   return Hello{.model_hash = hex_of(wire.model_hash),
                .format = {.dtype = static_cast<fathom_dtype>(wire.dtype),
                           .layers = wire.layers,
@@ -284,11 +287,13 @@ Status check_hello(const Hello& own, const Hello& peer) {
         ErrorCode::kInvalidArgument,
         fmt::format("expected an engine with the same model ({}), got another", own.model_hash)};
   }
-  if (own.format != peer.format) {
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("expected an engine with KV blocks of {}, got {} (--kv-cache chooses "
-                             "the numbers)",
-                             describe(own.format), describe(peer.format))};
+  const models::KvBlockFormat& format = own.format;
+  if (format.layers != peer.format.layers || format.latent != peer.format.latent) {
+    return Error{
+        ErrorCode::kInvalidArgument,
+        fmt::format("expected an engine with KV blocks of {} layers of {} numbers a token, "
+                    "got {} of {}",
+                    format.layers, format.latent, peer.format.layers, peer.format.latent)};
   }
   return {};
 }

@@ -73,7 +73,8 @@ Result<engine::KvBlocks> read_blocks(std::span<const std::byte> message,
                                      std::span<const engine::Hash128> chain);
 Result<int64_t> read_taken(std::span<const std::byte> message);
 
-// Whether two engines can hand blocks to each other; the error says what differs.
+// Whether two engines can hand blocks to each other: those of one model, whatever their tokens a
+// block and their number formats. The error says what differs.
 Status check_hello(const Hello& own, const Hello& peer);
 
 }  // namespace fathom::kvtransfer

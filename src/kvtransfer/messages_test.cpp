@@ -126,10 +126,32 @@ TEST(KvMessages, EnginesThatDoNotFitAreTold) {
   EXPECT_TRUE(check_hello(own, own).ok());
   EXPECT_EQ(check_hello(own, {"bb", kFormat, 1}).error().message,
             "expected an engine with the same model (aa), got another");
-  models::KvBlockFormat f32 = kFormat;
-  f32.dtype = FATHOM_F32;
-  EXPECT_NE(check_hello(own, {"aa", f32, 1}).error().message.find("in bf16, got 3 layers"),
-            std::string::npos);
+  models::KvBlockFormat other = kFormat;
+  other.dtype = FATHOM_F32;
+  other.block_size = 128;
+  EXPECT_TRUE(check_hello(own, {"aa", other, 1}).ok());
+  other.layers = 4;
+  EXPECT_EQ(check_hello(own, {"aa", other, 1}).error().message,
+            "expected an engine with KV blocks of 3 layers of 6 numbers a token, got 4 of 6");
+  other = kFormat;
+  other.latent = 7;
+  EXPECT_FALSE(check_hello(own, {"aa", other, 1}).ok());
+}
+
+TEST(KvMessages, FormatsThatNobodyHasAreErrors) {
+  const auto error_of = [](fathom_dtype dtype, int64_t block_size) {
+    const models::KvBlockFormat format = {
+        .dtype = dtype, .layers = 3, .block_size = block_size, .latent = 6};
+    const auto hello = read_hello(write_hello({"aa", format, 1}));
+    return hello ? "" : hello.error().message;
+  };
+  EXPECT_EQ(error_of(FATHOM_F32, 1), "");
+  EXPECT_EQ(error_of(FATHOM_BF16, 128), "");
+  EXPECT_EQ(error_of(FATHOM_I8, 32), "kv message: expected numbers in f32 or bf16, got format 5");
+  EXPECT_EQ(error_of(FATHOM_F32, 0), "kv message: expected blocks of 1 to 128 tokens, got 0");
+  EXPECT_EQ(error_of(FATHOM_F32, 129), "kv message: expected blocks of 1 to 128 tokens, got 129");
+  EXPECT_EQ(error_of(FATHOM_F32, int64_t{1} << 31),
+            "kv message: expected blocks of 1 to 128 tokens, got 2147483648");
 }
 
 TEST(KvMessages, ChecksumsTellPlacesApart) {

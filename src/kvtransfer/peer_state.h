@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kvtransfer/transport.h"
+#include "models/causal_lm.h"
 
 namespace fathom::kvtransfer {
 
@@ -14,13 +15,14 @@ struct PeerState {
 
   Address address;
   State state = State::kDown;
-  PeerId id = 0;            // unless it is down
-  double silent = 0;        // seconds since its last word
-  double retry_in = 0;      // seconds, while it is down
-  double back_off = 0;      // what retry_in will be next
-  int64_t max_context = 0;  // longest prompt it computes
-  int64_t blocks = 0;       // asked for and not there yet
-  std::string told = {};    // what the log last said about it
+  PeerId id = 0;                    // unless it is down
+  double silent = 0;                // seconds since its last word
+  double retry_in = 0;              // seconds, while it is down
+  double back_off = 0;              // what retry_in will be next
+  int64_t max_context = 0;          // longest prompt it computes
+  models::KvBlockFormat wire = {};  // of the blocks it sends
+  int64_t blocks = 0;               // asked for and not there yet
+  std::string told = {};            // what the log last said about it
 
   bool up() const { return state == State::kUp; }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "kvtransfer/block_cutter.h"
 
 namespace fathom::kvtransfer {
 
@@ -14,6 +15,14 @@ using engine::KvFailure;
 namespace {
 
 constexpr double kSilent = 3;  // seconds without a word: six signs of life
+
+engine::KvBlocks in_own_numbers(engine::KvBlocks blocks, fathom_dtype wire, fathom_dtype own) {
+  if (wire == own) return blocks;
+  Bytes converted(blocks.bytes.size() / device::dtype_size(wire) * device::dtype_size(own));
+  convert_numbers(blocks.bytes, wire, converted, own);
+  blocks.bytes = std::move(converted);
+  return blocks;
+}
 
 }  // namespace
 
@@ -176,7 +185,8 @@ Status PrefillClient::read_blocks_of(TransferId transfer, std::span<const std::b
   if (known == ids_.end()) return {};  // cancelled, or asked for elsewhere by now
   const uint64_t id = known->second;
   Fetch& fetch = fetches_.at(id);
-  FATHOM_ASSIGN(auto blocks, read_blocks(bytes, options_.hello.format, fetch.chain));
+  const models::KvBlockFormat& wire = peers_[fetch.peer].wire;
+  FATHOM_ASSIGN(auto blocks, read_blocks(bytes, wire, fetch.chain));
   if (blocks.first < fetch.wanted.first_block) {
     return Error{ErrorCode::kDataCorrupt, fmt::format("kv message: expected blocks from {} on, got "
                                                       "{}",
@@ -194,7 +204,7 @@ Status PrefillClient::read_blocks_of(TransferId transfer, std::span<const std::b
     stats_.blocks += static_cast<uint64_t>(blocks.count);
     stats_.bytes += blocks.bytes.size();
   }
-  receiver_->came(id, std::move(blocks));
+  receiver_->came(id, in_own_numbers(std::move(blocks), wire.dtype, options_.hello.format.dtype));
   if (std::ranges::find(fetch.there, false) != fetch.there.end()) return {};
   {
     const std::lock_guard lock(mutex_);
@@ -211,6 +221,7 @@ Status PrefillClient::meet(PeerState& peer, std::span<const std::byte> bytes) {
   FATHOM_TRY(check_hello(options_.hello, hello));
   peer.is_up();
   peer.max_context = hello.max_context;
+  peer.wire = wire_format(hello.format, options_.hello.format);
   log_info("prefill engine {}: there", peer.address.text());
   return {};
 }

@@ -4,9 +4,11 @@
 
 #include <atomic>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
+#include "kvtransfer/block_cutter.h"
 
 namespace fathom::kvtransfer {
 
@@ -14,37 +16,51 @@ using engine::KvFailure;
 
 namespace {
 
-// Blocks of one transfer that are sent and that the peer has not taken in.
-constexpr int64_t kWindow = 4 * models::kMaxKvBlocksACall;
+// Blocks of one transfer that are sent and that the peer has not taken in: as many as the engine
+// hands out at once, so many times.
+constexpr int64_t kWindow = 4;
 constexpr double kAliveEvery = 0.5;  // seconds
 constexpr double kStalled = 30;      // seconds that a peer may let blocks wait
 
 }  // namespace
 
-// Counts what is on its way; lives as long as either side needs it.
+// Counts what is on its way, in the blocks that the peer gets; lives as long as either side needs
+// it.
 class PrefillServer::Sink final : public engine::KvSink {
  public:
   using Send = std::function<void(std::shared_ptr<engine::KvBlocks>)>;
 
-  Sink(std::vector<engine::Hash128> chain, Send send) : chain_(std::move(chain)), send_(send) {}
+  Sink(const models::KvBlockFormat& own, const models::KvBlockFormat& wire,
+       const engine::KvWanted& wanted, std::vector<engine::Hash128> chain, Send send)
+      : most_at_once_((models::kMaxKvBlocksACall * own.block_size + wire.block_size - 1) /
+                      wire.block_size),
+        chain_(std::move(chain)),
+        send_(std::move(send)),
+        cutter_(own, wire, wanted.first_block, wanted.blocks) {}
 
-  bool ready() const override { return under_way_ + models::kMaxKvBlocksACall <= kWindow; }
+  bool ready() const override { return under_way_ + most_at_once_ <= kWindow * most_at_once_; }
   void take(engine::KvBlocks blocks) override {
-    under_way_ += blocks.count;
+    const int64_t whole = cutter_.whole_before(blocks.first + blocks.count);
+    under_way_ += whole - std::exchange(handed_out_, whole);
     send_(std::make_shared<engine::KvBlocks>(std::move(blocks)));
   }
 
   void taken(int64_t count) { under_way_ -= count; }
   int64_t under_way() const { return under_way_; }
+  // The engine's blocks as the peer gets them; of the transfer thread.
+  BlockCutter& cutter() { return cutter_; }
   // Of the blocks up to the end of these.
   const engine::Hash128& chain(const engine::KvBlocks& blocks) const {
     return chain_[static_cast<size_t>(blocks.first + blocks.count) - 1];
   }
 
  private:
+  const int64_t most_at_once_;
   const std::vector<engine::Hash128> chain_;
   const Send send_;
   std::atomic<int64_t> under_way_ = 0;
+  int64_t handed_out_ = 0;  // of the engine's thread
+  BlockCutter cutter_;
 };
 
 PrefillServer::PrefillServer(engine::Engine& engine, std::string model_hash,
@@ -109,6 +125,7 @@ Status PrefillServer::greet(PeerId peer, std::span<const std::byte> bytes) {
   FATHOM_ASSIGN(const Hello hello, read_hello(bytes));
   FATHOM_TRY(check_hello(hello_, hello));
   peers_[peer].greeted = true;
+  peers_[peer].wire = wire_format(hello_.format, hello.format);
   transport().send(peer, write_hello(hello_));
   return {};
 }
@@ -118,19 +135,21 @@ Status PrefillServer::begin(PeerId peer, TransferId id, std::span<const std::byt
     return Error{ErrorCode::kDataCorrupt,
                  fmt::format("kv message: expected a new transfer, got {} again", id)};
   }
-  const int64_t block_size = hello_.format.block_size;
-  FATHOM_ASSIGN(auto wanted, read_ask(bytes, block_size, engine_.max_context()));
-  auto chain = prompt_chain(hello_.model_hash, wanted.cache_salt, wanted.tokens, block_size);
+  const models::KvBlockFormat& wire = peers_[peer].wire;
+  FATHOM_ASSIGN(auto wanted, read_ask(bytes, wire.block_size, engine_.max_context()));
+  auto chain = prompt_chain(hello_.model_hash, wanted.cache_salt, wanted.tokens, wire.block_size);
   auto sink = std::make_shared<Sink>(
-      std::move(chain), [this, peer, id, thread = thread_](std::shared_ptr<engine::KvBlocks> some) {
-        thread->post([this, peer, id, some = std::move(some)] { send_blocks(peer, id, *some); });
+      hello_.format, wire, wanted, std::move(chain),
+      [this, peer, id, thread = thread_](std::shared_ptr<engine::KvBlocks> some) {
+        thread->post(
+            [this, peer, id, some = std::move(some)] { send_blocks(peer, id, std::move(*some)); });
       });
   engine::Request request;
   request.prompt = std::move(wanted.tokens);
   request.sampling.max_tokens = 0;
   request.cache_salt = std::move(wanted.cache_salt);
   request.kv_sink = sink;
-  request.kv_first_block = wanted.first_block;
+  request.kv_first_block = sink->cutter().first_needed();
   auto submitted = engine_.submit(std::move(request), [this, peer, id, thread = thread_](
                                                           const engine::Event& event) {
     if (!event.finish || *event.finish == engine::FinishReason::kCancelled) return;
@@ -166,13 +185,15 @@ void PrefillServer::cancel(PeerId peer, TransferId id) {
   peers_[peer].transfers.erase(id);
 }
 
-void PrefillServer::send_blocks(PeerId peer, TransferId id, const engine::KvBlocks& blocks) {
+void PrefillServer::send_blocks(PeerId peer, TransferId id, engine::KvBlocks blocks) {
   const Transfer* transfer = find(peer, id);
   if (transfer == nullptr) return;
-  transport().send(peer, write_blocks(id, blocks, transfer->sink->chain(blocks)));
-  const std::lock_guard lock(mutex_);
-  stats_.blocks += static_cast<uint64_t>(blocks.count);
-  stats_.bytes += blocks.bytes.size();
+  for (const auto& some : transfer->sink->cutter().add(std::move(blocks))) {
+    transport().send(peer, write_blocks(id, some, transfer->sink->chain(some)));
+    const std::lock_guard lock(mutex_);
+    stats_.blocks += static_cast<uint64_t>(some.count);
+    stats_.bytes += some.bytes.size();
+  }
 }
 
 void PrefillServer::end(PeerId peer, TransferId id, const std::string& failure) {

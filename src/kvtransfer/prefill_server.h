@@ -38,7 +38,8 @@ class PrefillServer final : private TransportHandler {
   };
   struct Peer {
     bool greeted = false;
-    bool refused = false;  // it has a tick to read why
+    bool refused = false;             // it has a tick to read why
+    models::KvBlockFormat wire = {};  // of the blocks that are sent to it
     std::unordered_map<TransferId, Transfer> transfers;
   };
 
@@ -56,7 +57,7 @@ class PrefillServer final : private TransportHandler {
   Status begin(PeerId peer, TransferId id, std::span<const std::byte> bytes);
   Status take(PeerId peer, TransferId id, std::span<const std::byte> bytes);
   void cancel(PeerId peer, TransferId id);
-  void send_blocks(PeerId peer, TransferId id, const engine::KvBlocks& blocks);
+  void send_blocks(PeerId peer, TransferId id, engine::KvBlocks blocks);
   void end(PeerId peer, TransferId id, const std::string& failure);
   void drop_transfers(Peer& peer);
   Transfer* find(PeerId peer, TransferId id);

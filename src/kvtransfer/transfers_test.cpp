@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <string>
 #include <thread>
 
 #include "engine/engine_harness.h"
@@ -25,6 +26,7 @@ using engine::Request;
 
 constexpr const char* kModel = "model";
 constexpr int64_t kContext = 512;
+constexpr int64_t kLongContext = 4000;
 constexpr uint64_t kRightDrafts = 100;  // in a hundred, where the drafting layer has all latents
 
 Address at(uint16_t port) {
@@ -38,7 +40,7 @@ void wait_until(const std::function<bool()>& condition) {
 // A prefill engine at a port. The gate, where there is one, holds prompts in their middle.
 struct Prefill {
   Prefill(MemoryNetwork& network, uint16_t port, Gate* gate = nullptr,
-          models::RunLimits limits = engine::roomy_limits())
+          models::RunLimits limits = engine::roomy_limits(), const std::string& model = kModel)
       : engine(engine::start(
             limits, {.prefill_chunk = 16, .exact = true, .speculate = 1, .speculate_always = true},
             [gate](const models::StepBatch& batch) -> Status {
@@ -47,7 +49,7 @@ struct Prefill {
               return {};
             },
             kRightDrafts)) {
-    auto started = PrefillServer::start(*engine, kModel, at(port), network.make());
+    auto started = PrefillServer::start(*engine, model, at(port), network.make());
     EXPECT_TRUE(started.ok());
     server = std::move(*started);
   }
@@ -78,9 +80,9 @@ struct Decode {
   }
 
   // Requests are only left to others who are known to be there.
-  void meet(uint64_t transfers) {
+  void meet(uint64_t transfers, int64_t tokens = 20) {
     for (uint64_t seed = 1000; engine->stats().kv_fetched.transfers < transfers; ++seed) {
-      ask(*engine, engine::some_request(20, 1, seed));
+      ask(*engine, engine::some_request(tokens, 1, seed));
     }
   }
   uint64_t failures(KvFailure failure) const {
@@ -234,13 +236,87 @@ TEST(Transfers, DamagedBlocksAreNotUsed) {
 
 TEST(Transfers, AnEngineWithAnotherModelIsNotAsked) {
   MemoryNetwork network;
-  auto limits = engine::roomy_limits();
-  limits.kv_block_size = 8;
-  const Prefill prefill(network, 1, nullptr, limits);
+  const Prefill prefill(network, 1, nullptr, engine::roomy_limits(), "another");
   Decode decode(network, {1});
   const Request request = engine::some_request(100, 5, 1);
   expect_right(ask(*decode.engine, request), request);
   EXPECT_EQ(decode.engine->stats().kv_fetched.blocks, 0u);
+}
+
+models::RunLimits blocks_of(int32_t tokens) {
+  models::RunLimits limits = engine::roomy_limits();
+  limits.num_kv_blocks = limits.num_kv_blocks * limits.kv_block_size / tokens;
+  limits.kv_block_size = tokens;
+  return limits;
+}
+
+TEST(Transfers, EnginesCutBlocksAsTheOtherHasThem) {
+  for (const auto& [prefill_block, decode_block] :
+       {std::pair(8, 4), {4, 8}, {3, 5}, {128, 4}, {1, 64}}) {
+    SCOPED_TRACE(std::to_string(prefill_block) + " to " + std::to_string(decode_block) + " tokens");
+    MemoryNetwork network;
+    const Prefill prefill(network, 1, nullptr, blocks_of(prefill_block));
+    Decode decode(network, {1}, blocks_of(decode_block), 1);
+    decode.meet(1, 80);
+    const auto failures = decode.engine->stats().kv_fetched.failures;
+    // The second begins as the first does, so that its first blocks are not asked for. Where they
+    // end, the drafting layer has seen the same token after them.
+    const Request begin = engine::some_request(131, 10, 1);
+    Request request = begin;
+    const auto rest = engine::some_request(170, 10, 2).prompt;
+    request.prompt.insert(request.prompt.end(), rest.begin(), rest.end());
+    for (const Request& each : {begin, request}) {
+      const int64_t tokens = static_cast<int64_t>(each.prompt.size());
+      const int64_t rows = decode.rows;
+      const uint64_t right = decode.engine->stats().accepted_draft_tokens;
+      const uint64_t drafted = decode.engine->stats().draft_tokens;
+      expect_right(ask(*decode.engine, each), each);
+      const int64_t fetched = (tokens - 1) / decode_block * decode_block;
+      EXPECT_LE(decode.rows - rows, tokens - fetched + 9 + 9);  // drafts are rows, too
+      EXPECT_EQ(decode.engine->stats().accepted_draft_tokens - right,
+                decode.engine->stats().draft_tokens - drafted);
+    }
+    decode.expect_empty();
+    wait_until([&] { return prefill.engine->idle(); });
+    EXPECT_EQ(prefill.engine->stats().kv_blocks_used, 0);
+    EXPECT_EQ(decode.engine->stats().kv_fetched.failures, failures);
+  }
+}
+
+TEST(Transfers, ALostEnginesWorkGoesOnInOtherBlocks) {
+  MemoryNetwork network;
+  Gate gate;
+  const Prefill held(network, 1, &gate, blocks_of(16));
+  const Prefill other(network, 2, nullptr, blocks_of(3));
+  Decode decode(network, {1, 2});
+  meet_both(decode, held, other);
+  std::vector<Client> clients(6);
+  const auto requests =
+      submit_all(decode, clients, [](uint64_t i) { return engine::some_request(100, 5, i); });
+  gate.wait_for_arrival();
+  network.cut(1);
+  gate.open();
+  for (size_t i = 0; i < 6; ++i) expect_right(clients[i].wait(), requests[i]);
+  EXPECT_GT(decode.failures(KvFailure::kLost), 0u);
+  decode.expect_empty();
+}
+
+// Many more blocks than may be under way, of both sizes.
+TEST(Transfers, LongPromptsFlowInBlocksOfAnySize) {
+  for (const auto& [prefill_block, decode_block] : {std::pair(128, 4), {1, 64}, {4, 4}}) {
+    MemoryNetwork network;
+    models::RunLimits prefill_limits = blocks_of(prefill_block);
+    models::RunLimits decode_limits = blocks_of(decode_block);
+    prefill_limits.max_context = decode_limits.max_context = kLongContext;
+    const Prefill prefill(network, 1, nullptr, prefill_limits);
+    Decode decode(network, {1}, decode_limits);
+    decode.meet(1, 80);
+    const Request request = engine::some_request(3000, 3, 1);
+    const int64_t before = decode.rows;
+    expect_right(ask(*decode.engine, request), request, kLongContext);
+    EXPECT_LE(decode.rows - before, decode_block + 3);
+    decode.expect_empty();
+  }
 }
 
 TEST(Transfers, CancelledWhileItWaitsLeavesNothingBehind) {

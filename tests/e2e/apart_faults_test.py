@@ -169,11 +169,6 @@ class Strangers(unittest.TestCase):
                     self.assertEqual(ask(decode, LONG[0]), expected)
                     self.assertEqual(failures(decode, "no_peer"), 1)
 
-    def test_other_numbers_in_the_cache(self):
-        with PrefillEngine("--kv-cache", "bf16") as prefill:
-            with DecodeEngine(prefill, flags=("--kv-cache", "f32"), met=False) as decode:
-                decode.wait_for_line("--kv-cache chooses the numbers")
-
 
 class Flags(unittest.TestCase):
     def refused(self, *flags):

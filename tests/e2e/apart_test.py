@@ -67,6 +67,87 @@ class SameLayout(unittest.TestCase):
             del os.environ["UCX_TLS"]
 
 
+def chip(*options):
+    """Flags of a chip whose cache is as `options` say."""
+    return ("--chip", "cpu-discrete", "--kernels", ",".join(("native", *options)))
+
+
+def block_size(tokens):
+    return ("--kv-block-size", str(tokens))
+
+
+class OtherCaches(unittest.TestCase):
+    """Engines whose caches have other blocks, planes and numbers. Where the numbers are the same,
+    the answers are bit-identical to those of one engine."""
+
+    PROMPTS = SHORT_AND_LONG[2:]
+    MAX_ERROR = 0.1  # of a log-probability, by latents in bf16
+    NUMBERS = 5 * (64 + 16)  # of a token: latents and rotated keys of the layers and the MTP layer
+
+    def answers(self, prefill_flags, decode_flags, bits=32):
+        """Of two engines, which hand over numbers of so many bits."""
+        with PrefillEngine(*prefill_flags) as prefill, DecodeEngine(prefill, flags=decode_flags) as decode:
+            answers = ask_all(decode, self.PROMPTS)
+            self.assertEqual(fetched(decode, "kv_transfers_total"), len(self.PROMPTS), decode.stderr())
+            self.assertEqual(fetched(decode, "kv_transfer_failures_total"), 0)
+            tokens = fetched(decode, "kv_transfer_bytes_total") * 8 / bits / self.NUMBERS
+            self.assertGreater(tokens, 700)
+            self.assertEqual(tokens % fetched(decode), 0)  # in whole blocks
+            for server in (decode, prefill):
+                wait_until_idle(server)
+        return answers
+
+    def alone(self, *flags):
+        with fathom.Server(TINY, *FLAGS, *flags) as server:
+            return ask_all(server, self.PROMPTS)
+
+    def expect_near(self, answers, expected):
+        for text, got, right in zip(self.PROMPTS, answers, expected):
+            self.assertEqual(got[0], right[0], text)
+            for a, b in zip(got[1], right[1]):
+                self.assertLess(abs(a - b), self.MAX_ERROR, text)
+
+    def test_blocks_and_planes(self):
+        expected = self.alone()
+        for prefill, decode in (
+            (block_size(16), block_size(64)),
+            (chip("planes=2", "block=64"), block_size(16)),
+            (block_size(48), chip("planes=2", "block=32")),
+        ):
+            with self.subTest(prefill=prefill, decode=decode):
+                self.assertEqual(self.answers(prefill, decode), expected)
+
+    def test_f32_to_bf16(self):
+        """The same bits whatever the blocks and planes; near to what one bf16 engine answers."""
+        one = self.answers(("--kv-cache", "f32"), ("--kv-cache", "bf16", *block_size(16)), 16)
+        other = self.answers(chip("planes=2", "block=64"), chip("planes=2", "kv=bf16", "block=16"), 16)
+        self.assertEqual(one, other)
+        self.expect_near(one, self.alone("--kv-cache", "bf16"))
+
+    def test_bf16_to_f32(self):
+        one = self.answers(("--kv-cache", "bf16"), ("--kv-cache", "f32", *block_size(64)), 16)
+        other = self.answers(chip("kv=bf16", "block=16"), chip("planes=2", "block=64"), 16)
+        self.assertEqual(one, other)
+        self.expect_near(one, self.alone())
+
+
+class CacheFlags(unittest.TestCase):
+    def refused(self, *flags):
+        server = fathom.Server(TINY, *FLAGS, *flags, ready=False)
+        with server:
+            self.assertNotEqual(server.process.wait(60), 0)
+            return server.stderr()
+
+    def test_a_block_size_that_the_chip_does_not_take(self):
+        self.assertIn("--kv-block-size: expected 64, which chip cpu-discrete takes, got 32",
+                      self.refused(*chip("block=64"), *block_size(32)))  # fmt: skip
+        self.assertIn("--kv-block-size: expected 16 to 128 tokens, got 8", self.refused(*block_size(8)))
+
+    def test_the_log_tells_the_caches_format(self):
+        with fathom.Server(TINY, *FLAGS, *chip("planes=2", "block=64", "kv=bf16")) as server:
+            self.assertIn("(bf16, blocks of 64 in two planes)", server.stderr())
+
+
 class OtherLayouts(unittest.TestCase):
     """Prefill and decode engines over several ranks, with reference kernels."""
 
