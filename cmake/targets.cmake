@@ -154,3 +154,14 @@ function(fathom_test name)
       ENVIRONMENT "GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}")
   endforeach()
 endfunction()
+
+# fathom_test_again(NAME ENVIRONMENT SUFFIX): runs a test of fathom_test() once more, as NAME_SUFFIX,
+# with an environment of its own.
+function(fathom_test_again name environment suffix)
+  if(NOT FATHOM_TESTS)
+    return()
+  endif()
+  add_test(NAME ${name}_${suffix} COMMAND ${name})
+  set_tests_properties(${name}_${suffix} PROPERTIES LABELS unit TIMEOUT 900
+    ENVIRONMENT "${environment}")
+endfunction()

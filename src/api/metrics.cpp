@@ -125,6 +125,13 @@ struct Metrics::Impl {
       counter("fathom_spec_decode_num_accepted_tokens_total", "Drafted tokens that were right.");
   prometheus::Counter& preemptions =
       counter("fathom_num_preemptions_total", "Requests set back because KV blocks ran out.");
+  prometheus::Counter& steps = counter("fathom_steps_total", "Steps of the model.");
+  prometheus::Counter& steps_ahead =
+      counter("fathom_steps_ahead_total", "Steps that began while the one before them ran.");
+  prometheus::Counter& surplus_rows = counter(
+      "fathom_surplus_rows_total", "Rows of such steps for requests that had ended by then.");
+  prometheus::Counter& copied_to_host =
+      counter("fathom_copied_to_host_bytes_total", "Bytes that the chip copied to the host.");
   Histogram& first_token = histogram("fathom_time_to_first_token_seconds",
                                      "From the request to its first token.", kFirstTokenBuckets);
   Histogram& inter_token =
@@ -255,6 +262,10 @@ std::string Metrics::page(const engine::EngineStats& stats, const engine::KvTran
   catch_up(impl_->draft_tokens, stats.draft_tokens);
   catch_up(impl_->accepted_tokens, stats.accepted_draft_tokens);
   catch_up(impl_->preemptions, stats.preemptions);
+  catch_up(impl_->steps, stats.steps);
+  catch_up(impl_->steps_ahead, stats.steps_ahead);
+  catch_up(impl_->surplus_rows, stats.surplus_rows);
+  catch_up(impl_->copied_to_host, stats.copied_to_host);
   if (stats.expert_loads) {
     for (const models::LayerLoads& layer : *stats.expert_loads) impl_->show(layer);
   }

@@ -57,6 +57,29 @@ TEST(BlockPool, FindsOneOfTwoEqualBlocksUntilItIsTaken) {
   EXPECT_EQ(pool.find({1, 2}), kNoBlock);
 }
 
+TEST(BlockPool, APinnedBlockIsNobodysAndNotAvailable) {
+  BlockPool pool(3);
+  std::vector<int32_t> first = {pool.take(), pool.take()};
+  pool.publish(first[0], {1, 2});
+  std::vector<int32_t> second = {first[0]};
+  pool.share(first[0]);
+  pool.release_pinned(first);
+  EXPECT_EQ(pool.used(), 1);  // the second one's
+  EXPECT_EQ(pool.available(), 1);
+  pool.release(second);
+  EXPECT_EQ(pool.used(), 0);
+  EXPECT_EQ(pool.available(), 1);
+  EXPECT_EQ(pool.find({1, 2}), first[0]);  // it may be shared again meanwhile
+  pool.share(first[0]);
+  EXPECT_EQ(pool.used(), 1);
+  pool.unpin(first);
+  EXPECT_EQ(pool.available(), 2);
+  second = {first[0]};
+  pool.release(second);
+  EXPECT_EQ(pool.available(), 3);
+  EXPECT_EQ(pool.used(), 0);
+}
+
 // Against a map, with hashes that share buckets.
 TEST(BlockPool, FindsWhatAMapFinds) {
   constexpr int64_t kBlocks = 16;
@@ -64,6 +87,7 @@ TEST(BlockPool, FindsWhatAMapFinds) {
   BlockPool pool(kBlocks);
   std::map<uint64_t, int32_t> published;
   std::vector<std::vector<int32_t>> tables;
+  std::vector<std::vector<int32_t>> pinned;
   for (int round = 0; round < 5000; ++round) {
     const uint64_t key = random() % 40;
     const Hash128 hash = {(key % 3) * 1024, key};
@@ -78,14 +102,24 @@ TEST(BlockPool, FindsWhatAMapFinds) {
       pool.publish(taken, hash);
       published.emplace(key, taken);
       tables.push_back({taken});
+    } else if (!pinned.empty() && random() % 2 == 0) {
+      pool.unpin(pinned.back());
+      pinned.pop_back();
     } else if (!tables.empty()) {
       std::swap(tables[random() % tables.size()], tables.back());
-      pool.release(tables.back());
+      if (random() % 4 == 0) {
+        pool.release_pinned(tables.back());
+        pinned.push_back(tables.back());
+      } else {
+        pool.release(tables.back());
+      }
       tables.pop_back();
     }
     std::set<int32_t> held;
     for (const auto& table : tables) held.insert(table.begin(), table.end());
     ASSERT_EQ(pool.used(), static_cast<int64_t>(held.size()));
+    for (const auto& table : pinned) held.insert(table.begin(), table.end());
+    ASSERT_EQ(pool.available(), kBlocks - static_cast<int64_t>(held.size()));
   }
 }
 

@@ -18,7 +18,7 @@ DataIndices::DataIndices(int64_t count, const SchedulerLimits& limits,
   for (int64_t i = 0; i < count; ++i) {
     indices_.push_back(std::make_unique<Index>(limits, cache, keys, num_blocks));
   }
-  if (count > 1) step_.reserve(static_cast<size_t>(max_running()));
+  step_.reserve(static_cast<size_t>(max_running()));
 }
 
 void DataIndices::place(Sequence& sequence) {
@@ -44,11 +44,22 @@ int64_t DataIndices::rows_in_the_way(Index& index, Sequence& sequence) const {
 }
 
 std::span<const Chunk> DataIndices::next_step() {
-  if (indices_.size() == 1) return indices_.front()->scheduler.next_step();
   step_.clear();
   for (const auto& index : indices_) {
     if (!index->scheduler.has_work()) continue;
     const auto chunks = index->scheduler.next_step();
+    step_.insert(step_.end(), chunks.begin(), chunks.end());
+  }
+  return step_;
+}
+
+std::span<const Chunk> DataIndices::next_step_ahead() {
+  step_.clear();
+  for (const auto& index : indices_) {
+    if (!index->scheduler.make_places()) return {};
+  }
+  for (const auto& index : indices_) {
+    const auto chunks = index->scheduler.deal_out_step();
     step_.insert(step_.end(), chunks.begin(), chunks.end());
   }
   return step_;

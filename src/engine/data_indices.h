@@ -46,10 +46,19 @@ class DataIndices {
   // As Scheduler's, of all indices.
   void remove(Sequence& sequence) { of(sequence).remove(sequence); }
   std::span<const Chunk> next_step();
+  // As make_places() and deal_out_step(); empty, too, where the former says false.
+  std::span<const Chunk> next_step_ahead();
   void advance(Sequence& sequence, int64_t rows) { of(sequence).advance(sequence, rows); }
 
   void detach(Sequence& sequence) { of(sequence).detach(sequence); }
   void release(Sequence& sequence) { at(sequence).pool.release(sequence.blocks); }
+  // As BlockPool's, of the sequence's index.
+  void release_pinned(const Sequence& sequence, std::span<const int32_t> blocks) {
+    at(sequence).pool.release_pinned(blocks);
+  }
+  void unpin(int32_t data_index, std::span<const int32_t> blocks) {
+    indices_[static_cast<size_t>(data_index)]->pool.unpin(blocks);
+  }
   // Of the sequence's index.
   int64_t num_waiting(const Sequence& sequence) { return of(sequence).num_waiting(); }
 

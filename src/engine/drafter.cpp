@@ -4,7 +4,7 @@
 #include <chrono>
 
 #include "base/log.h"
-#include "engine/next_token.h"
+#include "engine/draws.h"
 
 namespace fathom::engine {
 
@@ -29,13 +29,15 @@ void Drafter::begin_step(std::span<const Chunk> chunks) {
 }
 
 void Drafter::add(Sequence& sequence, int64_t begin, int64_t source) {
-  const bool shown = room(sequence) > 0 || (options_.drafts > 0 && sequence.hands_over);
+  if (!drafts()) return;
+  const bool shown = room(sequence) > 0 || sequence.hands_over;
   // The last row of a prompt that nothing is generated behind has no token to go with it.
   const int64_t end = std::min(sequence.computed, sequence.length() - 1);
   if (shown && begin < end) rows_.push_back({&sequence, begin, end, source, false});
 }
 
 void Drafter::draft() {
+  if (!drafts()) return;
   if (only_decodes_ && drafting_seconds_) {
     policy_.measured(decoding_, drafts_, seconds_ + *drafting_seconds_);
   }
@@ -86,8 +88,9 @@ void Drafter::extend(std::span<const float> logits) {
     rows += part.end - part.begin;
     if (!part.wants_logits) continue;
     Sequence& sequence = *part.sequence;
-    const auto token = next_token(sequence, static_cast<int64_t>(sequence.tokens.size()),
-                                  logits.first(vocab), scratch_);
+    const auto length = static_cast<int64_t>(sequence.tokens.size());
+    const auto token =
+        sampling::sample(logits.first(vocab), draw_of(sequence, length, scratch_.mask), scratch_);
     logits = logits.subspan(vocab);
     if (!token || sequence.stops_at(*token)) continue;
     sequence.tokens.push_back(*token);

@@ -31,6 +31,9 @@ class Drafter {
  public:
   Drafter(const DrafterOptions& options, ModelRunner& runner, sampling::SamplerScratch& scratch);
 
+  // Whether drafts may be made behind a step.
+  bool drafts() const { return options_.drafts > 0; }
+
   // In the order of calls: a step begins, its forward pass took so long, ...
   void begin_step(std::span<const Chunk> chunks);
   void model_took(double seconds) { seconds_ = seconds; }

@@ -43,9 +43,11 @@ class ThreadedEngine final : public Engine {
         request_limits_(request_limits(*model)),
         task_limits_{max_context(), model->limits().kv_block_size},
         kv_format_(model->kv_block_format()),
-        loop_(
-            std::move(model), options_, [this](Task& task) { return retire(task); },
-            std::move(source), [this] { blocks_came(); }),
+        loop_(std::move(model), options_,
+              {.begin = [this](std::span<Task* const> tasks) { let_in(tasks); },
+               .retire = [this](Task& task) { return retire(task); },
+               .wake = [this] { blocks_came(); }},
+              std::move(source)),
         seed_base_(random_seed()),
         waiting_room_(options_.max_waiting),
         stats_(loop_.stats()) {
@@ -87,7 +89,7 @@ class ThreadedEngine final : public Engine {
   void cancel_requested();
   void cancel_everything();
   void publish();
-  void let_in();
+  void let_in(std::span<Task* const> begun);
   std::unique_ptr<Task> retire(Task& task);
 
   const EngineOptions options_;
@@ -203,13 +205,12 @@ void ThreadedEngine::run() {
   while (take_mail()) {
     cancel_requested();
     loop_.hand_over();
-    if (!loop_.has_work()) continue;
-    loop_.schedule();
-    let_in();
+    if (!loop_.has_steps()) continue;
     loop_.run();
     publish();
   }
   cancel_everything();
+  if (loop_.has_steps()) loop_.run();  // what is in flight, for nobody
 }
 
 // Sleeps until there is something to do; false when the engine is to stop.
@@ -264,10 +265,10 @@ void ThreadedEngine::cancel_everything() {
   }
 }
 
-void ThreadedEngine::let_in() {
+void ThreadedEngine::let_in(std::span<Task* const> begun) {
   const std::lock_guard lock(mutex_);
   stats_ = loop_.stats();
-  for (const Task* task : loop_.begun()) waiting_room_.leave(task->owner, task->request);
+  for (const Task* task : begun) waiting_room_.leave(task->owner, task->request);
 }
 
 void ThreadedEngine::publish() {

@@ -3,9 +3,9 @@
 //
 // Life of a request here: submit() checks it against the limits and queues it; each step the
 // Scheduler admits by free KV blocks, cuts prompts into chunks, and preempts (recompute later)
-// when blocks run out; the ModelRunner lays the step out and runs the model; the Sampler draws;
-// events go to the request's listener; a finished or cancelled request's blocks are free before
-// the next step.
+// when blocks run out; the ModelRunner lays the step out, and the model runs it and draws the
+// tokens; events go to the request's listener; a finished or cancelled request's blocks are free
+// as soon as no step that was begun may touch them.
 #pragma once
 
 #include <cstdint>
@@ -154,7 +154,10 @@ struct EngineStats {
   uint64_t draft_tokens = 0;          // how many they were
   uint64_t accepted_draft_tokens = 0;
   uint64_t preemptions = 0;
-  uint64_t steps = 0;
+  uint64_t steps = 0;           // that brought somebody something
+  uint64_t steps_ahead = 0;     // steps that were begun while the one before them ran
+  uint64_t surplus_rows = 0;    // rows of such steps for requests that had ended by then
+  uint64_t copied_to_host = 0;  // bytes that the model had the chip copy to the host
   uint64_t finished_stop = 0;
   uint64_t finished_length = 0;
   uint64_t cancelled = 0;
@@ -172,7 +175,7 @@ class Engine {
   // named), kResourceExhausted (queue full), kUnavailable (draining).
   virtual Result<RequestId> submit(Request request, Listener listener) = 0;
 
-  // Thread-safe; unknown or finished ids are ignored. The request's work stops within one step
+  // Thread-safe; unknown or finished ids are ignored. The request's work stops within two steps
   // and its listener gets kCancelled unless it finished before.
   virtual void cancel(RequestId id) = 0;
   // As cancel() of all that runs or waits. Thread-safe.

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -116,7 +117,7 @@ class Gate {
 };
 
 // Holds the first step, so that requests submitted meanwhile do meet.
-inline FakeModel::BeforeStep behind(Gate& gate) {
+inline FakeOptions::BeforeStep behind(Gate& gate) {
   return [&gate](const models::StepBatch&) {
     gate.pass();
     return Status();
@@ -134,13 +135,27 @@ inline models::RunLimits roomy_limits() {
           .kv_block_size = 4};
 }
 
-inline std::unique_ptr<Engine> start(const models::RunLimits& limits, EngineOptions options = {},
-                                     FakeModel::BeforeStep before_step = {},
-                                     std::optional<uint64_t> right_drafts = {}) {
-  auto model = std::make_unique<FakeModel>(kVocab, limits, std::move(before_step), right_drafts);
-  auto engine = make_engine(std::move(model), std::move(options));
+// Of the models of all tests that choose none: the suite runs once with 1 and once with 2.
+inline int64_t steps_in_flight() {
+  const char* const steps = std::getenv("FATHOM_TEST_STEPS_IN_FLIGHT");
+  return steps != nullptr ? std::atoi(steps) : 1;
+}
+
+inline std::unique_ptr<Engine> start_over(FakeOptions model, const models::RunLimits& limits,
+                                          EngineOptions options = {}) {
+  auto engine = make_engine(std::make_unique<FakeModel>(kVocab, limits, std::move(model)),
+                            std::move(options));
   EXPECT_TRUE(engine.ok()) << engine.error().message;
   return std::move(engine).value();
+}
+
+inline std::unique_ptr<Engine> start(const models::RunLimits& limits, EngineOptions options = {},
+                                     FakeOptions::BeforeStep before_step = {},
+                                     std::optional<uint64_t> right_drafts = {}) {
+  return start_over({.before_step = std::move(before_step),
+                     .right_drafts = right_drafts,
+                     .steps_in_flight = steps_in_flight()},
+                    limits, std::move(options));
 }
 
 inline RequestId submit(Engine& engine, const Request& request, Client& client,

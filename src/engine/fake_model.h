@@ -5,14 +5,18 @@
 //
 // With several data indices it has a cache for each.
 //
+// With two steps in flight each runs as late as the interface lets it.
+//
 // It can also draft: what it will answer itself, as far as a cache of its own holds the prefix, for
 // as many in a hundred prefixes as it is told, and something else for the others.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <numeric>
 #include <optional>
 #include <span>
@@ -21,7 +25,9 @@
 #include <vector>
 
 #include "base/check.h"
+#include "engine/fake_step.h"
 #include "models/causal_lm.h"
+#include "sampling/sampler.h"
 
 namespace fathom::engine {
 
@@ -56,40 +62,82 @@ inline std::vector<float> fake_logits(std::span<const int32_t> tokens, int64_t g
   return row;
 }
 
+// What a test may have of it.
+struct FakeOptions {
+  // Called in each begin_step(), begin_draws() and finish_step(), on the engine's thread; an error
+  // fails the call.
+  using BeforeStep = std::function<Status(const models::StepBatch&)>;
+  using Before = std::function<Status()>;
+
+  BeforeStep before_step = {};
+  Before before_draws = {};
+  Before before_finish = {};
+  std::optional<uint64_t> right_drafts = {};  // in a hundred; it can draft
+  int64_t steps_in_flight = 1;
+  std::optional<int32_t> spoilt_behind = {};  // logits behind this token are NaN
+};
+
 class FakeModel final : public models::CausalLm {
  public:
-  // Called before each step on the engine's thread; an error fails the step.
-  using BeforeStep = std::function<Status(const models::StepBatch&)>;
-
-  FakeModel(int64_t vocab_size, const models::RunLimits& limits, BeforeStep before_step = {},
-            std::optional<uint64_t> right_drafts = {})
+  FakeModel(int64_t vocab_size, const models::RunLimits& limits, FakeOptions options = {})
       : vocab_size_(vocab_size),
         limits_(limits),
-        before_step_(std::move(before_step)),
-        right_drafts_(right_drafts),
+        options_(std::move(options)),
         cache_(
             static_cast<size_t>(limits.data_indices * limits.num_kv_blocks * limits.kv_block_size)),
         following_(cache_.size()),
         owners_(static_cast<size_t>(limits.data_indices * limits.max_step_tokens)),
-        logits_(static_cast<size_t>(limits.data_indices * limits.max_logit_rows * vocab_size)) {}
+        scratch_(vocab_size),
+        logits_(static_cast<size_t>(limits.data_indices * limits.max_logit_rows * vocab_size)),
+        read_(logits_.size()) {
+    drawn_.reserve(static_cast<size_t>(limits.data_indices * limits.max_logit_rows));
+  }
+
+  ~FakeModel() override { FATHOM_CHECK(in_flight_ == 0, "all steps are finished in the end"); }
 
   int64_t vocab_size() const override { return vocab_size_; }
   const models::RunLimits& limits() const override { return limits_; }
+  int64_t max_steps_in_flight() const override { return options_.steps_in_flight; }
 
-  Result<std::span<const float>> forward(const models::StepBatch& batch) override {
+  // A step runs as late as it can: what was freed or changed too early by then is found changed.
+  Status begin_step(const models::StepBatch& batch) override {
+    FATHOM_CHECK(in_flight_ < options_.steps_in_flight, "so many steps may be in flight");
+    FATHOM_CHECK(in_flight_ == 0 || steps_[0].has_draws, "the step before has its draws");
     check_sizes(batch);
-    if (before_step_) FATHOM_TRY(before_step_(batch));
-    store_all(batch, cache_);
-    last_positions_.assign(batch.positions.begin(), batch.positions.end());
-    behind_draft_ = 0;
-    const auto vocab = static_cast<size_t>(vocab_size_);
-    const std::span<float> logits(logits_.data(), batch.logit_rows.size() * vocab);
-    for (size_t i = 0; i < batch.logit_rows.size(); ++i) {
-      const auto row = static_cast<size_t>(batch.logit_rows[i]);
-      fake_row(hash_before(*owners_[row].sequence, batch.positions[row], owners_[row].data),
-               logits.subspan(i * vocab, vocab));
+    if (options_.before_step) FATHOM_TRY(failed_unless(options_.before_step(batch)));
+    FakeStep& step = steps_[static_cast<size_t>(in_flight_)];
+    step.keep(batch);
+    for (const int32_t token : step.tokens) {
+      const int64_t draw = int64_t{models::kFirstDrawn} - token;
+      const bool is_drawn =
+          in_flight_ == 1 && draw >= 0 && draw < static_cast<int64_t>(steps_[0].draws.size());
+      FATHOM_CHECK((token >= 0 && token < vocab_size_) || is_drawn,
+                   "the token is known, or drawn in the step before");
     }
-    return std::span<const float>(logits);
+    if (in_flight_ == 1) check_nothing_is_touched(step.batch());
+    ++in_flight_;
+    return {};
+  }
+
+  Status begin_draws(const models::StepDraws& draws) override {
+    FATHOM_CHECK(in_flight_ > 0, "a step is begun");
+    FakeStep& step = steps_[static_cast<size_t>(in_flight_ - 1)];
+    FATHOM_CHECK(!std::exchange(step.has_draws, true), "a step is asked for draws once");
+    FATHOM_CHECK(draws.rows.size() == draws.draws.size(), "a row a draw");
+    if (options_.before_draws) FATHOM_TRY(failed_unless(options_.before_draws()));
+    step.keep(draws);
+    return {};
+  }
+
+  Result<models::StepResult> finish_step() override {
+    FATHOM_CHECK(in_flight_ > 0 && steps_[0].has_draws, "a step with draws is in flight");
+    if (options_.before_finish) FATHOM_TRY(failed_unless(options_.before_finish()));
+    run(steps_[0]);
+    std::swap(steps_[0], steps_[1]);
+    --in_flight_;
+    return models::StepResult{
+        .tokens = drawn_,
+        .logits = std::span(read_).first(rows_read_ * static_cast<size_t>(vocab_size_))};
   }
 
   // A block is its entries in both caches.
@@ -102,6 +150,7 @@ class FakeModel final : public models::CausalLm {
 
   Status read_kv_blocks(int64_t data_index, std::span<const int32_t> blocks,
                         std::span<std::byte> out) override {
+    FATHOM_CHECK(in_flight_ == 0, "blocks are read between steps");
     for (const int32_t block : blocks) {
       for (auto* cache : {&cache_, &following_}) {
         const auto entries = entries_of(*cache, data_index, block);
@@ -114,6 +163,7 @@ class FakeModel final : public models::CausalLm {
 
   Status write_kv_blocks(int64_t data_index, std::span<const int32_t> blocks,
                          std::span<const std::byte> in) override {
+    FATHOM_CHECK(in_flight_ == 0, "blocks are written between steps");
     for (const int32_t block : blocks) {
       for (auto* cache : {&cache_, &following_}) {
         const auto entries = entries_of(*cache, data_index, block);
@@ -124,10 +174,11 @@ class FakeModel final : public models::CausalLm {
     return {};
   }
 
-  bool can_draft() const override { return right_drafts_.has_value(); }
+  bool can_draft() const override { return options_.right_drafts.has_value(); }
 
   Result<std::span<const float>> draft(const models::StepBatch& batch,
                                        std::span<const int32_t> rows) override {
+    FATHOM_CHECK(in_flight_ == 0, "drafts are made between steps");
     check_sizes(batch);
     FATHOM_CHECK(rows.size() == batch.tokens.size(), "a hidden state a row");
     for (size_t i = 0; i < rows.size(); ++i) {
@@ -145,7 +196,7 @@ class FakeModel final : public models::CausalLm {
       const auto row = static_cast<size_t>(batch.logit_rows[i]);
       const uint64_t hash =
           hash_behind(*owners_[row].sequence, batch.positions[row], owners_[row].data);
-      const bool right = fake_mix(hash + 1) % 100 < *right_drafts_;
+      const bool right = fake_mix(hash + 1) % 100 < *options_.right_drafts;
       fake_row(right ? hash : fake_mix(hash), logits.subspan(i * vocab, vocab));
     }
     return std::span<const float>(logits);
@@ -162,6 +213,72 @@ class FakeModel final : public models::CausalLm {
     const models::SequenceRows* sequence = nullptr;
     int64_t data = 0;
   };
+
+  Status failed_unless(Status status) {
+    if (!status.ok()) in_flight_ = 0;  // as after any failure
+    for (FakeStep& step : steps_) step.has_draws &= status.ok();
+    return status;
+  }
+
+  void run(FakeStep& step) {
+    for (int32_t& token : step.tokens) {
+      if (token < 0) token = drawn_[static_cast<size_t>(models::kFirstDrawn - token)];
+    }
+    const models::StepBatch batch = step.batch();
+    store_all(batch, cache_);
+    last_positions_.assign(batch.positions.begin(), batch.positions.end());
+    behind_draft_ = 0;
+    for (size_t i = 0; i < batch.logit_rows.size(); ++i) {
+      const auto row = static_cast<size_t>(batch.logit_rows[i]);
+      const std::span<float> logits = row_of(logits_, i);
+      fake_row(hash_before(*owners_[row].sequence, batch.positions[row], owners_[row].data),
+               logits);
+      if (batch.tokens[row] == options_.spoilt_behind) {
+        std::ranges::fill(logits, std::numeric_limits<float>::quiet_NaN());
+      }
+    }
+    drawn_.clear();
+    for (const FakeDraw& draw : step.draws) {
+      drawn_.push_back(
+          sampling::sample(row_of(logits_, static_cast<size_t>(draw.row)), draw.draw(), scratch_)
+              .value_or(-1));
+    }
+    rows_read_ = 0;
+    for (const int32_t row : step.read) {
+      std::ranges::copy(row_of(logits_, static_cast<size_t>(row)),
+                        row_of(read_, rows_read_++).begin());
+    }
+    step.has_draws = false;
+  }
+
+  std::span<float> row_of(std::vector<float>& logits, size_t row) const {
+    const auto vocab = static_cast<size_t>(vocab_size_);
+    return std::span(logits).subspan(row * vocab, vocab);
+  }
+
+  // Of what the step in flight reads or writes, a step behind it writes nothing: each goes on from
+  // where that ends.
+  void check_nothing_is_touched(const models::StepBatch& batch) {
+    touched_.assign(cache_.size(), false);
+    for_slots(steps_[0].batch(), true, [&](size_t slot) { touched_[slot] = true; });
+    for_slots(batch, false, [&](size_t slot) {
+      FATHOM_CHECK(!touched_[slot], "a block is free when no step in flight touches it");
+    });
+  }
+
+  // Those that the step writes, and reads.
+  template <typename Body>
+  void for_slots(const models::StepBatch& batch, bool with_read, const Body& body) const {
+    for (const auto& list : {batch.given, batch.generated}) {
+      for (const models::SequenceRows& sequence : list) {
+        const int64_t data = data_of(batch, sequence);
+        const int64_t end = sequence.context + sequence.query_count;
+        for (int64_t at = with_read ? 0 : sequence.context; at < end; ++at) {
+          body(of_data(slot_of(sequence, at), data));
+        }
+      }
+    }
+  }
 
   std::span<Entry> entries_of(std::vector<Entry>& cache, int64_t data_index, int32_t block) const {
     FATHOM_CHECK(block >= 0 && block < limits_.num_kv_blocks, "the block exists");
@@ -271,14 +388,20 @@ class FakeModel final : public models::CausalLm {
 
   int64_t vocab_size_;
   models::RunLimits limits_;
-  BeforeStep before_step_;
-  std::optional<uint64_t> right_drafts_;  // in a hundred
+  FakeOptions options_;
   std::vector<Entry> cache_;
   std::vector<Entry> following_;         // the drafting layer's: at each position the next token
   std::vector<int32_t> last_positions_;  // of the rows of the last call
   int32_t behind_draft_ = 0;             // 1: that was draft()
   std::vector<Owner> owners_;            // of each row
+  std::array<FakeStep, 2> steps_;        // in flight, the older one first
+  int64_t in_flight_ = 0;
+  std::vector<int32_t> drawn_;  // in the step that ran last
+  sampling::SamplerScratch scratch_;
   std::vector<float> logits_;
+  std::vector<float> read_;  // of these, those that were asked for
+  size_t rows_read_ = 0;
+  std::vector<bool> touched_;  // by slot, reused
 };
 
 }  // namespace fathom::engine

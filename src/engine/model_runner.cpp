@@ -31,7 +31,7 @@ ModelRunner::ModelRunner(std::unique_ptr<models::CausalLm> model) : model_(std::
   data_rows_.resize(static_cast<size_t>(limits.data_indices));
 }
 
-Result<std::span<const float>> ModelRunner::run(std::span<const Chunk> step) {
+Status ModelRunner::begin(std::span<const Chunk> step) {
   clear();
   for (const Chunk& chunk : step) {
     const Sequence& sequence = *chunk.sequence;
@@ -42,7 +42,16 @@ Result<std::span<const float>> ModelRunner::run(std::span<const Chunk> step) {
     }
     lay_out(sequence, sequence.computed, end, 0);
   }
-  return checked(model_->forward(batch()));
+  return model_->begin_step(batch());
+}
+
+Result<models::StepResult> ModelRunner::finish(int64_t draws, int64_t rows_read) {
+  auto result = model_->finish_step();
+  FATHOM_CHECK(!result.ok() || (static_cast<int64_t>(result->tokens.size()) == draws &&
+                                static_cast<int64_t>(result->logits.size()) ==
+                                    rows_read * model_->vocab_size()),
+               "model: expected a token for every draw and logits for every row to be read");
+  return result;
 }
 
 Result<std::span<const float>> ModelRunner::draft(std::span<const DraftRows> rows) {
@@ -54,7 +63,11 @@ Result<std::span<const float>> ModelRunner::draft(std::span<const DraftRows> row
     lay_out(*part.sequence, part.begin, part.end, 1);
     if (part.wants_logits) logit_rows_.push_back(static_cast<int32_t>(tokens_.size()) - 1);
   }
-  return checked(model_->draft(batch(), sources_));
+  auto logits = model_->draft(batch(), sources_);
+  FATHOM_CHECK(!logits.ok() || static_cast<int64_t>(logits->size()) ==
+                                   static_cast<int64_t>(logit_rows_.size()) * model_->vocab_size(),
+               "model: expected logits for every row that was asked for");
+  return logits;
 }
 
 void ModelRunner::clear() {
@@ -92,13 +105,6 @@ models::StepBatch ModelRunner::batch() const {
           .generated = generated_,
           .logit_rows = logit_rows_,
           .data_rows = data_rows_};
-}
-
-Result<std::span<const float>> ModelRunner::checked(Result<std::span<const float>> logits) const {
-  FATHOM_CHECK(!logits.ok() || static_cast<int64_t>(logits->size()) ==
-                                   static_cast<int64_t>(logit_rows_.size()) * model_->vocab_size(),
-               "model: expected logits for every row that was asked for");
-  return logits;
 }
 
 }  // namespace fathom::engine

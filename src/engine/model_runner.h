@@ -1,6 +1,6 @@
-// Lays a scheduled step out as the model's StepBatch and runs it, and likewise what is drafted
+// Lays a scheduled step out as the model's StepBatch and has it run, and likewise what is drafted
 // behind it. Rows stand chunk by chunk in the scheduler's order; all arrays are made once, for the
-// largest step.
+// largest step, and used again by the next one: the model copies what it is given.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 namespace fathom::engine {
 
 // Rows [begin, end) of a sequence for the drafting layer. They stand from `source` on among the
-// rows of the last run() or draft().
+// rows of the last step or draft().
 struct DraftRows {
   Sequence* sequence = nullptr;
   int64_t begin = 0;
@@ -31,9 +31,12 @@ class ModelRunner {
   const models::CausalLm& model() const { return *model_; }
   models::CausalLm& model() { return *model_; }
 
-  // Logits F32 [L, vocab], L the sum of the chunks' logit_rows, in the order of chunks and rows;
-  // valid until the next call.
-  Result<std::span<const float>> run(std::span<const Chunk> step);
+  // As the model's begin_step(), begin_draws() and finish_step(). The step's logit rows are those
+  // of its chunks, in the order of chunks and rows.
+  Status begin(std::span<const Chunk> step);
+  Status draw(const models::StepDraws& draws) { return model_->begin_draws(draws); }
+  // Of the step that has to bring so many draws and rows of logits.
+  Result<models::StepResult> finish(int64_t draws, int64_t rows_read);
   // Logits of the token after the one that follows each row that wants them, as a guess; valid
   // until the next call.
   Result<std::span<const float>> draft(std::span<const DraftRows> rows);
@@ -42,8 +45,6 @@ class ModelRunner {
   void clear();
   void lay_out(const Sequence& sequence, int64_t begin, int64_t end, int64_t ahead);
   models::StepBatch batch() const;
-  Result<std::span<const float>> checked(Result<std::span<const float>> logits) const;
-
   std::unique_ptr<models::CausalLm> model_;
   std::vector<int32_t> tokens_;
   std::vector<int32_t> positions_;

@@ -32,7 +32,7 @@ PrefixMatch PrefixCache::match(Sequence& sequence) {
   for (; found.blocks < most; ++found.blocks) {
     const int32_t block = pool_.find(sequence.block_hashes[static_cast<size_t>(found.blocks)]);
     if (block == kNoBlock) break;
-    if (pool_.in_use(block)) ++found.in_use;
+    if (!pool_.is_available(block)) ++found.in_use;
   }
   return found;
 }

@@ -35,7 +35,7 @@ PrefixKeys random_prefix_keys();
 // The leading blocks of a sequence that were found.
 struct PrefixMatch {
   int64_t blocks = 0;
-  int64_t in_use = 0;  // how many of them others hold
+  int64_t in_use = 0;  // how many of them are not available: others hold them, or a step does
 };
 
 // Leading blocks of a sequence, computed from given tokens alone, that are not cached.

@@ -27,6 +27,7 @@ class RemotePrefix final : public KvReceiver {
 
   // The engine's thread. A new task: it waits here or is scheduled at once.
   void add(Task& task);
+  bool has_waiting() const { return !waiting_.empty(); }
   // Whether it waited here.
   bool forget(Task& task);
   // Takes in what came, schedules whom nothing more comes for, and begins further transfers.

@@ -14,6 +14,38 @@ void insert_in_order(std::vector<Sequence*>& queue, Sequence& sequence) {
   queue.insert(std::upper_bound(queue.begin(), queue.end(), &sequence, runs_before), &sequence);
 }
 
+// Whether rows go to the prompts of a's owner before they go to those of b's.
+bool is_read_before(const Sequence& a, const Sequence& b) {
+  const auto rank = [](const Sequence& each) {
+    return std::pair(each.priority, each.owner_share->rows_read);
+  };
+  return rank(a) < rank(b);
+}
+
+bool are_read_together(const Sequence& a, const Sequence& b) {
+  return a.priority == b.priority && a.owner == b.owner;
+}
+
+// Deals up to `max_rows` out among prompts that are read together and stand in order of arrival:
+// half in that order, half to the shortest. give(reader, most) says how many of them it took.
+// Returns how many went.
+template <typename Readers, typename Give>
+int64_t deal_out(Readers& readers, int64_t max_rows, const Give& give) {
+  const auto deal = [&](int64_t rows_left) {
+    for (auto& reader : readers) {
+      const int64_t rows = rows_left > 0 ? give(reader, rows_left) : 0;
+      reader.rows += rows;
+      rows_left -= rows;
+    }
+    return rows_left;
+  };
+  const int64_t in_order = (max_rows + 1) / 2;
+  const int64_t rows_left = max_rows - in_order + deal(in_order);
+  std::ranges::sort(readers, {},
+                    [](const auto& each) { return std::pair(each.unread, each.sequence->id); });
+  return max_rows - deal(rows_left);
+}
+
 }  // namespace
 
 bool runs_before(const Sequence* a, const Sequence* b) {
@@ -28,9 +60,8 @@ Scheduler::Scheduler(const SchedulerLimits& limits, BlockPool& pool, PrefixCache
                "scheduler: expected limits with room for one row of every running sequence");
   running_.reserve(static_cast<size_t>(limits.max_running));
   waiting_.reserve(static_cast<size_t>(limits.max_running + limits.max_waiting));
-  for (auto* queue : {&prompts_, &chosen_}) {
-    queue->reserve(static_cast<size_t>(limits.max_running));
-  }
+  prompts_.reserve(static_cast<size_t>(limits.max_running));
+  readers_.reserve(static_cast<size_t>(limits.max_running) + 1);
   step_.reserve(static_cast<size_t>(limits.max_running));
 }
 
@@ -52,13 +83,29 @@ void Scheduler::detach(Sequence& sequence) {
 }
 
 std::span<const Chunk> Scheduler::next_step() {
-  step_.clear();
-  tokens_left_ = limits_.max_step_tokens;
-  logits_left_ = limits_.max_logit_rows;
+  may_preempt_ = true;
+  begin_step();
   admit();
+  grow_decoding();
+  return deal_out_step();
+}
+
+bool Scheduler::make_places() {
+  may_preempt_ = false;
+  begin_step();
+  return admit() && grow_decoding();
+}
+
+std::span<const Chunk> Scheduler::deal_out_step() {
   decode();
   prefill();
   return step_;
+}
+
+void Scheduler::begin_step() {
+  step_.clear();
+  tokens_left_ = limits_.max_step_tokens;
+  logits_left_ = limits_.max_logit_rows;
 }
 
 int64_t Scheduler::unread_rows() const {
@@ -74,27 +121,35 @@ void Scheduler::advance(Sequence& sequence, int64_t rows) {
   cache_.publish(sequence, before);
 }
 
-void Scheduler::admit() {
+// False where the next one would need a preemption that is not allowed.
+bool Scheduler::admit() {
   while (!waiting_.empty()) {
     auto next = std::ranges::min_element(waiting_, [](const Sequence* a, const Sequence* b) {
       return FairShares::next_before(*a, *b);
     });
-    if (num_running() == limits_.max_running && who_yields_to(**next) == running_.end()) return;
+    const bool has_place = num_running() < limits_.max_running;
+    if (!has_place && who_yields_to(**next) == running_.end()) return true;
     if (!would_be_read(**next)) {
       next = std::ranges::min_element(waiting_, {}, [](const Sequence* each) {
         return std::tuple(each->priority, each->remaining(), each->id);
       });
-      if (!would_be_read(**next)) return;
+      if (!would_be_read(**next)) return true;
     }
     Sequence& sequence = **next;
     PrefixMatch cached = cache_.match(sequence);
+    const bool fits_now = fits(sequence, cached);
+    if (!fits_now && !may_preempt_) return who_yields_to(sequence) == running_.end();
     waiting_.erase(next);
-    if (!make_room(sequence, cached)) return insert_in_order(waiting_, sequence);
+    if (!make_room(sequence, cached)) {
+      insert_in_order(waiting_, sequence);
+      return true;
+    }
     cache_.adopt(sequence, cached);
     FATHOM_CHECK(grow(sequence), "scheduler: expected blocks for an admitted sequence");
     insert_in_order(running_, sequence);
     FairShares::begin(sequence);
   }
+  return true;
 }
 
 // The running sequence that gives its place to a waiting one; the end of the list for nobody.
@@ -118,20 +173,27 @@ bool Scheduler::make_room(Sequence& waiting, PrefixMatch& cached) {
   return true;
 }
 
-void Scheduler::decode() {
+// Gives every decoding sequence the blocks for its row, and for its drafts where there is room.
+// False where one would need a preemption that is not allowed.
+bool Scheduler::grow_decoding() {
   int64_t room_for_drafts = std::min(tokens_left_, logits_left_) - num_running();
   for (size_t i = 0; i < running_.size();) {
     Sequence& sequence = *running_[i];
     if (sequence.remaining() == 1) {
       sequence.keep_drafts(std::min(sequence.drafts, room_for_drafts));
       if (!grow(sequence)) sequence.keep_drafts(0);
+      if (!may_preempt_ && !grow(sequence)) return false;
       if (!grow_at_any_cost(i)) continue;
       room_for_drafts -= sequence.drafts;
     }
     ++i;
   }
+  return true;
+}
+
+void Scheduler::decode() {
   for (Sequence* sequence : running_) {
-    if (sequence->remaining() > 1) continue;
+    if (sequence->remaining() != 1) continue;
     extend(step_.emplace_back(Chunk{sequence, 0, 0}), 1 + sequence->drafts);
   }
   decoding_ = step_.size();
@@ -166,24 +228,16 @@ void Scheduler::prefill() {
 // Takes the most urgent prompts of the owner who has read the fewest rows out of prompts_, and
 // gives them up to `max_rows`. Returns how many.
 int64_t Scheduler::read_prompts_of_one(int64_t max_rows) {
-  const Sequence* first = *std::ranges::min_element(prompts_, {}, [](const Sequence* each) {
-    return std::pair(each->priority, each->owner_share->rows_read);
-  });
-  const auto is_chosen = [priority = first->priority, owner = first->owner](const Sequence* each) {
-    return each->priority == priority && each->owner == owner;
-  };
-  chosen_.clear();
-  std::ranges::copy_if(prompts_, std::back_inserter(chosen_), is_chosen);
-  std::erase_if(prompts_, is_chosen);
-
-  int64_t in_order = (max_rows + 1) / 2;
-  int64_t rows_left = max_rows - in_order;
-  for (Sequence* sequence : chosen_) in_order -= read(*sequence, in_order);
-  rows_left += in_order;
-  std::ranges::sort(chosen_, {},
-                    [](const Sequence* each) { return std::pair(each->remaining(), each->id); });
-  for (Sequence* sequence : chosen_) rows_left -= read(*sequence, rows_left);
-  return max_rows - rows_left;
+  const Sequence& first = **std::ranges::min_element(
+      prompts_, [](const Sequence* a, const Sequence* b) { return is_read_before(*a, *b); });
+  readers_.clear();
+  for (Sequence* each : prompts_) {
+    if (are_read_together(*each, first)) readers_.push_back({each, each->remaining()});
+  }
+  std::erase_if(prompts_,
+                [&first](const Sequence* each) { return are_read_together(*each, first); });
+  return deal_out(readers_, max_rows,
+                  [this](Reader& reader, int64_t most) { return read(*reader.sequence, most); });
 }
 
 // Larger steps read prompts faster, but keep waiting whoever is being answered.
@@ -198,30 +252,27 @@ bool Scheduler::fits(const Sequence& waiting, const PrefixMatch& cached) const {
          pool_.available() >= blocks_for(waiting) - cached.in_use + num_running();
 }
 
-// Whether a waiting sequence would get some of this step's rows, as read_prompts_of_one() deals
-// them out.
-bool Scheduler::would_be_read(Sequence& waiting) const {
+// Whether a waiting sequence would get some of this step's rows.
+bool Scheduler::would_be_read(Sequence& waiting) {
   const int64_t cached = cache_.match(waiting).blocks * limits_.block_size;
-  const int64_t unread = waiting.remaining() - cached;
-  int64_t rows = prefill_budget();
-  for (const Sequence* each : running_) {
-    if (each->remaining() == 1 || each->priority > waiting.priority) continue;
-    const bool goes_first = each->priority < waiting.priority ||
-                            (each->owner != waiting.owner &&
-                             each->owner_share->rows_read <= waiting.owner_share->rows_read);
-    if (goes_first) rows -= each->remaining();
+  Reader newcomer = {&waiting, waiting.remaining() - cached};
+  int64_t rows_left = prefill_budget();
+  readers_.clear();
+  for (Sequence* each : running_) {
+    if (each->remaining() <= 1) continue;
+    if (are_read_together(*each, waiting)) {
+      readers_.push_back({each, each->remaining()});
+    } else if (!is_read_before(waiting, *each)) {
+      rows_left -= each->remaining();
+    }
   }
-  if (rows <= 0) return false;
-  int64_t in_order = (rows + 1) / 2;
-  int64_t shortest_first = rows - in_order;
-  for (const Sequence* each : running_) {
-    const bool beside = each->priority == waiting.priority && each->owner == waiting.owner;
-    if (!beside || each->remaining() == 1) continue;
-    const int64_t read = each->id < waiting.id ? std::min(in_order, each->remaining()) : 0;
-    in_order -= read;
-    if (each->remaining() - read <= unread) shortest_first -= each->remaining() - read;
-  }
-  return in_order > 0 || shortest_first > 0;
+  if (rows_left <= 0) return false;
+  const auto at = std::ranges::upper_bound(readers_, &waiting, runs_before, &Reader::sequence);
+  readers_.insert(at, newcomer);
+  deal_out(readers_, rows_left, [](const Reader& reader, int64_t most) {
+    return std::min(most, reader.unread - reader.rows);
+  });
+  return std::ranges::find(readers_, &waiting, &Reader::sequence)->rows > 0;
 }
 
 int64_t Scheduler::blocks_for(const Sequence& sequence) const {

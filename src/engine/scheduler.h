@@ -62,7 +62,7 @@ class Scheduler {
 
   // Queues a sequence, which must stay where it is in memory until it is removed.
   void add(Sequence& sequence);
-  // Forgets a sequence, running or waiting; its blocks are free at once.
+  // Forgets a sequence, running or waiting; what blocks it has by then are free at once.
   void remove(Sequence& sequence);
 
   // Forgets a running sequence, which keeps its blocks.
@@ -71,6 +71,14 @@ class Scheduler {
   // The next step, valid until the next call; never empty while has_work(). Once it has run, the
   // caller advances each chunk's sequence.
   std::span<const Chunk> next_step();
+
+  // Likewise while a step is in flight, for sequences as they will be when that is done
+  // (look_ahead.h); empty where nothing is left to run then. In two parts: make_places() admits
+  // whom it can and gives those that decode their blocks. False where somebody would have to be
+  // preempted, whose blocks the step in flight may touch: that has to be finished first.
+  bool make_places();
+  std::span<const Chunk> deal_out_step();
+
   // `rows` more of the sequence's rows are computed and known to be right; others may share its
   // full blocks from now on.
   void advance(Sequence& sequence, int64_t rows);
@@ -84,14 +92,23 @@ class Scheduler {
   int64_t unread_rows() const;
 
  private:
-  void admit();
+  // A prompt that rows of a step may go to.
+  struct Reader {
+    Sequence* sequence = nullptr;
+    int64_t unread = 0;
+    int64_t rows = 0;  // that it is given
+  };
+
+  void begin_step();
+  bool admit();
+  bool grow_decoding();
   void decode();
   void prefill();
 
   bool fits(const Sequence& waiting, const PrefixMatch& cached) const;
   std::vector<Sequence*>::iterator who_yields_to(const Sequence& waiting);
   bool make_room(Sequence& waiting, PrefixMatch& cached);
-  bool would_be_read(Sequence& waiting) const;
+  bool would_be_read(Sequence& waiting);
   int64_t prefill_budget() const;
   int64_t read_prompts_of_one(int64_t max_rows);
   int64_t blocks_for(const Sequence& sequence) const;
@@ -108,9 +125,10 @@ class Scheduler {
   std::vector<Sequence*> waiting_;
   FairShares shares_;
   std::vector<Chunk> step_;
-  size_t decoding_ = 0;             // chunks of the step being decided that are no prompts'
+  bool may_preempt_ = true;         // for the step being decided
+  size_t decoding_ = 0;             // chunks of it that are no prompts'
   std::vector<Sequence*> prompts_;  // to be read in it, reused
-  std::vector<Sequence*> chosen_;   // of these, those of one owner, reused
+  std::vector<Reader> readers_;     // of these, those of one owner, reused
   int64_t tokens_left_ = 0;         // of the step being decided
   int64_t logits_left_ = 0;
   uint64_t preemptions_ = 0;

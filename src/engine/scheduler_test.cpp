@@ -153,6 +153,51 @@ TEST(Scheduler, NobodyIsPreemptedForADraft) {
   EXPECT_EQ(bench.scheduler.preemptions(), 0u);
 }
 
+TEST(Scheduler, NobodyIsPreemptedWhileAStepIsInFlight) {
+  Bench bench(roomy(), 7);
+  bench.add(4, 30, 1);
+  bench.add(4, 30);
+  bench.add(4, 30);
+  int64_t steps = 0;
+  while (bench.scheduler.make_places()) {
+    bench.step();
+    ASSERT_LT(++steps, 100);
+  }
+  EXPECT_GT(steps, 4);
+  EXPECT_EQ(bench.scheduler.preemptions(), 0u);
+  bench.step();
+  EXPECT_EQ(bench.scheduler.preemptions(), 1u);
+}
+
+// Nor so that the others get their share.
+TEST(Scheduler, NobodyGivesItsPlaceWhileAStepIsInFlight) {
+  SchedulerLimits limits = roomy();
+  limits.max_running = 2;
+  Bench bench(limits, 100);
+  bench.add(4, 30, 0, 1);
+  bench.add(4, 30, 0, 1);
+  bench.step();
+  EXPECT_TRUE(bench.scheduler.make_places());
+  const Sequence& other = bench.add(4, 30, 0, 2);
+  EXPECT_FALSE(bench.scheduler.make_places());
+  EXPECT_TRUE(other.blocks.empty());
+  bench.step();
+  EXPECT_EQ(bench.scheduler.preemptions(), 1u);
+  EXPECT_EQ(other.remaining(), 1);
+}
+
+// Half of the rows go to the shortest prompt, which is the waiting one: what counts is all that is
+// left of the other, not what the first half of the rows leaves of it.
+TEST(Scheduler, AWaitingPromptIsAdmittedIfItWouldBeRead) {
+  SchedulerLimits limits = roomy();
+  limits.prefill_chunk = 2;
+  Bench bench(limits, 100);
+  const Sequence& slow = bench.add(11, 9);
+  EXPECT_EQ(bench.step(), (Rows{{&slow, 4}}));
+  const Sequence& waiting = bench.add(5, 9);
+  EXPECT_EQ(bench.step(), (Rows{{&slow, 2}, {&waiting, 2}}));
+}
+
 // Random loads: the limits hold, blocks cover the rows and are shared rightly, every decoding
 // sequence runs unless it was preempted, the most urgent always advances, and all end.
 TEST(Scheduler, RandomLoadsKeepTheInvariants) {

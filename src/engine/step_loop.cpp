@@ -1,15 +1,12 @@
 #include "engine/step_loop.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <new>
 #include <utility>
 
 #include "base/check.h"
-#include "engine/next_token.h"
-#include "sampling/logprobs.h"
+#include "engine/look_ahead.h"
 
 namespace fathom::engine {
 namespace {
@@ -28,28 +25,15 @@ int64_t model_drafts(const models::CausalLm& model, const EngineOptions& options
   return model.can_draft() ? options.speculate : 0;
 }
 
-Error not_finite() {
-  return {ErrorCode::kInternal, "sample: logits are not finite"};
-}
-
-Error not_allowed(TokenId token) {
-  return {ErrorCode::kInternal,
-          fmt::format("sample: expected a token that the grammar allows, got {}", token)};
-}
-
-void clear(Event& event) {
-  event.prompt_logprobs.clear();
-  event.token.reset();
-  event.logprob.reset();
-  event.finish.reset();
-  event.stop_token.reset();
-  event.error.reset();
+StepInFlight make_step(const models::CausalLm& model, int64_t max_running) {
+  const models::RunLimits& limits = model.limits();
+  return {max_running, limits.data_indices * limits.max_logit_rows, model.vocab_size()};
 }
 
 }  // namespace
 
 StepLoop::StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions& options,
-                   Retire retire, std::unique_ptr<KvSource> source, std::function<void()> wake)
+                   Calls calls, std::unique_ptr<KvSource> source)
     : prefix_cache_(options.prefix_cache),
       scheduler_(model->limits().data_indices, scheduler_limits(model->limits(), options),
                  {.enabled = options.prefix_cache,
@@ -62,12 +46,14 @@ StepLoop::StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions&
                 .always = options.speculate_always,
                 .max_sequences = scheduler_.max_running()},
                runner_, scratch_),
-      retire_(std::move(retire)) {
+      calls_(std::move(calls)),
+      steps_{make_step(runner_.model(), scheduler_.max_running()),
+             make_step(runner_.model(), scheduler_.max_running())} {
   begun_.reserve(static_cast<size_t>(scheduler_.max_running()));
   handing_over_.reserve(static_cast<size_t>(scheduler_.max_running()));
   if (source == nullptr) return;
   remote_ = std::make_unique<RemotePrefix>(std::move(source), options.min_fetch_tokens, scheduler_,
-                                           runner_.model(), std::move(wake));
+                                           runner_.model(), calls_.wake);
 }
 
 void StepLoop::add(Task& task) {
@@ -75,16 +61,126 @@ void StepLoop::add(Task& task) {
   scheduler_.add(task);
 }
 
-void StepLoop::schedule() {
-  chunks_ = scheduler_.next_step();
-  if (chunks_.empty() && !lingering_.empty()) {
-    abandon_lingering();
-    chunks_ = scheduler_.next_step();
+void StepLoop::run() {
+  StepInFlight& step = steps_[0];
+  const bool is_begun = step.in_flight;
+  const auto chunks = is_begun ? std::span<const Chunk>() : schedule(step);
+  prepare_masks(step);
+  Status going = is_begun ? Status() : begin(step, chunks);
+  masks_.wait();
+  if (going.ok()) going = draw(step);
+  if (going.ok()) going = begin_ahead();
+  const auto results = going.ok() ? finish_step() : going.error();
+  if (results.ok()) {
+    take_in(*results);
+  } else {
+    fail_all(results.error());
   }
-  FATHOM_CHECK(!chunks_.empty(), "scheduler: expected rows to run while there is work");
+  retire_step();
+}
+
+// Decides a step while none is in flight.
+std::span<const Chunk> StepLoop::schedule(StepInFlight& step) {
+  auto chunks = scheduler_.next_step();
+  if (chunks.empty() && !lingering_.empty()) {
+    abandon_lingering();
+    chunks = scheduler_.next_step();
+  }
+  FATHOM_CHECK(!chunks.empty(), "scheduler: expected rows to run while there is work");
+  drafter_.begin_step(chunks);
+  step.set(chunks);
+  note_begun(chunks);
+  return chunks;
+}
+
+Status StepLoop::begin(StepInFlight& step, std::span<const Chunk> chunks) {
+  step.begun = std::chrono::steady_clock::now();
+  FATHOM_TRY(runner_.begin(chunks));
+  step.in_flight = true;
+  return {};
+}
+
+Status StepLoop::begin_ahead() {
+  if (!may_begin_ahead()) return {};
+  const LookAhead look_ahead(steps_[0]);
+  const auto chunks = scheduler_.next_step_ahead();
+  if (chunks.empty()) return {};
+  steps_[1].set(chunks);
+  note_begun(chunks);
+  FATHOM_TRY(begin(steps_[1], chunks));
+  ++counts_.steps_ahead;
+  return {};
+}
+
+// The next step may begin before this one is done as long as it needs no more of it than the tokens
+// that are drawn, which the chip has. Not so
+// - with drafts: which of them were right decides what is run and drafted next;
+// - while KV blocks go to another engine or come from one: they are copied between steps;
+// - where a sequence has to be preempted (Scheduler::make_places()): it would have to be known what
+//   it has by then, and that its blocks are not touched any more.
+// Whoever ends in this step by the number of its tokens is not in the next one. Who ends by what is
+// drawn, or fails, is; nothing is made of its rows. Scores of prompts are taken in as they come,
+// and a full block is shared once its step is done.
+bool StepLoop::may_begin_ahead() const {
+  return model().max_steps_in_flight() > 1 && !drafter_.drafts() && !moves_blocks();
+}
+
+Status StepLoop::draw(StepInFlight& step) {
+  int64_t logit_row = 0;
+  for (StepInFlight::Part& part : step.parts) {
+    if (part.task != nullptr) ask(step, part, logit_row);
+    logit_row += part.logit_rows;
+  }
+  return runner_.draw(step.draws.asked());
+}
+
+// Asks for what the task needs of its logits, which begin at `logit_row`.
+void StepLoop::ask(StepInFlight& step, StepInFlight::Part& part, int64_t logit_row) {
+  Task& task = *part.task;
+  Draws& draws = step.draws;
+  const int64_t draws_before = draws.count();
+  const int64_t rows_read_before = draws.rows_read();
+  try {
+    for (int64_t row = task.computed; row < task.computed + part.rows; ++row) {
+      if (!task.wants_logits(row)) continue;
+      const bool is_drawn = row + 1 >= task.length();
+      if (is_drawn) draws.add(task, row + 1, logit_row);
+      if (!is_drawn || task.sampling.logprobs) draws.read(logit_row);
+      ++logit_row;
+    }
+  } catch (const std::bad_alloc&) {
+    draws.keep(draws_before, rows_read_before);
+    fail_for_memory(task);
+    return;
+  }
+  part.draws = draws.count() - draws_before;
+  part.rows_read = draws.rows_read() - rows_read_before;
+}
+
+Result<models::StepResult> StepLoop::finish_step() {
+  StepInFlight& step = steps_[0];
+  auto results = runner_.finish(step.draws.count(), step.draws.rows_read());
+  if (!results.ok()) return results;
+  step.in_flight = false;
+  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - step.begun;
+  drafter_.model_took(spent.count());
+  if (step.is_wanted()) ++counts_.steps;
+  return results;
+}
+
+// The step's results are taken in: what it pinned is free, and the next one takes its place.
+void StepLoop::retire_step() {
+  for (const StepInFlight::Pinned& pinned : steps_[0].pinned) {
+    scheduler_.unpin(pinned.data_index, pinned.blocks);
+  }
+  steps_[0].clear();
+  std::swap(steps_[0], steps_[1]);
+}
+
+void StepLoop::note_begun(std::span<const Chunk> chunks) {
   const auto now = std::chrono::steady_clock::now();
   begun_.clear();
-  for (const Chunk& chunk : chunks_) {
+  for (const Chunk& chunk : chunks) {
     Task& task = static_cast<Task&>(*chunk.sequence);
     if (std::exchange(task.begun, true)) continue;
     begun_.push_back(&task);
@@ -99,43 +195,15 @@ void StepLoop::schedule() {
     counts_.prefix_cache_queries += static_cast<uint64_t>(task.prompt_size);
     counts_.prefix_cache_hits += static_cast<uint64_t>(task.cached_tokens);
   }
+  calls_.begin(begun_);
 }
 
-void StepLoop::run() {
-  drafter_.begin_step(chunks_);
-  prepare_masks();
-  const auto begin = std::chrono::steady_clock::now();
-  auto logits = runner_.run(chunks_);
-  masks_.wait();
-  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
-  drafter_.model_took(spent.count());
-  ++counts_.steps;
-  const auto vocab = static_cast<size_t>(model().vocab_size());
-  int64_t row = 0;
-  size_t logit_row = 0;
-  for (const Chunk& chunk : chunks_) {
-    Task& task = static_cast<Task&>(*chunk.sequence);
-    const int64_t computed = task.computed;
-    const auto logit_rows = static_cast<size_t>(chunk.logit_rows);
-    if (!logits.ok()) {
-      finish(task, FinishReason::kError, logits.error());
-    } else if (try_advance(task, chunk.rows,
-                           logits->subspan(logit_row * vocab, logit_rows * vocab))) {
-      drafter_.add(task, computed, row);
-      if (task.hands_over) handing_over_.push_back(&task);
-    }
-    row += chunk.rows;
-    logit_row += logit_rows;
-  }
-  drafter_.draft();
-  hand_over_step();
-}
-
-// While the chip works, the masks that its results will be sampled with are found.
-void StepLoop::prepare_masks() {
-  for (const Chunk& chunk : chunks_) {
-    const Sequence& sequence = *chunk.sequence;
-    const bool samples = sequence.computed + chunk.rows == sequence.length() + sequence.drafts;
+// While the chip works, the masks that the step's tokens will be drawn with are found.
+void StepLoop::prepare_masks(const StepInFlight& step) {
+  for (const StepInFlight::Part& part : step.parts) {
+    if (part.task == nullptr) continue;
+    const Sequence& sequence = *part.task;
+    const bool samples = sequence.computed + part.rows == sequence.length() + sequence.drafts;
     if (sequence.guide == nullptr || !samples) continue;
     masks_.add(*sequence.guide,
                std::span(sequence.tokens).last(static_cast<size_t>(sequence.drafts)));
@@ -150,149 +218,9 @@ EngineStats StepLoop::stats() const {
   stats.kv_blocks_total = scheduler_.blocks();
   stats.kv_blocks_used = scheduler_.used_blocks();
   stats.preemptions = scheduler_.preemptions();
+  stats.copied_to_host = model().copied_to_host();
   stats.expert_loads = model().expert_loads();
   return stats;
-}
-
-bool StepLoop::try_advance(Task& task, int64_t rows, std::span<const float> logits) {
-  try {
-    return advance(task, rows, logits);
-  } catch (const std::bad_alloc&) {
-    clear(event_);
-    // Short enough to need no memory itself.
-    return finish(task, FinishReason::kError, Error{ErrorCode::kUnavailable, "out of memory"});
-  }
-}
-
-// Takes in what a step computed: `rows` more of the task's rows, drafts last, and the logits it
-// wanted of them.
-bool StepLoop::advance(Task& task, int64_t rows, std::span<const float> logits) {
-  const int64_t known = rows - task.drafts;
-  if (task.sampling.prompt_logprobs && !score_prompt(task, task.computed + known, logits)) {
-    return finish(task, FinishReason::kError, not_finite());
-  }
-  scheduler_.advance(task, known);
-  if (task.remaining() > 0) return true;
-  if (task.hands_over) return true;  // until that is done
-  if (task.max_new == 0) return finish(task, FinishReason::kLength);
-  return generate(task, logits);
-}
-
-// Samples behind the last token that is known and then, as long as they turn out right, behind its
-// drafts: each of those makes one more row known.
-bool StepLoop::generate(Task& task, std::span<const float> logits) {
-  constexpr double kWeight = 1.0 / 16;  // of one step in the share of right drafts
-  const int64_t drafts = task.drafts;
-  const uint64_t accepted_before = counts_.accepted_draft_tokens;
-  if (drafts > 0) ++counts_.drafts;
-  counts_.draft_tokens += static_cast<uint64_t>(drafts);
-  while (task.remaining() == 0) {
-    if (!sample_next(task, logits)) return false;
-    logits = logits.subspan(static_cast<size_t>(model().vocab_size()));
-  }
-  if (drafts > 0) {
-    const auto accepted = static_cast<double>(counts_.accepted_draft_tokens - accepted_before);
-    const double share = accepted / static_cast<double>(drafts);
-    task.draft_success += kWeight * (share - task.draft_success);
-  }
-  return true;
-}
-
-// Sends the log-probabilities of the prompt tokens that rows [computed, end) tell of and takes
-// their rows off the front of `logits`. False where a row has no finite logit.
-bool StepLoop::score_prompt(Task& task, int64_t end, std::span<const float>& logits) {
-  const auto vocab = static_cast<size_t>(model().vocab_size());
-  int64_t scored = 0;
-  for (int64_t row = task.computed; row < std::min(end, task.prompt_size - 1); ++row) {
-    if (!task.wants_logits(row)) continue;
-    auto logprob =
-        sampling::token_logprob(logits.first(vocab), task.tokens[static_cast<size_t>(row + 1)],
-                                *task.sampling.prompt_logprobs, scratch_);
-    if (!logprob) {
-      event_.prompt_logprobs.clear();
-      return false;
-    }
-    event_.prompt_logprobs.push_back(std::move(*logprob));
-    logits = logits.subspan(vocab);
-    ++scored;
-  }
-  task.prompt_scored += scored;
-  if (scored > 0) send(task);
-  return true;
-}
-
-bool StepLoop::sample_next(Task& task, std::span<const float> logits) {
-  logits = logits.first(static_cast<size_t>(model().vocab_size()));
-  const auto token = next_token(task, task.length(), logits, scratch_);
-  if (!token) {
-    // A text that is complete and has no stop token to draw.
-    if (task.guide != nullptr && task.guide->restricts() && task.guide->can_end()) {
-      return finish(task, FinishReason::kStop);
-    }
-    return finish(task, FinishReason::kError, not_finite());
-  }
-  ++counts_.generated_tokens;
-
-  if (task.stops_at(*token)) {
-    event_.stop_token = token;
-    return finish(task, FinishReason::kStop);
-  }
-  if (task.guide != nullptr && !task.guide->accept(*token)) {
-    return finish(task, FinishReason::kError, not_allowed(*token));
-  }
-  if (task.sampling.logprobs) {
-    event_.logprob = sampling::token_logprob(logits, *token, *task.sampling.logprobs, scratch_);
-  }
-  if (task.append(*token)) {
-    ++counts_.accepted_draft_tokens;
-    scheduler_.advance(task, 1);
-  }
-  event_.token = token;
-  if (task.guide != nullptr && !task.guide->can_continue()) {
-    return finish(task, FinishReason::kStop);
-  }
-  if (task.generated() == task.max_new) return finish(task, FinishReason::kLength);
-  send(task);
-  return true;
-}
-
-// Calls the listener with event_ and clears it for the next one.
-void StepLoop::send(Task& task) {
-  event_.usage = {.prompt_tokens = task.prompt_size,
-                  .cached_tokens = task.cached_tokens,
-                  .completion_tokens = task.generated() + (event_.stop_token ? 1 : 0)};
-  event_.queue_seconds = std::exchange(task.queue_seconds, std::nullopt);
-  task.listener(event_);
-  clear(event_);
-}
-
-// When the listener hears of it, the task's blocks are free and nothing counts it any more. Always
-// false: the task does not go on.
-bool StepLoop::finish(Task& task, FinishReason reason, std::optional<Error> error) {
-  leave_queues(task);
-  switch (reason) {
-    case FinishReason::kStop:
-      ++counts_.finished_stop;
-      break;
-    case FinishReason::kLength:
-      ++counts_.finished_length;
-      break;
-    case FinishReason::kCancelled:
-      ++counts_.cancelled;
-      break;
-    case FinishReason::kError:
-      ++counts_.failed;
-      break;
-  }
-  const std::unique_ptr<Task> owned = retire_(task);
-  event_.finish = reason;
-  event_.error = std::move(error);
-  try {
-    send(*owned);
-  } catch (const std::bad_alloc&) {  // nobody is left to tell
-    clear(event_);
-  }
-  return false;
 }
 
 }  // namespace fathom::engine

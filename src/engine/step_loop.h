@@ -1,7 +1,17 @@
-// What the engine does on its thread, without the thread: schedules a step, runs the model, takes
-// the results in and tells the listeners.
+// What the engine does on its thread, without the thread: schedules steps, has the model run them,
+// takes the results in and tells the listeners.
+//
+// Where the chip works beside the host, a step begins before the one before it is done, so that the
+// chip always has the next one at hand:
+//
+//   host   begin n+1 | results of n | draws of n+1 | begin n+2 | results of n+1 | ...
+//   chip   step n    | step n+1 ..................| step n+2 ....................
+//
+// What was drawn in n becomes known while n+1 runs, in time for the masks and penalties that n+1 is
+// drawn with. Sequences that turn out to have ended in n run in n+1 for nobody.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -13,6 +23,7 @@
 #include "engine/mask_worker.h"
 #include "engine/model_runner.h"
 #include "engine/remote_prefix.h"
+#include "engine/step_in_flight.h"
 #include "engine/task.h"
 #include "sampling/sampler.h"
 
@@ -20,13 +31,19 @@ namespace fathom::engine {
 
 class StepLoop {
  public:
-  // Hands over a task that is done: nothing counts it any more, and its listener is about to hear
-  // the last event.
-  using Retire = std::function<std::unique_ptr<Task>(Task&)>;
+  struct Calls {
+    // Tasks are about to run that were in no step before.
+    std::function<void(std::span<Task* const>)> begin;
+    // Hands over a task that is done: nothing counts it any more, and its listener is about to hear
+    // the last event.
+    std::function<std::unique_ptr<Task>(Task&)> retire;
+    // hand_over() has news; from any thread.
+    std::function<void()> wake;
+  };
 
-  // `source`: null, or who computes prompts; `wake` is then called when hand_over() has news.
-  StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions& options, Retire retire,
-           std::unique_ptr<KvSource> source, std::function<void()> wake);
+  // `source`: null, or who computes prompts.
+  StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions& options, Calls calls,
+           std::unique_ptr<KvSource> source);
 
   const models::CausalLm& model() const { return runner_.model(); }
 
@@ -35,35 +52,48 @@ class StepLoop {
   void cancel(Task& task) { finish(task, FinishReason::kCancelled); }
 
   // Takes in KV blocks that came from another engine, and hands over those that another one waits
-  // for. Between steps.
+  // for; while a step is in flight it only notes that it is due.
   void hand_over();
   // Whether blocks wait for room where they are to go: hand_over() is to be called soon.
   bool hands_over() const { return !lingering_.empty(); }
 
-  bool has_work() const { return scheduler_.has_work(); }
-  // One step, in two halves: schedule() decides it, run() does it. Needs work.
-  void schedule();
+  bool has_work() const { return has_steps() || hand_over_is_due_; }
+  bool has_steps() const { return steps_[0].in_flight || scheduler_.has_work(); }
+  // Needs has_steps(). Finishes one step, and may begin the next one.
   void run();
-  // Tasks that schedule() began, which were in no step before.
-  std::span<Task* const> begun() const { return begun_; }
 
   // All but `waiting` and `kv_fetched`.
   EngineStats stats() const;
   KvTransferStats kv_fetched() const;  // thread-safe
 
  private:
-  // Each says whether the task goes on. try_advance() fails a task whose results there is no memory
-  // for.
-  bool try_advance(Task& task, int64_t rows, std::span<const float> logits);
-  bool advance(Task& task, int64_t rows, std::span<const float> logits);
-  bool generate(Task& task, std::span<const float> logits);
-  bool sample_next(Task& task, std::span<const float> logits);
+  std::span<const Chunk> schedule(StepInFlight& step);
+  Status begin(StepInFlight& step, std::span<const Chunk> chunks);
+  Status begin_ahead();
+  bool may_begin_ahead() const;
+  Status draw(StepInFlight& step);
+  void ask(StepInFlight& step, StepInFlight::Part& part, int64_t logit_row);
+  Result<models::StepResult> finish_step();
+  void retire_step();
+  void note_begun(std::span<const Chunk> chunks);
+  void prepare_masks(const StepInFlight& step);
 
-  void prepare_masks();
+  void take_in(const models::StepResult& results);
+  void fail_all(const Error& error);
+  // Each says whether the task goes on. `results` are those of its rows. try_advance() fails a task
+  // whose results there is no memory for.
+  bool try_advance(Task& task, int64_t rows, models::StepResult results);
+  bool advance(Task& task, int64_t rows, models::StepResult results);
+  bool generate(Task& task, models::StepResult results);
+  bool take_next(Task& task, models::StepResult& results);
   bool score_prompt(Task& task, int64_t end, std::span<const float>& logits);
+  bool fail_for_memory(Task& task);
+
   void hand_over_step();
   Result<bool> hand_over_blocks(Task& task);
   void abandon_lingering();
+  bool moves_blocks() const;
+  void leave_steps(Task& task);
   void leave_queues(Task& task);
   void send(Task& task);
   bool finish(Task& task, FinishReason reason, std::optional<Error> error = {});
@@ -74,14 +104,15 @@ class StepLoop {
   sampling::SamplerScratch scratch_;
   MaskWorker masks_;
   Drafter drafter_;
-  Retire retire_;
+  Calls calls_;
   std::unique_ptr<RemotePrefix> remote_;  // null: all prompts are computed here
-  std::vector<Task*> begun_;              // by the step
+  std::array<StepInFlight, 2> steps_;     // the older one first
+  std::vector<Task*> begun_;              // by the step that was scheduled last
   std::vector<Task*> handing_over_;       // of the step: blocks of theirs go to another engine
   std::vector<Task*> lingering_;          // computed, and not handed over yet
-  std::span<const Chunk> chunks_;         // of the step that schedule() decided
-  EngineStats counts_;                    // the totals; stats() adds what others know
-  Event event_;                           // reused, so that sending a token allocates nothing
+  bool hand_over_is_due_ = false;
+  EngineStats counts_;  // the totals; stats() adds what others know
+  Event event_;         // reused, so that sending a token allocates nothing
 };
 
 }  // namespace fathom::engine

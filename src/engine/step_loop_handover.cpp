@@ -10,6 +10,8 @@ KvTransferStats StepLoop::kv_fetched() const {
 }
 
 void StepLoop::hand_over() {
+  hand_over_is_due_ = steps_[0].in_flight;
+  if (hand_over_is_due_) return;
   if (remote_ != nullptr) remote_->work();
   for (size_t i = lingering_.size(); i-- > 0;) {
     Task& task = *lingering_[i];
@@ -20,6 +22,14 @@ void StepLoop::hand_over() {
       finish(task, FinishReason::kLength);
     }
   }
+}
+
+// Whether blocks come from another engine, or are to go to one, as soon as no step is in flight.
+bool StepLoop::moves_blocks() const {
+  return !lingering_.empty() || (remote_ != nullptr && remote_->has_waiting()) ||
+         std::ranges::any_of(steps_[0].parts, [](const StepInFlight::Part& part) {
+           return part.task != nullptr && part.task->hands_over;
+         });
 }
 
 // Once the drafting layer has seen the step's rows, too.

@@ -64,11 +64,12 @@ struct Decode {
          models::RunLimits limits = engine::roomy_limits(), int64_t speculate = 0) {
     auto model = std::make_unique<engine::FakeModel>(
         engine::kVocab, limits,
-        [this](const models::StepBatch& batch) -> Status {
-          rows += static_cast<int64_t>(batch.tokens.size());
-          return {};
-        },
-        kRightDrafts);
+        engine::FakeOptions{.before_step = [this](const models::StepBatch& batch) -> Status {
+                              rows += static_cast<int64_t>(batch.tokens.size());
+                              return {};
+                            },
+                            .right_drafts = kRightDrafts,
+                            .steps_in_flight = engine::steps_in_flight()});
     PrefillClientOptions options = {.peers = {}, .hello = {kModel, model->kv_block_format(), 0}};
     for (const uint16_t port : ports) options.peers.push_back(at(port));
     auto source = std::make_unique<PrefillClient>(std::move(options), network.make());

@@ -1,4 +1,4 @@
-#include "engine/next_token.h"
+#include "engine/draws.h"
 
 #include <algorithm>
 
@@ -45,9 +45,7 @@ std::span<const uint32_t> allowed(Guide& guide, std::span<const TokenId> stop_to
 
 }  // namespace
 
-std::optional<TokenId> next_token(const Sequence& sequence, int64_t length,
-                                  std::span<const float> logits,
-                                  sampling::SamplerScratch& scratch) {
+sampling::Draw draw_of(const Sequence& sequence, int64_t length, std::span<uint32_t> mask) {
   const std::span<const TokenId> tokens(sequence.tokens.data(), static_cast<size_t>(length));
   sampling::Draw draw{.params = sequence.sampling,
                       .tokens = tokens,
@@ -58,16 +56,36 @@ std::optional<TokenId> next_token(const Sequence& sequence, int64_t length,
   const bool may_stop = length - sequence.prompt_size >= sequence.sampling.min_tokens;
   if (sequence.guide == nullptr) {
     if (!may_stop) draw.banned = sequence.stop_tokens;
-    return sampling::sample(logits, draw, scratch);
+    return draw;
   }
   Guide& guide = *sequence.guide;
   const FollowedDrafts followed(guide, tokens.subspan(static_cast<size_t>(sequence.length())));
   if (guide.restricts()) {
-    draw.mask = allowed(guide, sequence.stop_tokens, may_stop, scratch.mask);
+    draw.mask = allowed(guide, sequence.stop_tokens, may_stop, mask);
   } else if (!may_stop || !guide.can_end()) {
     draw.banned = sequence.stop_tokens;
   }
-  return sampling::sample(logits, draw, scratch);
+  return draw;
+}
+
+Draws::Draws(int64_t most, int64_t vocab_size)
+    : mask_words_((static_cast<size_t>(vocab_size) + 31) / 32),
+      masks_(std::make_unique_for_overwrite<uint32_t[]>(static_cast<size_t>(most) * mask_words_)) {
+  draws_.reserve(static_cast<size_t>(most));
+  rows_.reserve(static_cast<size_t>(most));
+  read_.reserve(static_cast<size_t>(most));
+}
+
+void Draws::keep(int64_t draws, int64_t rows_read) {
+  while (count() > draws) draws_.pop_back();
+  rows_.resize(static_cast<size_t>(draws));
+  read_.resize(static_cast<size_t>(rows_read));
+}
+
+void Draws::add(const Sequence& sequence, int64_t length, int64_t logit_row) {
+  uint32_t* const mask = masks_.get() + draws_.size() * mask_words_;
+  draws_.push_back(draw_of(sequence, length, {mask, mask_words_}));
+  rows_.push_back(static_cast<int32_t>(logit_row));
 }
 
 }  // namespace fathom::engine
