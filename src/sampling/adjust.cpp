@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <utility>
 
 namespace fathom::sampling {
 namespace {
@@ -11,65 +10,63 @@ namespace {
 constexpr float kFloatMax = std::numeric_limits<float>::max();
 constexpr float kRuledOut = -std::numeric_limits<float>::infinity();
 
-void set_logit(std::vector<float>& logits, TokenId token, float value) {
-  float& logit = logits[static_cast<size_t>(token)];
+void set_logit(float& logit, float value) {
   if (std::isfinite(logit)) logit = std::clamp(value, -kFloatMax, kFloatMax);
-}
-
-// Each distinct token of the prompt and the answer, once.
-void penalise_repetition(std::vector<float>& logits, std::span<const TokenId> tokens,
-                         const Terms& terms, std::vector<int32_t>& counts) {
-  for (const TokenId token : tokens) counts[static_cast<size_t>(token)] = 1;
-  for (const TokenId token : tokens) {
-    if (std::exchange(counts[static_cast<size_t>(token)], 0) == 0) continue;
-    const float logit = logits[static_cast<size_t>(token)];
-    set_logit(logits, token,
-              logit * (logit > 0 ? terms.inverse_repetition_penalty : terms.repetition_penalty));
-  }
-}
-
-void penalise_answer(std::vector<float>& logits, std::span<const TokenId> answer,
-                     const Terms& terms, std::vector<int32_t>& counts) {
-  for (const TokenId token : answer) ++counts[static_cast<size_t>(token)];
-  for (const TokenId token : answer) {
-    const int32_t count = std::exchange(counts[static_cast<size_t>(token)], 0);
-    if (count == 0) continue;
-    const float penalty =
-        terms.presence_penalty + terms.frequency_penalty * static_cast<float>(count);
-    set_logit(logits, token, logits[static_cast<size_t>(token)] - penalty);
-  }
-}
-
-void apply_mask(std::vector<float>& logits, std::span<const uint32_t> mask) {
-  for (size_t begin = 0; begin < logits.size(); begin += 32) {
-    const uint32_t word = mask[begin / 32];
-    if (word == ~uint32_t{0}) continue;
-    const size_t end = std::min(begin + 32, logits.size());
-    for (size_t token = begin; token < end; ++token) {
-      if ((word >> (token - begin) & 1) == 0) logits[token] = kRuledOut;
-    }
-  }
 }
 
 }  // namespace
 
-std::span<const float> adjusted(std::span<const float> logits, const Draw& draw, const Terms& terms,
-                                std::vector<float>& changed, std::vector<int32_t>& counts) {
-  const auto& bias = draw.params.logit_bias;
-  const bool repetition = terms.repetition_penalty != 1.0f;
-  const bool answer = terms.presence_penalty != 0.0f || terms.frequency_penalty != 0.0f;
-  const bool rules_out = !draw.banned.empty() || !draw.mask.empty();
-  if (!repetition && !answer && bias.empty() && !rules_out) return logits;
+void AdjustedRow::begin_to_change() {
+  if (is_changed_) return;
+  is_changed_ = true;
+  std::ranges::copy(logits_, changed_.begin());
+  logits_ = changed_;
+}
 
-  std::copy(logits.begin(), logits.end(), changed.begin());
-  if (repetition) penalise_repetition(changed, draw.tokens, terms, counts);
-  if (answer) penalise_answer(changed, draw.answer(), terms, counts);
-  for (const auto& [token, added] : bias) {
-    set_logit(changed, token, changed[static_cast<size_t>(token)] + added);
+void AdjustedRow::penalise(TokenId token, int32_t count) {
+  begin_to_change();
+  float& logit = at(token);
+  if (terms_.repetition_penalty != 1.0f) {
+    set_logit(logit,
+              logit * (logit > 0 ? terms_.inverse_repetition_penalty : terms_.repetition_penalty));
   }
-  for (const TokenId token : draw.banned) changed[static_cast<size_t>(token)] = kRuledOut;
-  if (!draw.mask.empty()) apply_mask(changed, draw.mask);
-  return changed;
+  if (count == 0) return;
+  const float penalty =
+      terms_.presence_penalty + terms_.frequency_penalty * static_cast<float>(count);
+  set_logit(logit, logit - penalty);
+}
+
+void AdjustedRow::add_bias(TokenId token, float bias) {
+  begin_to_change();
+  set_logit(at(token), at(token) + bias);
+}
+
+void AdjustedRow::ban(TokenId token) {
+  begin_to_change();
+  at(token) = kRuledOut;
+}
+
+void AdjustedRow::apply_mask(std::span<const uint32_t> mask) {
+  begin_to_change();
+  for (size_t begin = 0; begin < changed_.size(); begin += 32) {
+    const uint32_t word = mask[begin / 32];
+    if (word == ~uint32_t{0}) continue;
+    const size_t end = std::min(begin + 32, changed_.size());
+    for (size_t token = begin; token < end; ++token) {
+      if ((word >> (token - begin) & 1) == 0) changed_[token] = kRuledOut;
+    }
+  }
+}
+
+std::span<const float> adjusted(std::span<const float> logits, const Draw& draw, const Terms& terms,
+                                std::span<float> changed, std::span<int32_t> counts) {
+  AdjustedRow row(logits, terms, changed);
+  for_penalised(draw, terms, counts,
+                [&](TokenId token, int32_t count) { row.penalise(token, count); });
+  for (const auto& [token, bias] : draw.params.logit_bias) row.add_bias(token, bias);
+  for (const TokenId token : draw.banned) row.ban(token);
+  if (!draw.mask.empty()) row.apply_mask(draw.mask);
+  return row.logits();
 }
 
 }  // namespace fathom::sampling

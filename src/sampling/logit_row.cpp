@@ -12,14 +12,35 @@ namespace {
 
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
+template <typename T>
+size_t padded_bytes(int64_t count) {
+  const size_t bytes = static_cast<size_t>(count) * sizeof(T);
+  return (bytes + RowScratch::kAlignment - 1) / RowScratch::kAlignment * RowScratch::kAlignment;
+}
+
+template <typename T>
+std::span<T> take(std::byte*& memory, int64_t count) {
+  auto* first = reinterpret_cast<T*>(memory);
+  memory += padded_bytes<T>(count);
+  return {first, static_cast<size_t>(count)};
+}
+
 }  // namespace
 
-LogitRowScratch::LogitRowScratch(int64_t vocab_size)
-    : maxima(static_cast<size_t>(blocks_of(vocab_size))),
-      selected(maxima.size()),
-      sums(static_cast<size_t>(chunks_of(vocab_size))) {}
+size_t RowScratch::bytes(int64_t vocab_size) {
+  return padded_bytes<float>(vocab_size) + padded_bytes<Candidate>(vocab_size) +
+         2 * padded_bytes<float>(blocks_of(vocab_size)) +
+         padded_bytes<uint64_t>(chunks_of(vocab_size));
+}
 
-LogitRow::LogitRow(std::span<const float> logits, LogitRowScratch& scratch)
+RowScratch::RowScratch(int64_t vocab_size, std::byte* memory)
+    : logits(take<float>(memory, vocab_size)),
+      candidates(take<Candidate>(memory, vocab_size)),
+      maxima(take<float>(memory, blocks_of(vocab_size))),
+      selected(take<float>(memory, blocks_of(vocab_size))),
+      sums(take<uint64_t>(memory, chunks_of(vocab_size))) {}
+
+LogitRow::LogitRow(std::span<const float> logits, RowScratch& scratch)
     : logits_(logits), scratch_(scratch) {
   logit_scan().block_maxima(logits.data(), static_cast<int64_t>(logits.size()),
                             scratch.maxima.data());
@@ -31,7 +52,7 @@ LogitRow::LogitRow(std::span<const float> logits, LogitRowScratch& scratch)
   best_token_ = static_cast<TokenId>(found - logits.begin());
 }
 
-void LogitRow::collect(float least, std::vector<Candidate>& candidates) const {
+void LogitRow::collect(float least, CandidateList& candidates) const {
   for (size_t block = 0; block < scratch_.maxima.size(); ++block) {
     if (!(scratch_.maxima[block] >= least)) continue;
     const size_t begin = block * kBlockTokens;

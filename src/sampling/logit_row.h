@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "sampling/logit_scan.h"
 #include "sampling/rule.h"
@@ -25,26 +25,53 @@ inline bool ranks_before(const Candidate& a, const Candidate& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 }
 
-// Working space, made once for a vocabulary.
-struct LogitRowScratch {
-  explicit LogitRowScratch(int64_t vocab_size);
+// Candidates in memory that is somebody else's, no more than it has room for.
+class CandidateList {
+ public:
+  explicit CandidateList(std::span<Candidate> room) : room_(room) {}
 
-  std::vector<float> maxima;    // [blocks]
-  std::vector<float> selected;  // [blocks]
-  std::vector<uint64_t> sums;   // [chunks]
+  Candidate* begin() const { return room_.data(); }
+  Candidate* end() const { return room_.data() + size_; }
+  Candidate* data() const { return room_.data(); }
+  size_t size() const { return size_; }
+
+  void clear() { size_ = 0; }
+  void push_back(const Candidate& candidate) { room_[size_++] = candidate; }
+  template <typename Predicate>
+  void erase_if(const Predicate& predicate) {
+    size_ = static_cast<size_t>(std::remove_if(begin(), end(), predicate) - begin());
+  }
+
+ private:
+  std::span<Candidate> room_;
+  size_t size_ = 0;
+};
+
+// Working space for one row of a vocabulary, in memory that is somebody else's.
+struct RowScratch {
+  static constexpr size_t kAlignment = 16;
+  static size_t bytes(int64_t vocab_size);
+  // `memory` has so many bytes, of any contents.
+  RowScratch(int64_t vocab_size, std::byte* memory);
+
+  std::span<float> logits;    // [vocab]
+  CandidateList candidates;   // room for vocab
+  std::span<float> maxima;    // [blocks]
+  std::span<float> selected;  // [blocks]
+  std::span<uint64_t> sums;   // [chunks]
 };
 
 class LogitRow {
  public:
-  // Both must outlive it.
-  LogitRow(std::span<const float> logits, LogitRowScratch& scratch);
+  // Both must outlive it; `scratch`'s maxima, selected and sums are its own meanwhile.
+  LogitRow(std::span<const float> logits, RowScratch& scratch);
 
   // The first token of the greatest logit.
   std::optional<TokenId> best_token() const { return best_token_; }
   float best() const { return best_; }
 
   // Appends the tokens whose logit is `least` or more, in their order, without weights.
-  void collect(float least, std::vector<Candidate>& candidates) const;
+  void collect(float least, CandidateList& candidates) const;
   // A logit that `count` tokens or more reach; -infinity where no such was found.
   float reached_by(size_t count) const;
   // body(logit, weight) for each token from rule.least on, in their order.
@@ -72,7 +99,7 @@ class LogitRow {
   size_t weigh_block(size_t block, const WeightRule& rule, uint64_t* weights) const;
 
   std::span<const float> logits_;
-  LogitRowScratch& scratch_;
+  RowScratch& scratch_;
   std::optional<TokenId> best_token_;
   float best_ = 0;
 };

@@ -15,7 +15,7 @@ float finite_or_impossible(float logit) {
 
 // The `count` best tokens, in order.
 std::span<const Candidate> best_tokens(std::span<const float> logits, const LogitRow& row,
-                                       size_t count, std::vector<Candidate>& candidates) {
+                                       size_t count, CandidateList& candidates) {
   candidates.clear();
   const float least = row.reached_by(count);
   if (least != kImpossible) {
@@ -25,8 +25,7 @@ std::span<const Candidate> best_tokens(std::span<const float> logits, const Logi
       candidates.push_back({finite_or_impossible(logits[i]), static_cast<TokenId>(i)});
     }
   }
-  std::partial_sort(candidates.begin(), candidates.begin() + static_cast<ptrdiff_t>(count),
-                    candidates.end(), ranks_before);
+  std::partial_sort(candidates.begin(), candidates.begin() + count, candidates.end(), ranks_before);
   return std::span(candidates).first(count);
 }
 
@@ -46,7 +45,7 @@ std::optional<TokenLogprob> token_logprob(std::span<const float> logits, TokenId
   if (top <= 0) return result;
   const size_t count = std::min(logits.size(), static_cast<size_t>(top));
   result.top.reserve(count);
-  for (const Candidate& one : best_tokens(logits, row, count, scratch.candidates)) {
+  for (const Candidate& one : best_tokens(logits, row, count, scratch.row.candidates)) {
     result.top.emplace_back(one.token, logprob_of(one.logit));
   }
   return result;

@@ -55,7 +55,7 @@ size_t nucleus(std::span<Candidate> candidates, uint64_t needed) {
 }
 
 Candidate last_of_nucleus(const LogitRow& row, const WeightRule& rule, uint64_t share,
-                          std::vector<Candidate>& candidates) {
+                          CandidateList& candidates) {
   const auto weights = weights_by_depth(row, rule);
   const uint64_t needed =
       share_of(std::accumulate(weights.begin(), weights.end(), uint64_t{0}), share);
@@ -67,7 +67,7 @@ Candidate last_of_nucleus(const LogitRow& row, const WeightRule& rule, uint64_t 
       weight_rule(rule.best, rule.inverse_temperature, -static_cast<float>(end + 1) / kDepthsOfE);
   candidates.clear();
   row.collect(std::max(rule.least, deepest.least), candidates);
-  std::erase_if(candidates, [&](const Candidate& one) { return depth_of(one.logit, rule) != end; });
+  candidates.erase_if([&](const Candidate& one) { return depth_of(one.logit, rule) != end; });
   weigh(candidates, rule);
   const size_t count = nucleus(candidates, needed - held);
   const auto last = candidates.begin() + static_cast<ptrdiff_t>(count);

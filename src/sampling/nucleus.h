@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "sampling/logit_row.h"
 
@@ -20,6 +19,6 @@ size_t nucleus(std::span<Candidate> candidates, uint64_t needed);
 // The last-ranked token of the fewest that hold share_of() what the row's tokens from rule.least on
 // weigh. The row has a best token. All tokens with that token's logit are among `candidates` then.
 Candidate last_of_nucleus(const LogitRow& row, const WeightRule& rule, uint64_t share,
-                          std::vector<Candidate>& candidates);
+                          CandidateList& candidates);
 
 }  // namespace fathom::sampling

@@ -2,6 +2,7 @@
 // arguments.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -15,13 +16,18 @@ namespace fathom::sampling {
 // Working space of the sampler and of log-probabilities, made once for a vocabulary.
 struct SamplerScratch {
   explicit SamplerScratch(int64_t vocab_size);
+  SamplerScratch(const SamplerScratch&) = delete;
+  SamplerScratch& operator=(const SamplerScratch&) = delete;
 
-  std::vector<float> logits;          // [vocab]
-  std::vector<int32_t> counts;        // [vocab], zero between calls
-  std::vector<Candidate> candidates;  // capacity vocab
-  std::vector<uint32_t> mask;         // a bit a token
-  LogitRowScratch row;
+  std::vector<std::byte> memory;
+  RowScratch row;               // in `memory`
+  std::vector<int32_t> counts;  // [vocab], zero between calls
+  std::vector<uint32_t> mask;   // a bit a token
 };
+
+// Steps 2 to 6, of logits that step 1 has adjusted (adjust.h); they may be scratch.logits.
+std::optional<TokenId> draw_token(std::span<const float> adjusted, const Terms& terms,
+                                  uint64_t noise, RowScratch& scratch);
 
 // nullopt where no logit is finite (or every token that has one is banned).
 std::optional<TokenId> sample(std::span<const float> logits, const Draw& draw,

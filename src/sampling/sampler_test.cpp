@@ -217,8 +217,8 @@ TEST(Sampler, ATokenIsDrawnFromItsFirstTargetToItsLast) {
   Dice dice(12);
   std::vector<float> logits;
   for (int t = 0; t < 3000; ++t) logits.push_back(dice.real(-40, 4));
-  LogitRowScratch scratch(static_cast<int64_t>(logits.size()));
-  const LogitRow row(logits, scratch);
+  SamplerScratch scratch(static_cast<int64_t>(logits.size()));
+  const LogitRow row(logits, scratch.row);
   const WeightRule rule = weight_rule(row.best(), 1.0f, kLeastExponent);
   const uint64_t total = row.total(rule);
   uint64_t before = 0;
