@@ -6,10 +6,13 @@
 // arguments. A fused operator that a chip lacks runs as its decomposition on the same chip:
 //   rms_norm with residual = add, then rms_norm
 //   mla_decode             = mla_prefill (the same mathematics, expanded; other rounding)
-// All others are required of a chip; missing_operators() names those it lacks.
+//   take_tokens            = copies of single tokens on the device
+// sample() is a chip's own, or not there: can_sample() says. All others are required of a chip;
+// missing_operators() names those it lacks.
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -79,6 +82,8 @@ struct MoeGate {
   int32_t top_groups = 1;
   bool normalize = true;
   float scale = 1;
+  const int32_t* rows = nullptr;  // one number: rows from it on choose nothing; or null
+  int64_t* loads = nullptr;       // [experts] or null: += how often each was chosen
 };
 Status moe_gate(Context& context, const Tensor& logits, const MoeGate& gate, int32_t* expert_ids,
                 float* expert_weights);
@@ -97,6 +102,28 @@ Status moe_experts(Context& context, const Tensor& x, const int32_t* expert_ids,
                    const float* expert_weights, int32_t top_k, const MoeExperts& experts,
                    Accumulate accumulate, const Tensor& out);
 
+// tokens[i] = the token of draw i (sampling/rule.h) from its row of logits, F32 [L, vocab]; -1
+// where none may be drawn. All on the device; sizes and shapes are those of fathom_sample_args.
+struct Sample {
+  const fathom_draw* draws = nullptr;  // [max_draws]
+  const int32_t* num_draws = nullptr;  // one number
+  int64_t max_draws = 0;
+  const uint32_t* masks = nullptr;  // [max_draws, ceil(vocab / 32)]
+  const fathom_seen_token* seen = nullptr;
+  const fathom_token_bias* biases = nullptr;
+  const int32_t* banned = nullptr;
+};
+Status sample(Context& context, const Tensor& logits, const Sample& draws, int32_t* tokens);
+// Whether the chip draws so many from such logits. Where it does not, the host has to.
+bool can_sample(const device::Device& device, const Tensor& logits, int64_t max_draws);
+
+// tokens[i] = drawn[-2 - tokens[i]] where that is -2 or less. tokens [T] and drawn [max_drawn] are
+// on the device; on_host [T] are the same tokens.
+Status take_tokens(Context& context, std::span<const int32_t> on_host, int32_t* tokens,
+                   const int32_t* drawn, int64_t max_drawn);
+// Whether the chip has the operator, or is given copies.
+bool can_take_tokens(const device::Device& device);
+
 // Scratch that attention and experts need at most, for planning; data pointers may be null.
 Result<size_t> mla_workspace_bytes(const device::Device& device, const fathom_mla_shape& shape,
                                    const Tensor& q, const Weight& wkv_b,
@@ -105,6 +132,10 @@ Result<size_t> mla_workspace_bytes(const device::Device& device, const fathom_ml
 Result<size_t> moe_experts_workspace_bytes(const device::Device& device, const Tensor& x,
                                            int32_t top_k, const MoeExperts& experts,
                                            const Tensor& out);
+
+// 0 where the chip does not sample.
+Result<size_t> sample_workspace_bytes(const device::Device& device, const Tensor& logits,
+                                      int64_t max_draws);
 
 // Names of required operators that the chip has no kernel for.
 std::vector<std::string> missing_operators(const device::Device& device);

@@ -25,6 +25,8 @@ fathom_status check(const CheckContext& context, const fathom_linear_args& args)
 fathom_status check(const CheckContext& context, const fathom_silu_mul_args& args);
 fathom_status check(const CheckContext& context, const fathom_add_args& args);
 fathom_status check(const CheckContext& context, const fathom_logits_stats_args& args);
+fathom_status check(const CheckContext& context, const fathom_sample_args& args);
+fathom_status check(const CheckContext& context, const fathom_take_tokens_args& args);
 fathom_status check(const CheckContext& context, const fathom_moe_gate_args& args);
 fathom_status check(const CheckContext& context, const fathom_moe_experts_args& args);
 fathom_status check(const CheckContext& context, const fathom_mla_prepare_args& args);

@@ -10,6 +10,7 @@
 #include "backends/cpu/cpu_device.h"
 #include "backends/cpu/pack_weights.h"
 #include "backends/cpu/packed_layout.h"
+#include "backends/cpu/sample.h"
 #include "device/device.h"
 #include "device/last_error.h"
 
@@ -63,6 +64,26 @@ struct Attention {
   }
 };
 
+// The same whatever the kernel set.
+template <typename Args, void (*Run)(ThreadPool&, const Args&)>
+struct CommonOperator {
+  static fathom_status check_args(fathom_device* device, CheckDepth depth, const void* args) {
+    return check(check_context(device, depth), *static_cast<const Args*>(args));
+  }
+  static fathom_status run(fathom_device* device, fathom_stream*, const void* args) {
+    const fathom_status status = check_args(device, CheckDepth::kCall, args);
+    if (status == FATHOM_OK) Run(device->pool, *static_cast<const Args*>(args));
+    return status;
+  }
+  static size_t workspace(fathom_device*, const void*) { return 0; }
+};
+
+struct Sample : CommonOperator<fathom_sample_args, sample> {
+  static size_t workspace(fathom_device* device, const void* args) {
+    return sample_workspace(device->pool.threads(), *static_cast<const fathom_sample_args*>(args));
+  }
+};
+
 struct OperatorEntry {
   const char* name;
   fathom_kernel run;
@@ -88,6 +109,8 @@ constexpr OperatorEntry kOperators[FATHOM_OP_COUNT] = {
     entry<Experts>("moe_experts"),
     entry<Operator<fathom_add_args, &KernelSet::add>>("add"),
     entry<Operator<fathom_logits_stats_args, &KernelSet::logits_stats>>("logits_stats"),
+    entry<Sample>("sample"),
+    entry<CommonOperator<fathom_take_tokens_args, take_tokens>>("take_tokens"),
 };
 
 }  // namespace

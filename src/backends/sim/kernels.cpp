@@ -10,10 +10,8 @@
 namespace fathom::sim {
 namespace {
 
-// A row of logits is 0 but for these, so far above it that sampling takes one of them.
-constexpr int kCandidates = 8;
-constexpr float kBestLogit = 24;
-constexpr float kLogitStep = 1.5f;  // from one candidate to the next
+// Rows that are longer are logits of tokens; shorter ones, of experts, are cheaper written whole.
+constexpr int64_t kLongRow = 4096;
 
 fathom_status check_rows(const fathom_tensor& tensor) {
   if (holds_states(tensor)) return FATHOM_OK;
@@ -26,15 +24,6 @@ fathom_status pass_on(const fathom_tensor& x, const fathom_tensor& out) {
   if (check_rows(x) != FATHOM_OK || check_rows(out) != FATHOM_OK) return FATHOM_UNSUPPORTED;
   for (int64_t row = 0; row < x.shape[0]; ++row) store_state(out, row, load_state(x, row));
   return FATHOM_OK;
-}
-
-void write_logits(float* logits, int64_t count, RowState state) {
-  std::fill_n(logits, count, 0.0f);
-  uint64_t random = state.bits;
-  for (int i = kCandidates - 1; i >= 0; --i) {  // the best last, so that no other replaces it
-    random = scramble(random);
-    logits[random % static_cast<uint64_t>(count)] = kBestLogit - kLogitStep * static_cast<float>(i);
-  }
 }
 
 // What a row of a linear layer's input stands for. The MTP layer's has a token in its first half
@@ -124,14 +113,19 @@ fathom_status run(const CostModel&, const fathom_rms_norm_args& args) {
   return pass_on(args.x, args.out);
 }
 
-fathom_status run(const CostModel& costs, const fathom_linear_args& args) {
+fathom_status run(const CostModel& costs, LogitRows& rows, const fathom_linear_args& args) {
   if (check_rows(args.x) != FATHOM_OK) return FATHOM_UNSUPPORTED;
   const bool logits = args.out.dtype == FATHOM_F32;  // activations are BF16
   if (!logits && check_rows(args.out) != FATHOM_OK) return FATHOM_UNSUPPORTED;
   for (int64_t row = 0; row < args.x.shape[0]; ++row) {
     const RowState state = joined_state(costs, args.x, row);
     if (logits) {
-      write_logits(reinterpret_cast<float*>(row_of(args.out, row)), args.out.shape[1], state);
+      auto* out = reinterpret_cast<float*>(row_of(args.out, row));
+      if (args.out.shape[1] > kLongRow) {
+        rows.write(out, args.out.shape[1], state);
+      } else {
+        write_logits(out, args.out.shape[1], state);
+      }
     } else {
       store_state(args.out, row, state);
     }

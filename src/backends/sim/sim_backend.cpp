@@ -81,6 +81,7 @@ void release(fathom_device* handle, void* memory) {
   const std::lock_guard lock(device.mutex);
   const auto found = device.mapped.find(memory);
   if (found == device.mapped.end()) return;
+  device.logits.forget(memory, found->second);
   munmap(memory, found->second);
   device.mapped.erase(found);
 }
@@ -109,7 +110,9 @@ fathom_status stream_synchronize(fathom_device* device, fathom_stream* stream) {
   return FATHOM_OK;
 }
 
-fathom_status copy(fathom_device*, fathom_stream*, void* to, const void* from, size_t bytes) {
+fathom_status copy(fathom_device* device, fathom_stream*, void* to, const void* from,
+                   size_t bytes) {
+  device_of(device).logits.forget(to, bytes);
   if (bytes > 0) std::memmove(to, from, bytes);
   return FATHOM_OK;
 }
@@ -168,6 +171,7 @@ fathom_status event_elapsed_ms(fathom_device* device, fathom_event* from, fathom
 
 fathom_status fill(fathom_device* device, fathom_stream* stream, void* to, uint8_t value,
                    size_t bytes) {
+  device_of(device).logits.forget(to, bytes);
   if (bytes > 0) std::memset(to, value, bytes);
   add_work(device_of(device), stream_of(stream), {static_cast<double>(bytes), 0});
   return FATHOM_OK;

@@ -9,6 +9,7 @@
 
 #include "backends/sim/cost_model.h"
 #include "backends/sim/host_copies.h"
+#include "backends/sim/logit_rows.h"
 #include "device/abi.h"
 
 namespace fathom::sim {
@@ -22,6 +23,7 @@ struct Device {
   // is done in the call all the same: the host cannot tell.
   const bool asynchronous;
   HostCopies copies;
+  LogitRows logits;
   std::mutex mutex;
   std::map<void*, size_t> mapped;  // memory handed out, and its bytes
 };

@@ -10,12 +10,23 @@
 namespace fathom::sim {
 namespace {
 
+template <typename Args>
+fathom_status run_on(Device& device, const Args& args) {
+  return run(device.costs, args);
+}
+fathom_status run_on(Device& device, const fathom_linear_args& args) {
+  return run(device.costs, device.logits, args);
+}
+fathom_status run_on(Device& device, const fathom_sample_args& args) {
+  return run(device.costs, device.logits, args);
+}
+
 // One operator: what it does to its rows, and the time it takes.
 template <typename Args, Work (*WorkOf)(const Args&)>
 fathom_status run_operator(fathom_device* handle, fathom_stream* stream, const void* args) {
-  const Device& device = device_of(handle);
+  Device& device = device_of(handle);
   const auto& arguments = *static_cast<const Args*>(args);
-  const fathom_status status = run(device.costs, arguments);
+  const fathom_status status = run_on(device, arguments);
   if (status == FATHOM_OK && !device.costs.is_free()) {
     add_work(device, stream_of(stream), WorkOf(arguments));
   }
@@ -30,8 +41,11 @@ fathom_status supports(fathom_device*, int32_t op, const void* args) {
 }
 
 fathom_status workspace_bytes(fathom_device* device, int32_t op, const void* args, size_t* bytes) {
-  *bytes = 0;
-  return supports(device, op, args);
+  const fathom_status status = supports(device, op, args);
+  if (status != FATHOM_OK) return status;
+  *bytes =
+      op == FATHOM_OP_SAMPLE ? sample_workspace(*static_cast<const fathom_sample_args*>(args)) : 0;
+  return FATHOM_OK;
 }
 
 const char* describe(fathom_device* device, int32_t, const void*) {
@@ -53,6 +67,8 @@ void fill_operators(fathom_backend& table) {
   kernels[FATHOM_OP_MOE_EXPERTS] = run_operator<fathom_moe_experts_args, work_of>;
   kernels[FATHOM_OP_ADD] = run_operator<fathom_add_args, work_of>;
   kernels[FATHOM_OP_LOGITS_STATS] = run_operator<fathom_logits_stats_args, work_of>;
+  kernels[FATHOM_OP_SAMPLE] = run_operator<fathom_sample_args, work_of>;
+  kernels[FATHOM_OP_TAKE_TOKENS] = run_operator<fathom_take_tokens_args, work_of>;
   table.supports = supports;
   table.workspace_bytes = workspace_bytes;
   table.describe = describe;

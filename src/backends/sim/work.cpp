@@ -77,6 +77,14 @@ Work work_of(const fathom_logits_stats_args& args) {
   return passes(args.logits, 1);
 }
 
+Work work_of(const fathom_sample_args& args) {
+  const double numbers_read = double(*args.num_draws) * static_cast<double>(args.logits.shape[1]);
+  return {numbers_read * sizeof(float), numbers_read};
+}
+Work work_of(const fathom_take_tokens_args& args) {
+  return {static_cast<double>(args.num_tokens) * 2 * sizeof(int32_t), 0};
+}
+
 Work work_of(const fathom_linear_args& args) {
   return {bytes_of(args.weight) + bytes_of(args.x) + bytes_of(args.out),
           2 * static_cast<double>(args.x.shape[0]) * numbers(args.weight)};

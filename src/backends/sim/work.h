@@ -14,6 +14,9 @@ Work work_of(const fathom_add_args& args);
 Work work_of(const fathom_mla_prepare_args& args);
 Work work_of(const fathom_moe_gate_args& args);
 Work work_of(const fathom_logits_stats_args& args);
+// Each draw reads its row of logits.
+Work work_of(const fathom_sample_args& args);
+Work work_of(const fathom_take_tokens_args& args);
 // Each distinct expert is read once.
 Work work_of(const fathom_moe_experts_args& args);
 // Expanded: keys and values are made of the latents by wkv_b, for the whole context.

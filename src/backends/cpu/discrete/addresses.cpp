@@ -1,5 +1,7 @@
 #include "backends/cpu/discrete/addresses.h"
 
+#include <algorithm>
+
 #include "backends/cpu/check_parts.h"
 #include "backends/cpu/pack_weights.h"
 #include "backends/cpu/tensor_rows.h"
@@ -143,6 +145,39 @@ void visit_addresses(Addresses& addresses, fathom_logits_stats_args& args) {
   addresses.visit("max_value", args.max_value, bytes_of(rows, sizeof(*args.max_value)));
   addresses.visit("max_index", args.max_index, bytes_of(rows, sizeof(*args.max_index)));
   addresses.visit("log_sum_exp", args.log_sum_exp, bytes_of(rows, sizeof(*args.log_sum_exp)));
+}
+
+void visit_addresses(Addresses& addresses, fathom_sample_args& args) {
+  const int64_t words = (args.logits.shape[1] + 31) / 32;
+  addresses.visit("logits", args.logits);
+  addresses.visit("draws", args.draws, bytes_of(args.max_draws, sizeof(*args.draws)));
+  addresses.visit("the number of draws", args.num_draws, sizeof(*args.num_draws));
+  if (args.masks != nullptr) {
+    addresses.visit("masks", args.masks, bytes_of(args.max_draws * words, sizeof(*args.masks)));
+  }
+  addresses.visit("tokens", args.tokens, bytes_of(args.max_draws, sizeof(*args.tokens)));
+  addresses.visit("workspace", args.workspace, args.workspace_bytes);
+}
+
+void visit_lists(Addresses& addresses, fathom_sample_args& args) {
+  int64_t seen = 0, biases = 0, banned = 0;
+  const auto reach = [](int64_t& end, int32_t begin, int32_t count) {
+    if (count > 0) end = std::max(end, int64_t{begin} + count);
+  };
+  for (int64_t i = 0; i < std::min<int64_t>(*args.num_draws, args.max_draws); ++i) {
+    const fathom_draw& draw = args.draws[i];
+    reach(seen, draw.seen_begin, draw.seen_count);
+    reach(biases, draw.bias_begin, draw.bias_count);
+    reach(banned, draw.banned_begin, draw.banned_count);
+  }
+  addresses.visit("tokens seen", args.seen, bytes_of(seen, sizeof(*args.seen)));
+  addresses.visit("biases", args.biases, bytes_of(biases, sizeof(*args.biases)));
+  addresses.visit("tokens banned", args.banned, bytes_of(banned, sizeof(*args.banned)));
+}
+
+void visit_addresses(Addresses& addresses, fathom_take_tokens_args& args) {
+  addresses.visit("tokens", args.tokens, bytes_of(args.num_tokens, sizeof(*args.tokens)));
+  addresses.visit("drawn", args.drawn, bytes_of(args.max_drawn, sizeof(*args.drawn)));
 }
 
 void visit_addresses(Addresses& addresses, const fathom_moe_experts_args& args,

@@ -52,6 +52,12 @@ void visit_addresses(Addresses& addresses, fathom_mla_attention_args& args);
 void visit_addresses(Addresses& addresses, fathom_moe_gate_args& args);
 void visit_addresses(Addresses& addresses, fathom_moe_experts_args& args);
 void visit_addresses(Addresses& addresses, fathom_logits_stats_args& args);
+// But for its lists, of which draws in device memory say how long they are.
+void visit_addresses(Addresses& addresses, fathom_sample_args& args);
+void visit_addresses(Addresses& addresses, fathom_take_tokens_args& args);
+
+// Of the lists, where `args.draws` and `args.num_draws` can be read.
+void visit_lists(Addresses& addresses, fathom_sample_args& args);
 
 // Of one of a call's experts, as device memory holds it.
 void visit_addresses(Addresses& addresses, const fathom_moe_experts_args& args,

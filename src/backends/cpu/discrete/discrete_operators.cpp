@@ -41,6 +41,10 @@ void replace_stored(WorkQueue& queue, Addresses& addresses, fathom_moe_experts_a
   args.experts = replaced;
 }
 
+void replace_stored(WorkQueue&, Addresses& addresses, fathom_sample_args& args) {
+  if (addresses.status() == FATHOM_OK) visit_lists(addresses, args);
+}
+
 template <fathom_op Op, typename Args>
 fathom_status run_kernel(Device& device, WorkQueue& queue, void* arguments) {
   Args& args = *static_cast<Args*>(arguments);
@@ -104,6 +108,8 @@ void fill_operators(fathom_backend& table) {
   kernels[FATHOM_OP_MOE_EXPERTS] = queue_kernel<FATHOM_OP_MOE_EXPERTS, fathom_moe_experts_args>;
   kernels[FATHOM_OP_ADD] = queue_kernel<FATHOM_OP_ADD, fathom_add_args>;
   kernels[FATHOM_OP_LOGITS_STATS] = queue_kernel<FATHOM_OP_LOGITS_STATS, fathom_logits_stats_args>;
+  kernels[FATHOM_OP_SAMPLE] = queue_kernel<FATHOM_OP_SAMPLE, fathom_sample_args>;
+  kernels[FATHOM_OP_TAKE_TOKENS] = queue_kernel<FATHOM_OP_TAKE_TOKENS, fathom_take_tokens_args>;
   table.pack = pack;
 }
 
