@@ -6,11 +6,13 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "device/abi.h"
 #include "device/tensor.h"
 #include "models/expert_loads.h"
+#include "sampling/rule.h"
 
 namespace fathom::models {
 
@@ -82,6 +84,25 @@ inline size_t kv_block_bytes(const KvBlockFormat& format) {
 // Blocks that are read or written in one call.
 inline constexpr int64_t kMaxKvBlocksACall = 8;
 
+// A token of StepBatch::tokens that draw i of the step before will draw: kFirstDrawn - i.
+inline constexpr int32_t kFirstDrawn = -2;
+
+// What a step is asked for beside its forward pass. Logit rows are counted among the L of the step.
+struct StepDraws {
+  // Tokens to be drawn, by sampling/rule.h; of draw i from the logits of row rows[i]. What the
+  // spans in them point to is copied during the call.
+  std::span<const sampling::Draw> draws;
+  std::span<const int32_t> rows;
+  // Rising: rows whose logits the host will read. All others stay where they are.
+  std::span<const int32_t> read;
+};
+
+// Valid until the next begin_step(), begin_draws() or draft().
+struct StepResult {
+  std::span<const int32_t> tokens;  // of each draw; -1 where nothing may be drawn
+  std::span<const float> logits;    // F32 [rows read, vocab_size]
+};
+
 class CausalLm {
  public:
   virtual ~CausalLm() = default;
@@ -89,25 +110,40 @@ class CausalLm {
   virtual int64_t vocab_size() const = 0;
   virtual const RunLimits& limits() const = 0;
 
-  // Runs one step and returns logits F32 [L, vocab_size], readable on the host until the next
-  // call. Allocates nothing. Not thread-safe. A failure is a device failure (kInternal): the batch
-  // itself is the engine's and is checked as our own code is.
-  virtual Result<std::span<const float>> forward(const StepBatch& batch) = 0;
+  // A step in three parts, so that the host prepares the next one while the chip works. For each
+  // step in turn: begin_step() queues its forward pass, begin_draws() what is asked for, and
+  // finish_step() waits for the oldest step that has both. Up to max_steps_in_flight() steps may be
+  // begun and not finished: with 2 of them begin_step() of a step may come before finish_step() of
+  // the one before, and then its tokens may be drawn ones; its begin_draws() comes behind that. All
+  // three allocate nothing, and none is thread-safe. A failure is a device failure (kInternal),
+  // after which no step is in flight; the batch itself is the engine's and is checked as our own
+  // code is.
+  virtual int64_t max_steps_in_flight() const { return 1; }
+  virtual Status begin_step(const StepBatch& batch) = 0;
+  virtual Status begin_draws(const StepDraws& draws) = 0;
+  virtual Result<StepResult> finish_step() = 0;
+
+  // All three at once, with all logits [L, vocab_size] for the host: where nothing else is to run.
+  Result<std::span<const float>> forward(const StepBatch& batch);
 
   // Whether draft() guesses further tokens.
   virtual bool can_draft() const { return false; }
-  // Guesses from hidden states of the last call, forward() or draft(). Row i goes on from row
-  // rows[i] of that call, which had logits if it was draft(): batch.tokens[i] is the token that
-  // follows it (for a row of draft(): the one it guessed). Behind forward() a row keeps its
+  // Guesses from hidden states of the last step or draft(), while no step is in flight. Row i goes
+  // on from row rows[i] of it, which had logits if it was draft(): batch.tokens[i] is the token
+  // that follows it (for a row of draft(): the one it guessed). Behind a step a row keeps its
   // position, behind draft() it is the next one. Returns logits F32 [L, vocab_size] of the token
-  // after batch.tokens[i], as forward() does. What it caches lies apart from what forward() does,
-  // at the same slots.
+  // after batch.tokens[i], readable on the host until the next call. What it caches lies apart from
+  // what steps do, at the same slots.
   virtual Result<std::span<const float>> draft(const StepBatch& /*batch*/,
                                                std::span<const int32_t> /*rows*/) {
     return Error{ErrorCode::kUnsupported, "draft: the model has no layer for it"};
   }
 
-  // As last counted; null: never. Of the thread that calls forward().
+  // Bytes that were copied from the chip to the host since the start. Of the thread that runs
+  // steps.
+  virtual uint64_t copied_to_host() const { return 0; }
+
+  // As last counted; null: never. Of the thread that runs steps.
   virtual std::shared_ptr<const ExpertLoads> expert_loads() const { return nullptr; }
 
   virtual KvBlockFormat kv_block_format() const { return {}; }
@@ -121,6 +157,9 @@ class CausalLm {
                                  std::span<const std::byte> /*in*/) {
     return Error{ErrorCode::kUnsupported, "kv blocks: the model cannot take them over"};
   }
+
+ private:
+  std::vector<int32_t> all_rows_;  // 0, 1, ...: of forward()
 };
 
 }  // namespace fathom::models

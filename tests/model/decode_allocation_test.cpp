@@ -5,6 +5,7 @@
 
 #include "base/allocation_counter_for_tests.h"
 #include "chips.h"
+#include "generation.h"
 #include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
 
@@ -57,6 +58,24 @@ TEST_P(DecodeStep, AllocatesNothing) {
   for (int64_t position = 1; position < 40; ++position) {
     good = good && model->forward(step(position)).ok() && model->draft(step(position), rows).ok();
   }
+  const int64_t counted = allocations.stop();
+  EXPECT_TRUE(good);
+  EXPECT_EQ(counted, 0);
+}
+
+TEST_P(DecodeStep, InItsThreePartsAllocatesNothing) {
+  const auto directory = std::filesystem::path(FATHOM_MODELS) / "tiny";
+  const auto config = dsv3::Config::load(directory / "config.json").value();
+  const auto device = open_chip(GetParam(), {.index = 0, .threads = 2, .kernels = ""});
+  auto checkpoint = dsv3::CheckpointSource::open(directory, config).value();
+  auto model = dsv3::Model::load(checkpoint, config, *device, generation_limits(), {}).value();
+  Generation first(*model);
+  ASSERT_TRUE(first.run(2).ok());
+  Generation one(*model);
+  Generation two(*model);
+  AllocationCounter allocations;
+  const bool good =
+      one.run(12).ok() && (model->max_steps_in_flight() == 1 || two.run_two_in_flight(12).ok());
   const int64_t counted = allocations.stop();
   EXPECT_TRUE(good);
   EXPECT_EQ(counted, 0);

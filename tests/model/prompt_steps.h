@@ -2,6 +2,7 @@
 // of a model, for comparing what one model answers with another.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -9,6 +10,7 @@
 
 #include "base/result.h"
 #include "models/causal_lm.h"
+#include "sampling/reference.h"
 
 namespace fathom {
 
@@ -97,6 +99,68 @@ class PromptStep {
   std::vector<size_t> order_;
 };
 
+// A draw from each sequence's row of logits, each with other parameters.
+class PromptDraws {
+ public:
+  PromptDraws() : params_(kPrompts.size()), rows_(kPrompts.size()) {
+    params_[0].temperature = 0;
+    params_[2].repetition_penalty = 1.5f;
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      rows_[i] = static_cast<int32_t>(i);
+      draws_.push_back({.params = params_[i],
+                        .tokens = tokens_,
+                        .generated_from = 2,
+                        .banned = {},
+                        .mask = {},
+                        .seed = 5 + i});
+    }
+  }
+
+  models::StepDraws reading(std::span<const int32_t> read) const {
+    return {.draws = draws_, .rows = rows_, .read = read};
+  }
+  models::StepDraws reading_all() const { return reading(rows_); }
+  std::vector<int32_t> by_oracle(std::span<const float> logits) const {
+    const size_t vocab = logits.size() / draws_.size();
+    std::vector<int32_t> tokens;
+    for (size_t i = 0; i < draws_.size(); ++i) {
+      tokens.push_back(by_oracle(i, logits.subspan(i * vocab, vocab)));
+    }
+    return tokens;
+  }
+  int32_t by_oracle(size_t draw, std::span<const float> row) const {
+    return sampling::reference_sample(row, draws_[draw]).value_or(-1);
+  }
+
+ private:
+  std::vector<int32_t> tokens_ = {3, 8, 11, 8};
+  std::vector<sampling::Parameters> params_;
+  std::vector<int32_t> rows_;
+  std::vector<sampling::Draw> draws_;
+};
+
+// Tokens are those of the rule's oracle for the same logits, of which the host gets those it asks
+// for.
+inline Status check_draws(models::CausalLm& model, const models::StepBatch& batch) {
+  const PromptDraws draws;
+  FATHOM_TRY(model.begin_step(batch));
+  FATHOM_TRY(model.begin_draws(draws.reading_all()));
+  FATHOM_ASSIGN(models::StepResult result, model.finish_step());
+  const auto expected = draws.by_oracle(result.logits);
+  if (!std::ranges::equal(result.tokens, expected)) {
+    return Error{ErrorCode::kInternal, "draws: got other tokens than the oracle's"};
+  }
+  const std::vector<int32_t> last_row = {static_cast<int32_t>(kPrompts.size()) - 1};
+  FATHOM_TRY(model.begin_step(batch));
+  FATHOM_TRY(model.begin_draws(draws.reading(last_row)));
+  FATHOM_ASSIGN(result, model.finish_step());
+  if (static_cast<int64_t>(result.logits.size()) != model.vocab_size() ||
+      result.tokens.back() != draws.by_oracle(kPrompts.size() - 1, result.logits)) {
+    return Error{ErrorCode::kInternal, "draws: got other logits than those of the last row"};
+  }
+  return {};
+}
+
 struct Outcome {
   std::vector<std::vector<std::vector<float>>> logits;  // by call and sequence
   std::vector<std::byte> blocks;                        // of the cache
@@ -116,7 +180,7 @@ inline Status hand_over(models::CausalLm& model, std::vector<std::byte>& out) {
   return first == out ? Status() : Error{ErrorCode::kInternal, "kv blocks: got others back"};
 }
 
-// Reads the prompts, drafts behind them, generates one token, and hands blocks over.
+// Reads the prompts, drafts behind them, generates one token, hands blocks over, and draws tokens.
 inline Result<Outcome> run_prompts(models::CausalLm& model, int64_t dp) {
   Outcome all;
   const std::vector<int64_t> zero(kPrompts.size());
@@ -134,6 +198,7 @@ inline Result<Outcome> run_prompts(models::CausalLm& model, int64_t dp) {
   FATHOM_ASSIGN(logits, model.forward(decode.batch()));
   all.logits.push_back(decode.by_sequence(logits));
   FATHOM_TRY(hand_over(model, all.blocks));
+  FATHOM_TRY(check_draws(model, prompts.batch()));
   return all;
 }
 

@@ -73,9 +73,13 @@ TEST_P(RanksAllocation, StepsAllocateNothing) {
   const PromptStep prompts(dp, zero, kPrompts, 0, false);
   const PromptStep drafts(dp, zero, kPrompts, 1, false);
   const PromptStep decode(dp, kPrompts, next, 0, true);
+  const PromptDraws draws;
+  const std::vector<int32_t> read = {1};
   const auto steps = [&] {
     return model.forward(prompts.batch()).ok() &&
-           model.draft(drafts.batch(), drafts.sources()).ok() && model.forward(decode.batch()).ok();
+           model.draft(drafts.batch(), drafts.sources()).ok() &&
+           model.begin_step(decode.batch()).ok() && model.begin_draws(draws.reading(read)).ok() &&
+           model.finish_step().ok();
   };
   ASSERT_TRUE(steps());
   AllocationCounter allocations;

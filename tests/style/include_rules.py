@@ -16,7 +16,7 @@ ALLOWED = {
     "sampling": {"base"},
     "backends": {"base", "device", "comm", "sampling"},  # and its own chip, see below
     "ops": {"base", "device", "sampling"},
-    "models": {"base", "device", "ops", "comm"},
+    "models": {"base", "device", "ops", "comm", "sampling"},
     "tokenizer": {"base"},
     "jinja": {"base"},
     "grammar": {"base"},

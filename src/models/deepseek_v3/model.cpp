@@ -47,7 +47,7 @@ Model::~Model() {
 
 Status Model::plan_memory() {
   const size_t kv_bytes = kv_block_bytes(config_, share_, device_, limits_) *
-                          static_cast<size_t>(limits_.num_kv_blocks);
+                          static_cast<size_t>(cached_blocks(device_, limits_));
   FATHOM_ASSIGN(kv_arena_, device_.alloc_arena(kv_bytes));
   caches_ = plan_caches(config_, share_, device_, limits_, kv_arena_);
 
@@ -55,12 +55,23 @@ Status Model::plan_memory() {
                 WorkspacePlan::make(config_, share_, weights_, device_, limits_));
   FATHOM_ASSIGN(workspace_arena_, device_.alloc_arena(plan.bytes));
   FATHOM_ASSIGN(buffers_, plan.take(workspace_arena_, device_));
-  FATHOM_ASSIGN(metadata_, StepMetadata::make(device_, buffers_.metadata, limits_, share_.tokens,
-                                              config_.vocab_size));
-  const Tensor& logits = buffers_.logits;
-  const auto values = static_cast<size_t>(logits.shape[0] * logits.shape[1]);
-  FATHOM_ASSIGN(logits_, Staging::make(device_, values * sizeof(float)));
-  return ranks_.alone() ? Status() : plan_ranks();
+  FATHOM_TRY(plan_steps());
+  if (config_.n_routed_experts > 0) {
+    FATHOM_ASSIGN(counts_, ExpertCounts::make(device_, buffers_.expert_loads,
+                                              static_cast<int64_t>(caches_.size()),
+                                              config_.n_routed_experts));
+  }
+  return ranks_.alone() ? record_steps() : plan_ranks();
+}
+
+Status Model::record_steps() {
+  if (!device_.graphs()) return {};
+  FATHOM_ASSIGN(graphs_, StepGraphs::record(device_, limits_, [this](const StepBucket& bucket) {
+                  const StepInputs in = metadata_.front().inputs_of(bucket);
+                  Step step = step_of(in, 0, bucket.rows, 0, bucket.logit_rows);
+                  return queue_forward(step, nullptr);
+                }));
+  return {};
 }
 
 // What this rank passes to others lies in the host's memory.
@@ -68,7 +79,6 @@ Status Model::plan_ranks() {
   const int64_t rows = limits_.max_step_tokens;
   const auto layers = static_cast<int64_t>(caches_.size());
   FATHOM_ASSIGN(staging_, RankStaging::make(device_, config_, share_.layout, rows));
-  if (config_.n_routed_experts > 0) counts_.emplace(layers, config_.n_routed_experts);
   if (config_.n_routed_experts > 0 && share_.layout.stage_ranks() > 1) {
     FATHOM_ASSIGN(exchange_,
                   ExpertExchange::make(device_, config_, share_, buffers_.exchange, rows, layers));
@@ -81,8 +91,8 @@ Status Model::plan_ranks() {
   return {};
 }
 
-Result<Step> Model::begin_step(const StepBatch& batch, std::span<const int32_t> sources,
-                               const KeptRows* kept, int64_t first_row, int64_t first_logit) {
+Result<Step> Model::lay_out_step(const StepBatch& batch, std::span<const int32_t> sources,
+                                 const KeptRows* kept, int64_t first_row, int64_t first_logit) {
   const auto rows = static_cast<int64_t>(batch.tokens.size());
   const auto logit_rows =
       share_.is_last() ? static_cast<int64_t>(batch.logit_rows.size()) : int64_t{0};
@@ -90,44 +100,69 @@ Result<Step> Model::begin_step(const StepBatch& batch, std::span<const int32_t> 
   FATHOM_CHECK(
       batch.positions.size() == batch.tokens.size() && batch.slots.size() == batch.tokens.size(),
       "step: expected a position and a slot for each token");
-  FATHOM_ASSIGN(const StepInputs in, metadata_.upload(batch, sources, kept));
-  return Step{.ops = {device_, buffers_.scratch, buffers_.scratch_bytes},
-              .config = config_,
-              .share = share_,
-              .ranks = ranks_,
-              .staging = staging_ ? &*staging_ : nullptr,
-              .exchange = exchange_ ? &*exchange_ : nullptr,
-              .counts = counts_ ? &*counts_ : nullptr,
-              .layer = 0,
-              .mla = mla_shape(config_, share_.heads),
-              .at = cut(buffers_, first_row, rows, first_logit, logit_rows),
-              .in = in,
-              .given = in.sequences[kGiven],
-              .generated = in.sequences[kGenerated]};
+  turn_ = (turn_ + 1) % metadata_.size();
+  FATHOM_ASSIGN(const StepInputs in, metadata_[turn_].upload(batch, sources, kept));
+  return step_of(in, first_row, rows, first_logit, logit_rows);
 }
 
-Result<std::span<const float>> Model::forward(const StepBatch& batch) {
-  if (microbatches_ == 1) return forward_rows(batch, 0, 0);
+Step Model::step_of(const StepInputs& in, int64_t first_row, int64_t rows, int64_t first_logit,
+                    int64_t logit_rows) {
+  return {.ops = {device_, buffers_.scratch, buffers_.scratch_bytes},
+          .config = config_,
+          .share = share_,
+          .ranks = ranks_,
+          .staging = staging_ ? &*staging_ : nullptr,
+          .exchange = exchange_ ? &*exchange_ : nullptr,
+          .counts = counts_ ? &*counts_ : nullptr,
+          .layer = 0,
+          .mla = mla_shape(config_, share_.heads),
+          .at = cut(buffers_, first_row, rows, first_logit, logit_rows),
+          .in = in,
+          .given = in.sequences[kGiven],
+          .generated = in.sequences[kGenerated]};
+}
+
+Status Model::queue_step(const StepBatch& batch) {
+  if (microbatches_ == 1) return queue_rows(batch, 0, 0);
   const auto rows = static_cast<int64_t>(batch.tokens.size());
-  size_t values = 0;
   int64_t logit = 0;
   for (int64_t i = 0; i < microbatches_; ++i) {
     const int64_t begin = rows * i / microbatches_;
     rows_.cut(batch, begin, rows * (i + 1) / microbatches_);
-    FATHOM_ASSIGN(const auto logits, forward_rows(rows_.batch(), begin, logit));
-    values += logits.size();
+    FATHOM_TRY(queue_rows(rows_.batch(), begin, logit));
     if (share_.is_last()) logit += static_cast<int64_t>(rows_.batch().logit_rows.size());
   }
-  return std::span<const float>(logits_.host(static_cast<float*>(buffers_.logits.data)), values);
+  return {};
 }
 
-Result<std::span<const float>> Model::forward_rows(const StepBatch& batch, int64_t first_row,
-                                                   int64_t first_logit) {
+Status Model::queue_rows(const StepBatch& batch, int64_t first_row, int64_t first_logit) {
   kept_.keep_all();
+  if (const RecordedStep* recorded = graphs_.find(batch)) return queue_recorded(batch, *recorded);
   // The MTP layer goes on from every row.
   const bool some = share_.is_last() && !can_draft() && kept_.choose(batch);
   const KeptRows* kept = some ? &kept_ : nullptr;
-  FATHOM_ASSIGN(Step step, begin_step(batch, {}, kept, first_row, first_logit));
+  FATHOM_ASSIGN(Step step, lay_out_step(batch, {}, kept, first_row, first_logit));
+  FATHOM_TRY(take_drawn(batch, step.in.tokens));
+  FATHOM_TRY(queue_forward(step, kept));
+  // What ranks exchange is laid out anew by the next rows.
+  return ranks_.alone() ? Status() : device_.synchronize();
+}
+
+Status Model::queue_recorded(const StepBatch& batch, const RecordedStep& recorded) {
+  turn_ = (turn_ + 1) % metadata_.size();
+  FATHOM_TRY(metadata_[turn_].upload_padded(batch, recorded.bucket));
+  FATHOM_TRY(take_drawn(batch, metadata_[turn_].inputs_of(recorded.bucket).tokens));
+  return device_.launch(recorded.graph);
+}
+
+Status Model::take_drawn(const StepBatch& batch, int32_t* tokens) {
+  const auto is_drawn = [](int32_t token) { return token <= kFirstDrawn; };
+  if (std::ranges::none_of(batch.tokens, is_drawn)) return {};
+  ops::Context context = {device_, buffers_.scratch, buffers_.scratch_bytes};
+  return ops::take_tokens(context, batch.tokens, tokens, buffers_.drawn, limits_.max_logit_rows);
+}
+
+Status Model::queue_forward(Step& step, const KeptRows* kept) {
   if (share_.is_first()) {
     FATHOM_TRY(embed(step, weights_.embed, step.at.residual));  // [T, H]
   } else {
@@ -140,11 +175,7 @@ Result<std::span<const float>> Model::forward_rows(const StepBatch& batch, int64
     FATHOM_TRY(block(step, weights_.blocks[layer], caches_[layer], input, last ? kept : nullptr));
     input = StreamInput::kResidualPlusX;
   }
-  if (!share_.is_last()) {
-    FATHOM_TRY(send_stream(step));
-    FATHOM_TRY(device_.synchronize());
-    return std::span<const float>();
-  }
+  if (!share_.is_last()) return send_stream(step);
   return head(step, weights_.norm, weights_.head);  // [L, vocab]
 }
 
@@ -158,12 +189,21 @@ Status Model::final_norm(Step& step, const float* weight) {
 Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<const int32_t> rows) {
   FATHOM_CHECK(can_draft(), "draft: expected a model that drafts");
   FATHOM_CHECK(rows.size() == batch.tokens.size(), "draft: expected a hidden state for each token");
-  const MtpWeights& mtp = *weights_.mtp;
-  const float eps = config_.rms_norm_eps;
+  FATHOM_CHECK(in_flight_ == 0, "draft: expected no step in flight");
   sources_.clear();
   for (const int32_t row : rows) sources_.push_back(kept_.place_of(row));
   const KeptRows* kept = kept_.choose(batch) ? &kept_ : nullptr;
-  FATHOM_ASSIGN(Step step, begin_step(batch, sources_, kept, 0, 0));
+  FATHOM_ASSIGN(Step step, lay_out_step(batch, sources_, kept, 0, 0));
+  const int64_t logit_rows = step.at.logits.shape[0];
+  FATHOM_TRY(queue_draft(step, kept));
+  FATHOM_TRY(results_.fetch_logits(0, logit_rows));
+  FATHOM_TRY(device_.synchronize());
+  return results_.logits();
+}
+
+Status Model::queue_draft(Step& step, const KeptRows* kept) {
+  const MtpWeights& mtp = *weights_.mtp;
+  const float eps = config_.rms_norm_eps;
   auto& at = step.at;
   FATHOM_TRY(ops::embed(step.ops, step.in.sources, as_table(buffers_.hidden), at.x));  // [T, H]
   FATHOM_TRY(embed(step, mtp.embed, at.normed));  // [own rows, H]
@@ -178,25 +218,16 @@ Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<co
   return head(step, mtp.norm, mtp.head);  // [L, vocab]
 }
 
-Result<std::span<const float>> Model::head(Step& step, const float* norm, const Weight& weight) {
+Status Model::head(Step& step, const float* norm, const Weight& weight) {
   auto& at = step.at;
   if (at.hidden.shape[0] > 0) FATHOM_TRY(final_norm(step, norm));  // [T, H]
-  if (at.logits.shape[0] == 0) {
-    FATHOM_TRY(device_.synchronize());
-    return std::span<const float>();
-  }
+  if (at.logits.shape[0] == 0) return {};
   Tensor logit_hidden = at.hidden;  // [L, H]
   if (at.hidden.shape[0] != at.logits.shape[0]) {
     logit_hidden = at.logit_hidden;
     FATHOM_TRY(ops::embed(step.ops, step.in.logit_rows, as_table(at.hidden), logit_hidden));
   }
-  FATHOM_TRY(ops::linear(step.ops, logit_hidden, weight, at.logits));  // [L, vocab]
-  const auto count = static_cast<size_t>(at.logits.shape[0] * at.logits.shape[1]);
-  auto* all = static_cast<float*>(buffers_.logits.data);
-  const auto first = static_cast<size_t>(static_cast<float*>(at.logits.data) - all);
-  FATHOM_TRY(logits_.fetch(all, count * sizeof(float), first * sizeof(float)));
-  FATHOM_TRY(device_.synchronize());
-  return std::span<const float>(logits_.host(all) + first, count);
+  return ops::linear(step.ops, logit_hidden, weight, at.logits);  // [L, vocab]
 }
 
 }  // namespace fathom::models::deepseek_v3

@@ -5,6 +5,7 @@
 // section 2.1 for latent attention.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -17,12 +18,16 @@
 #include "models/causal_lm.h"
 #include "models/deepseek_v3/config.h"
 #include "models/deepseek_v3/cost.h"
+#include "models/deepseek_v3/draw_lists.h"
 #include "models/deepseek_v3/shard.h"
 #include "models/deepseek_v3/staging.h"
 #include "models/deepseek_v3/step.h"
+#include "models/deepseek_v3/step_graphs.h"
 #include "models/deepseek_v3/step_metadata.h"
+#include "models/deepseek_v3/step_results.h"
 #include "models/deepseek_v3/step_rows.h"
 #include "models/deepseek_v3/weights.h"
+#include "sampling/sampler.h"
 
 namespace fathom::models::deepseek_v3 {
 
@@ -42,10 +47,17 @@ class Model final : public CausalLm {
 
   int64_t vocab_size() const override { return config_.vocab_size; }
   const RunLimits& limits() const override { return limits_; }
-  // Every rank of a divided model calls it together, with the rows of its own data index, which may
-  // be none. Logits are [L, share().tokens.size()] then, and none before the last stage. Likewise
-  // draft(), which the ranks of the last stage call.
-  Result<std::span<const float>> forward(const StepBatch& batch) override;
+  // Every rank of a divided model takes its steps together, with the rows of its own data index,
+  // which may be none; draws are rank 0's business then (ParallelModel). Logits are [L,
+  // share().tokens.size()], and none before the last stage. Likewise draft(), which the ranks of
+  // the last stage call.
+  int64_t max_steps_in_flight() const override { return max_in_flight_; }
+  Status begin_step(const StepBatch& batch) override;
+  Status begin_draws(const StepDraws& draws) override;
+  Result<StepResult> finish_step() override;
+  uint64_t copied_to_host() const override { return device_.copied_to_host(); }
+  // Tokens that the host drew so far: all, where the chip draws none.
+  uint64_t drawn_on_host() const { return drawn_on_host_; }
 
   // Adds up over all ranks how often each expert was chosen since the last time, and gives
   // redundant experts their places anew by that. Every rank calls it; kernels wait meanwhile.
@@ -59,12 +71,16 @@ class Model final : public CausalLm {
         loads;  // of all layers with experts, on all ranks alike; tokens since the last time
   };
   Result<Balance> balance();
+  // Loads an expert of the checkpoint anew, into a place of this rank's experts of a layer, while
+  // no step is in flight. Of models that were loaded by a plan.
+  Status place_expert(int64_t layer, size_t number, int64_t expert);
 
   const Config& config() const { return config_; }
   const Share& share() const { return share_; }
   const Ranks& ranks() const { return ranks_; }
   // Of the next call, on all ranks alike: the step that its tags say, and into how many parts
-  // forward() divides its rows, one after the other, so that the stages of a pipeline work at once.
+  // begin_step() divides its rows, one after the other, so that the stages of a pipeline work at
+  // once.
   void begin_call(int64_t step, int64_t microbatches) {
     ranks_.step = step;
     microbatches_ = microbatches;
@@ -106,18 +122,35 @@ class Model final : public CausalLm {
   Status count_layer(int64_t layer, Balance& sum, std::span<float> row);
   Result<int64_t> take_experts(int64_t layer, const ExpertExchange::Placement& placed);
   Status plan_memory();
-  // `batch` is of the call's rows from first_row on, and its logits of those from first_logit on.
-  Result<std::span<const float>> forward_rows(const StepBatch& batch, int64_t first_row,
-                                              int64_t first_logit);
+  Status plan_steps();
+  Status record_steps();
   Status plan_ranks();
-  // Puts the step's metadata on the chip, which must be done with the step before. sources: of
-  // drafts; kept: the rows that go on through the last block, null where all do.
-  Result<Step> begin_step(const StepBatch& batch, std::span<const int32_t> sources,
-                          const KeptRows* kept, int64_t first_row, int64_t first_logit);
+  // Over the buffers' rows from first_row on, and logits from first_logit on.
+  Step step_of(const StepInputs& in, int64_t first_row, int64_t rows, int64_t first_logit,
+               int64_t logit_rows);
+  // Puts the step's metadata on the chip. sources: of drafts; kept: the rows that go on through the
+  // last block, null where all do. The batch is of the call's rows from first_row on, and its
+  // logits of those from first_logit on.
+  Result<Step> lay_out_step(const StepBatch& batch, std::span<const int32_t> sources,
+                            const KeptRows* kept, int64_t first_row, int64_t first_logit);
+  Status queue_step(const StepBatch& batch);
+  Status queue_rows(const StepBatch& batch, int64_t first_row, int64_t first_logit);
+  Status queue_recorded(const StepBatch& batch, const RecordedStep& recorded);
+  // Tokens of the batch that the step before draws, to where its others are.
+  Status take_drawn(const StepBatch& batch, int32_t* tokens);
+  // From the step's tokens to its logits.
+  Status queue_forward(Step& step, const KeptRows* kept);
+  Status queue_draft(Step& step, const KeptRows* kept);
   // hidden = the norm of the stream behind the last block.
   Status final_norm(Step& step, const float* weight);
   // Of the stream behind the last block: its norm, and logits of the rows that want some.
-  Result<std::span<const float>> head(Step& step, const float* norm, const Weight& weight);
+  Status head(Step& step, const float* norm, const Weight& weight);
+
+  Status queue_draws(const StepDraws& draws);
+  Result<bool> draw_on_chip(const StepDraws& draws);
+  Status draw_on_host(const StepDraws& draws);
+  // What a failed call leaves: nothing that is in flight.
+  Error abandon(const Error& error);
 
   Config config_;
   Share share_;
@@ -130,18 +163,30 @@ class Model final : public CausalLm {
   device::Arena workspace_arena_;  // activations of one step, and the kernels' scratch
   std::vector<fathom_kv_cache> caches_;
   StepBuffers buffers_ = {};
-  StepMetadata metadata_;
-  Staging logits_;                          // [L, vocab], of this rank's part
+  // Steps in flight take turns: one is laid out while the copy of the other may still run. The
+  // chip's memory is the same, for it runs them one behind the other.
+  std::array<StepMetadata, 2> metadata_;
+  size_t turn_ = 0;
+  StepResults results_;
+  DrawLists draw_lists_;  // where the chip draws
+  bool draws_on_chip_ = false;
+  std::optional<sampling::SamplerScratch> sampler_;  // of the host
+  uint64_t drawn_on_host_ = 0;
+  int64_t max_in_flight_ = 1;
+  int64_t in_flight_ = 0;
+  int64_t logit_rows_ = 0;                  // of the last step
+  bool draws_begun_ = false;                // of the oldest step in flight
   std::optional<RankStaging> staging_;      // where there are several ranks
   std::optional<ExpertExchange> exchange_;  // where experts are on several ranks
-  std::optional<ExpertCounts> counts_;      // where there are experts and several ranks
+  std::optional<ExpertCounts> counts_;      // where there are experts
+  StepGraphs graphs_;                       // where the chip is alone and has some
   // For balance(): where experts come from, and those it has loaded, by layer and number.
   std::shared_ptr<const TensorSource> source_;
   std::optional<ShardPlan> plan_;
   LoadOptions load_;
   std::map<std::pair<int64_t, size_t>, LoadedExpert> moved_;
   StepRows rows_;  // of a microbatch
-  KeptRows kept_;  // of the last call, whose hidden states a draft goes on from
+  KeptRows kept_;  // of the last step or draft, whose hidden states a draft goes on from
   std::vector<int32_t> sources_;
   int64_t microbatches_ = 1;
   std::vector<std::byte> planes_;  // of blocks that are handed over, where the cache has two

@@ -16,6 +16,7 @@ MoeWeights* Model::moe_of(int64_t layer) {
 Result<Model::Balance> Model::balance() {
   Balance sum;
   if (!counts_) return sum;
+  FATHOM_TRY(counts_->read());
   sum.before = sum.after = 0;
   // Of all layers of the model, the MTP layer last: tokens of each expert, and the ranks'
   // imbalance. Every stage fills in its own, then the sum over all ranks is everyone's.
@@ -32,8 +33,10 @@ Result<Model::Balance> Model::balance() {
   sum.before = mine > 0 ? sum.before / static_cast<double>(mine) : 1;
   sum.after = mine > 0 ? sum.after / static_cast<double>(mine) : 1;
   if (place_in_stage() != 0) std::ranges::fill(rows, 0.0f);
-  FATHOM_TRY(ranks_.world->all_reduce(ranks_.tag("loads_of_layers"), FATHOM_F32, rows.data(),
-                                      static_cast<int64_t>(rows.size())));
+  if (!ranks_.alone()) {
+    FATHOM_TRY(ranks_.world->all_reduce(ranks_.tag("loads_of_layers"), FATHOM_F32, rows.data(),
+                                        static_cast<int64_t>(rows.size())));
+  }
   for (size_t layer = 0; layer < layers; ++layer) {
     const std::span<const float> row = std::span(rows).subspan(layer * width, width);
     if (row.back() == 0) continue;  // no experts: where there are, it is 1 or more
@@ -43,12 +46,12 @@ Result<Model::Balance> Model::balance() {
 }
 
 int64_t Model::place_in_stage() const {
-  return ranks_.world->rank() % share_.layout.stage_ranks();
+  return ranks_.alone() ? 0 : ranks_.world->rank() % share_.layout.stage_ranks();
 }
 
 // row: the tokens of each expert and the imbalance, for balance().
 Status Model::count_layer(int64_t layer, Balance& sum, std::span<float> row) {
-  std::vector<float>& loads = counts_->of(layer);
+  const std::span<float> loads = counts_->counted(layer);
   if (ranks_.expert) {  // without it every rank has the same tokens
     FATHOM_TRY(ranks_.expert->all_reduce(ranks_.tag("expert_loads"), FATHOM_F32, loads.data(),
                                          static_cast<int64_t>(loads.size())));
@@ -73,7 +76,6 @@ Status Model::count_layer(int64_t layer, Balance& sum, std::span<float> row) {
   sum.after += after;
   std::ranges::copy(loads, row.begin());
   row.back() = static_cast<float>(before);
-  std::ranges::fill(loads, 0.0f);
   return {};
 }
 
@@ -83,21 +85,28 @@ Result<int64_t> Model::take_experts(int64_t layer, const ExpertExchange::Placeme
   const auto index = static_cast<size_t>(share_.place.expert);
   const auto& before = exchange_->placement(layer)[index];
   const auto& after = placed[index];
-  MoeWeights& moe = *moe_of(layer);
   int64_t loaded = 0;
   for (size_t number = 0; number < after.size(); ++number) {
     if (after[number] == before[number]) continue;
-    FATHOM_ASSIGN(LoadedExpert expert,
-                  LoadedExpert::load(source_, *plan_, ranks_.world->rank(),
-                                     share_.layers.begin + layer, after[number], device_, load_));
-    moe.w1[number] = expert.weights.w1;
-    moe.w2[number] = expert.weights.w2;
-    moe.w3[number] = expert.weights.w3;
-    FATHOM_TRY(update_expert(moe, number, share_.layers.begin + layer, device_));
-    moved_.insert_or_assign({layer, number}, std::move(expert));
+    FATHOM_TRY(place_expert(layer, number, after[number]));
     ++loaded;
   }
   return loaded;
+}
+
+Status Model::place_expert(int64_t layer, size_t number, int64_t expert) {
+  FATHOM_CHECK(plan_.has_value(), "experts: expected a model that was loaded by a plan");
+  const int rank = ranks_.alone() ? 0 : ranks_.world->rank();
+  const int64_t layer_of_all = share_.layers.begin + layer;
+  FATHOM_ASSIGN(LoadedExpert loaded,
+                LoadedExpert::load(source_, *plan_, rank, layer_of_all, expert, device_, load_));
+  MoeWeights& moe = *moe_of(layer);
+  moe.w1[number] = loaded.weights.w1;
+  moe.w2[number] = loaded.weights.w2;
+  moe.w3[number] = loaded.weights.w3;
+  FATHOM_TRY(update_expert(moe, number, layer_of_all, device_));
+  moved_.insert_or_assign({layer, number}, std::move(loaded));
+  return {};
 }
 
 }  // namespace fathom::models::deepseek_v3

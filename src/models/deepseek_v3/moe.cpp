@@ -18,7 +18,8 @@ namespace {
 
 // V3 scales its weights whether or not it normalised them; V2's released code scales only those it
 // did not normalise. With one expert a token neither normalises.
-ops::MoeGate gate_of(const Config& config, const MoeWeights& weights) {
+ops::MoeGate gate_of(const Step& step, const MoeWeights& weights) {
+  const Config& config = step.config;
   const bool normalize = config.norm_topk_prob && config.num_experts_per_tok > 1;
   const bool scales = config.gate_kind == FATHOM_GATE_NOAUX_TC || !normalize;
   return {.kind = config.gate_kind,
@@ -27,19 +28,19 @@ ops::MoeGate gate_of(const Config& config, const MoeWeights& weights) {
           .num_groups = config.n_group,
           .top_groups = config.topk_group,
           .normalize = normalize,
-          .scale = scales ? config.routed_scaling_factor : 1.0f};
+          .scale = scales ? config.routed_scaling_factor : 1.0f,
+          .rows = step.in.rows,
+          .loads = step.counts->totals(step.layer)};
 }
 
-// What the gate chose, on the host: it counts, and finds the way to other ranks.
+// What the gate chose, on the host, which finds the way to other ranks.
 Status fetch_choices(Step& step) {
   const auto& at = step.at;
   const auto choices = static_cast<size_t>(at.normed.shape[0] * step.config.num_experts_per_tok);
   RankStaging& staging = *step.staging;
   FATHOM_TRY(staging.expert_ids.fetch(at.expert_ids, choices * sizeof(int32_t)));
   FATHOM_TRY(staging.expert_weights.fetch(at.expert_weights, choices * sizeof(float)));
-  FATHOM_TRY(step.ops.device.synchronize());
-  step.counts->count(step.layer, {staging.expert_ids.host(at.expert_ids), choices});
-  return {};
+  return step.ops.device.synchronize();
 }
 
 // The same with experts on several ranks: these tokens to their experts here, tokens of other data
@@ -66,9 +67,9 @@ Status exchanged_experts(Step& step, const MoeWeights& w, ops::Accumulate accumu
 Status moe(Step& step, const MoeWeights& w) {
   auto& at = step.at;
   FATHOM_TRY(ops::linear(step.ops, at.normed, w.gate, at.router));  // [T, experts]
-  FATHOM_TRY(ops::moe_gate(step.ops, at.router, gate_of(step.config, w), at.expert_ids,
+  FATHOM_TRY(ops::moe_gate(step.ops, at.router, gate_of(step, w), at.expert_ids,
                            at.expert_weights));  // [T, top_k]
-  if (step.counts != nullptr) FATHOM_TRY(fetch_choices(step));
+  if (step.exchange != nullptr) FATHOM_TRY(fetch_choices(step));
   if (w.shared) FATHOM_TRY(mlp(step, *w.shared));  // [T, H]
   const auto accumulate = w.shared ? ops::Accumulate::kAdd : ops::Accumulate::kOverwrite;
   if (step.exchange != nullptr) return exchanged_experts(step, w, accumulate);

@@ -38,10 +38,13 @@ ParallelModel::ParallelModel(std::unique_ptr<Model> own, comm::Group& world, int
       limits_(limits_of(*own_)),
       parts_(limits_),
       writer_(limits_),
-      balance_steps_(own_->config().n_routed_experts > 0 ? balance_steps : 0) {
+      balance_steps_(own_->config().n_routed_experts > 0 ? balance_steps : 0),
+      sampler_(own_->vocab_size()) {
   const auto rows = static_cast<size_t>(limits_.max_logit_rows);
   const auto vocab = static_cast<size_t>(vocab_size());
-  logits_.resize(rows * static_cast<size_t>(limits_.data_indices) * vocab);
+  const size_t all_rows = rows * static_cast<size_t>(limits_.data_indices);
+  logits_.resize(all_rows * vocab);
+  tokens_.reserve(all_rows);
   if (own_->share().layout.tp > 1) received_.resize(rows * vocab);
 }
 
@@ -50,13 +53,39 @@ ParallelModel::~ParallelModel() {
   if (const auto told = announce(StepKind::kEnd, 1); !told) log_error("{}", told.error().message);
 }
 
-Result<std::span<const float>> ParallelModel::forward(const StepBatch& batch) {
+Status ParallelModel::begin_step(const StepBatch& batch) {
   if (balance_steps_ > 0 && !failure_ && since_balance_ == balance_steps_) {
     since_balance_ = 0;
     if (const auto balanced = balance(); !balanced) return fail(balanced.error());
   }
   ++since_balance_;
-  return call(StepKind::kForward, batch, {});
+  FATHOM_TRY(call(StepKind::kForward, batch, {}));
+  return {};
+}
+
+// Rows that are read move to the front, for nobody needs those before them any more.
+Status ParallelModel::begin_draws(const StepDraws& draws) {
+  tokens_.clear();
+  for (size_t i = 0; i < draws.draws.size(); ++i) {
+    const auto token = sampling::sample(logit_row(draws.rows[i]), draws.draws[i], sampler_);
+    tokens_.push_back(token.value_or(-1));
+  }
+  read_rows_ = 0;
+  for (const int32_t row : draws.read) {
+    const auto to = static_cast<int32_t>(read_rows_++);
+    if (to != row) std::ranges::copy(logit_row(row), logit_row(to).begin());
+  }
+  return {};
+}
+
+Result<StepResult> ParallelModel::finish_step() {
+  const size_t values = read_rows_ * static_cast<size_t>(vocab_size());
+  return StepResult{.tokens = tokens_, .logits = std::span<const float>(logits_).first(values)};
+}
+
+std::span<float> ParallelModel::logit_row(int32_t row) {
+  const auto vocab = static_cast<size_t>(vocab_size());
+  return std::span(logits_).subspan(static_cast<size_t>(row) * vocab, vocab);
 }
 
 Result<std::span<const float>> ParallelModel::draft(const StepBatch& batch,

@@ -14,6 +14,7 @@
 #include "models/causal_lm.h"
 #include "models/deepseek_v3/model.h"
 #include "models/deepseek_v3/step_plan.h"
+#include "sampling/sampler.h"
 
 namespace fathom::models::deepseek_v3 {
 
@@ -27,8 +28,12 @@ class ParallelModel final : public CausalLm {
 
   int64_t vocab_size() const override { return own_->vocab_size(); }
   const RunLimits& limits() const override { return limits_; }
-  // After an error every call fails: the ranks are no longer in step.
-  Result<std::span<const float>> forward(const StepBatch& batch) override;
+  // After an error every call fails: the ranks are no longer in step. begin_step() runs the step on
+  // all ranks and gathers its logits; tokens are drawn here, on rank 0.
+  Status begin_step(const StepBatch& batch) override;
+  Status begin_draws(const StepDraws& draws) override;
+  Result<StepResult> finish_step() override;
+  uint64_t copied_to_host() const override { return own_->copied_to_host(); }
 
   bool can_draft() const override { return own_->config().num_nextn_predict_layers > 0; }
   Result<std::span<const float>> draft(const StepBatch& batch,
@@ -57,6 +62,7 @@ class ParallelModel final : public CausalLm {
   Status gather(std::span<const float> own);
   Status receive_logits(int rank, size_t first_row, size_t rows);
   void place_logits(std::span<const float> part, const Range& tokens, size_t first_row);
+  std::span<float> logit_row(int32_t row);
 
   std::unique_ptr<Model> own_;
   comm::Group& world_;
@@ -68,6 +74,9 @@ class ParallelModel final : public CausalLm {
   std::shared_ptr<const ExpertLoads> loads_;
   int64_t step_ = 0;  // calls made
   std::vector<float> logits_;
+  std::vector<int32_t> tokens_;  // drawn
+  size_t read_rows_ = 0;         // of logits_, the first
+  sampling::SamplerScratch sampler_;
   std::vector<float> received_;    // one rank's part
   std::vector<std::byte> layers_;  // of KV blocks: one stage's
   std::optional<Error> failure_;

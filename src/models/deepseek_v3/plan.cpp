@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "models/deepseek_v3/draw_lists.h"
 #include "models/deepseek_v3/expert_table.h"
 #include "models/deepseek_v3/rope.h"
 
@@ -96,7 +97,11 @@ Result<size_t> scratch_bytes(const Config& config, const Share& share, const Wei
   };
   for (const auto& block : weights.blocks) FATHOM_TRY(add_experts(block));
   if (weights.mtp) FATHOM_TRY(add_experts(weights.mtp->block));
-  return bytes;
+  if (share.layout.ranks() > 1) return bytes;
+  const int64_t logit_rows = limits.max_logit_rows;
+  const Tensor logits = device::matrix(nullptr, FATHOM_F32, logit_rows, config.vocab_size);
+  FATHOM_ASSIGN(const size_t sampling, ops::sample_workspace_bytes(device, logits, logit_rows));
+  return std::max(bytes, sampling);
 }
 
 }  // namespace
@@ -118,17 +123,22 @@ size_t kv_block_bytes(const Config& config, const Share& share, const device::De
   return static_cast<size_t>(cached_layers(config, share)) * (layer.data + layer.rope);
 }
 
+int64_t cached_blocks(const device::Device& device, const RunLimits& limits) {
+  return limits.num_kv_blocks + (device.graphs() ? 1 : 0);
+}
+
 std::vector<fathom_kv_cache> plan_caches(const Config& config, const Share& share,
                                          const device::Device& device, const RunLimits& limits,
                                          device::Arena& arena) {
-  const CacheBytes layer = layer_cache_bytes(config, device, limits, limits.num_kv_blocks);
+  const int64_t blocks = cached_blocks(device, limits);
+  const CacheBytes layer = layer_cache_bytes(config, device, limits, blocks);
   std::vector<fathom_kv_cache> caches;
   for (int64_t i = 0; i < cached_layers(config, share); ++i) {
     void* data = arena.take(layer.data);
     caches.push_back({.data = data,
                       .dtype = limits.kv_dtype,
                       .block_size = limits.kv_block_size,
-                      .num_blocks = limits.num_kv_blocks,
+                      .num_blocks = blocks,
                       .rope = device.kv_planes() == 2 ? arena.take(layer.rope) : nullptr});
   }
   return caches;
@@ -166,6 +176,9 @@ StepBuffers WorkspacePlan::lay_out(Allocate&& allocate) const {
   const auto act = activation_;
   StepBuffers at = {};
   at.metadata = allocate(StepMetadata::max_bytes(limits_));
+  const bool draws = share.layout.ranks() == 1;
+  at.draws = allocate(draws ? DrawLists::max_bytes(limits_.max_logit_rows, c.vocab_size) : 0);
+  at.drawn = static_cast<int32_t*>(allocate(bytes_of(limits_.max_logit_rows, sizeof(int32_t))));
   at.max_positions = static_cast<int32_t>(limits_.max_context);
   at.cos_sin = static_cast<float*>(
       allocate(bytes_of(limits_.max_context * c.qk_rope_head_dim, sizeof(float))));
@@ -186,6 +199,8 @@ StepBuffers WorkspacePlan::lay_out(Allocate&& allocate) const {
       static_cast<int32_t*>(allocate(bytes_of(rows * c.num_experts_per_tok, sizeof(int32_t))));
   at.expert_weights =
       static_cast<float*>(allocate(bytes_of(rows * c.num_experts_per_tok, sizeof(float))));
+  at.expert_loads = static_cast<int64_t*>(
+      allocate(ExpertCounts::bytes(cached_layers(c, share), c.n_routed_experts)));
   const ExchangeSizes sizes(c, share, rows);
   ExchangeBuffers& exchange = at.exchange;
   exchange.own_ids = static_cast<int32_t*>(allocate(bytes_of(sizes.own, sizeof(int32_t))));

@@ -25,8 +25,12 @@ Result<fathom_dtype> choose_kv_dtype(const TensorSource& source, const Config& c
 size_t kv_block_bytes(const Config& config, const Share& share, const device::Device& device,
                       const RunLimits& limits);
 
+// How many each layer's cache has: limits.num_kv_blocks, and behind them one for the rows of
+// padding that recorded steps have, where the chip records any.
+int64_t cached_blocks(const device::Device& device, const RunLimits& limits);
+
 // The cache of each layer of a rank, the MTP layer's last, out of an arena of
-// kv_block_bytes() * num_kv_blocks.
+// kv_block_bytes() * cached_blocks().
 std::vector<fathom_kv_cache> plan_caches(const Config& config, const Share& share,
                                          const device::Device& device, const RunLimits& limits,
                                          device::Arena& arena);

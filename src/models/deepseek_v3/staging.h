@@ -1,6 +1,6 @@
-// Device memory as the host sees it: itself, where the host may touch it (FATHOM_CAP_HOST_MEMORY),
-// otherwise a copy in pinned memory that stands for whichever device memory it is asked for. The
-// former costs nothing but the calls.
+// Device memory as the host sees it: itself, where the host may touch it (FATHOM_CAP_HOST_MEMORY)
+// and no work runs meanwhile (FATHOM_CAP_ASYNCHRONOUS), otherwise a copy in pinned memory that
+// stands for whichever device memory it is asked for. The former costs nothing but the calls.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +14,10 @@ namespace fathom::models::deepseek_v3 {
 class Staging {
  public:
   Staging() = default;
+  // Whether the host sees the device's memory itself.
+  static bool is_in_place(const device::Device& device) {
+    return device.host_memory() && !device.asynchronous();
+  }
   // For device memory of at most `bytes`. `device` must outlive it.
   static Result<Staging> make(device::Device& device, size_t bytes);
 
@@ -21,7 +25,7 @@ class Staging {
   // the next synchronize().
   template <typename T>
   T* host(T* memory) const {
-    return device_->host_memory() ? memory : static_cast<T*>(copy_.data());
+    return is_in_place(*device_) ? memory : static_cast<T*>(copy_.data());
   }
 
   // Queued: bytes [offset, offset + bytes) of `memory` are at host(memory) after the next

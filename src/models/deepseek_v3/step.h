@@ -20,6 +20,8 @@ namespace fathom::models::deepseek_v3 {
 // Planned once for the largest step, then cut to each step's rows.
 struct StepBuffers {
   void* metadata;         // StepMetadata::max_bytes()
+  void* draws;            // DrawLists::max_bytes(); nothing where ranks divide the model
+  int32_t* drawn;         // [L] tokens
   float* cos_sin;         // [max_positions, rope]
   int32_t max_positions;  // the context that memory is planned for
 
@@ -39,6 +41,7 @@ struct StepBuffers {
   Tensor router;          // [T, experts] F32
   int32_t* expert_ids;    // [T, top_k]
   float* expert_weights;  // [T, top_k]
+  int64_t* expert_loads;  // [layers, experts]: ExpertCounts
   ExchangeBuffers exchange;
 
   Tensor logit_q;       // [L, heads * (nope + rope)] of the last block
@@ -57,7 +60,7 @@ struct Step {
   const Ranks& ranks;
   RankStaging* staging;      // null: one rank has all
   ExpertExchange* exchange;  // null: one rank has all experts
-  ExpertCounts* counts;      // null: nobody asks
+  ExpertCounts* counts;      // null: there are no experts
   int64_t layer;             // of this rank's, the MTP layer last
   fathom_mla_shape mla;
   StepBuffers at;  // cut to this step's T and L rows

@@ -54,7 +54,14 @@ StepBucket StepBucket::of(const StepBatch& batch, const KeptRows* kept, const Ru
   return {.rows = rounded_rows,
           .logit_rows = std::min(rounded_rows, limits.max_logit_rows),
           .sequences = rounded_up(static_cast<int64_t>(sequences), limits.max_step_sequences),
-          .positions = rounded_up(positions, limits.max_context)};
+          .positions = rounded_positions(positions, limits)};
+}
+
+int64_t StepBucket::rounded_positions(int64_t positions, const RunLimits& limits) {
+  if (positions == 0) return 0;
+  int64_t rounded = kLeastPositions;
+  while (rounded < positions) rounded *= 4;
+  return std::min(rounded, limits.max_context);
 }
 
 StepBucket StepBucket::largest(const RunLimits& limits) {
@@ -76,6 +83,7 @@ MetadataLayout::MetadataLayout(const StepBucket& bucket) {
   slots = take(bucket.rows, sizeof(int64_t));
   sources = take(bucket.rows, sizeof(int32_t));
   logit_rows = take(bucket.logit_rows, sizeof(int32_t));
+  rows = take(1, sizeof(int32_t));
   counts = take(kSequenceLists, sizeof(int32_t));
   for (size_t& list : sequences) list = take(bucket.sequences, sizeof(fathom_sequence));
   blocks = end;
@@ -110,16 +118,46 @@ Result<StepInputs> StepMetadata::upload(const StepBatch& batch, std::span<const 
   write_rows(layout, batch, sources);
   int64_t blocks = write_list(layout, kGiven, batch.given, 0);
   blocks = write_list(layout, kGenerated, batch.generated, blocks);
-  const bool some = kept != nullptr;
-  write_kept_list(layout, kKeptGiven, some ? kept->given() : std::span<const SequenceRows>(),
-                  kGiven, batch.given);
-  write_kept_list(layout, kKeptGenerated,
-                  some ? kept->generated() : std::span<const SequenceRows>(), kGenerated,
-                  batch.generated);
-  const size_t used = layout.blocks + static_cast<size_t>(blocks) * sizeof(int32_t);
-  FATHOM_TRY(staging_.put(memory_, used));
-  return inputs(layout, bucket, static_cast<int64_t>(batch.tokens.size()),
-                some ? kept->count() : 0);
+  const auto kept_given = kept != nullptr ? kept->given() : std::span<const SequenceRows>();
+  const auto kept_generated = kept != nullptr ? kept->generated() : std::span<const SequenceRows>();
+  write_kept_list(layout, kKeptGiven, kept_given, kGiven, batch.given);
+  write_kept_list(layout, kKeptGenerated, kept_generated, kGenerated, batch.generated);
+  FATHOM_TRY(put(layout, blocks));
+
+  StepInputs in = inputs(layout, bucket);
+  const auto fill = [&](SequenceList list, std::span<const SequenceRows> sequences, size_t rows) {
+    if (sequences.empty()) return;
+    in.sequences[list].max_sequences = static_cast<int32_t>(bucket.sequences);
+    in.sequences[list].max_queries = static_cast<int32_t>(rows);
+  };
+  fill(kGiven, batch.given, batch.tokens.size());
+  fill(kGenerated, batch.generated, batch.tokens.size());
+  fill(kKeptGiven, kept_given, batch.logit_rows.size());
+  fill(kKeptGenerated, kept_generated, batch.logit_rows.size());
+  return in;
+}
+
+Status StepMetadata::upload_padded(const StepBatch& batch, const StepBucket& bucket) {
+  const MetadataLayout layout(bucket);
+  const auto rows = static_cast<int64_t>(batch.tokens.size());
+  FATHOM_CHECK(batch.given.empty() && rows <= bucket.rows, "step: expected a bucket that takes it");
+  write_rows(layout, batch, {});
+  write_padding(layout, rows, bucket.rows);
+  for (const SequenceList list : {kGiven, kKeptGiven, kKeptGenerated}) {
+    host<int32_t>(layout.counts)[list] = 0;
+  }
+  return put(layout, write_list(layout, kGenerated, batch.generated, 0));
+}
+
+StepInputs StepMetadata::inputs_of(const StepBucket& bucket) const {
+  StepInputs in = inputs(MetadataLayout(bucket), bucket);
+  in.sequences[kGenerated].max_sequences = static_cast<int32_t>(bucket.sequences);
+  in.sequences[kGenerated].max_queries = static_cast<int32_t>(bucket.rows);
+  return in;
+}
+
+Status StepMetadata::put(const MetadataLayout& layout, int64_t blocks) {
+  return staging_.put(memory_, layout.blocks + static_cast<size_t>(blocks) * sizeof(int32_t));
 }
 
 void StepMetadata::write_rows(const MetadataLayout& layout, const StepBatch& batch,
@@ -129,6 +167,18 @@ void StepMetadata::write_rows(const MetadataLayout& layout, const StepBatch& bat
   std::ranges::copy(batch.slots, host<int64_t>(layout.slots));
   std::ranges::copy(sources, host<int32_t>(layout.sources));
   std::ranges::copy(batch.logit_rows, host<int32_t>(layout.logit_rows));
+  *host<int32_t>(layout.rows) = static_cast<int32_t>(batch.tokens.size());
+}
+
+void StepMetadata::write_padding(const MetadataLayout& layout, int64_t first_row,
+                                 int64_t rows) const {
+  FATHOM_CHECK(rows - first_row <= limits_.kv_block_size, "step: expected less padding");
+  int64_t slot = limits_.num_kv_blocks * limits_.kv_block_size;
+  for (int64_t row = first_row; row < rows; ++row) {
+    host<int32_t>(layout.tokens)[row] = -1;
+    host<int32_t>(layout.positions)[row] = 0;
+    host<int64_t>(layout.slots)[row] = slot++;
+  }
 }
 
 void StepMetadata::write_tokens(int32_t* to, std::span<const int32_t> tokens) const {
@@ -175,10 +225,9 @@ void StepMetadata::write_kept_list(const MetadataLayout& layout, SequenceList li
   host<int32_t>(layout.counts)[list] = static_cast<int32_t>(kept.size());
 }
 
-StepInputs StepMetadata::inputs(const MetadataLayout& layout, const StepBucket& bucket,
-                                int64_t rows, int64_t kept_rows) const {
-  const auto on_device = [this]<typename T>(const T*& to, size_t offset) {
-    to = reinterpret_cast<const T*>(memory_ + offset);
+StepInputs StepMetadata::inputs(const MetadataLayout& layout, const StepBucket& bucket) const {
+  const auto on_device = [this]<typename T>(T*& to, size_t offset) {
+    to = reinterpret_cast<T*>(memory_ + offset);
   };
   StepInputs in;
   on_device(in.tokens, layout.tokens);
@@ -186,15 +235,12 @@ StepInputs StepMetadata::inputs(const MetadataLayout& layout, const StepBucket& 
   on_device(in.slots, layout.slots);
   on_device(in.sources, layout.sources);
   on_device(in.logit_rows, layout.logit_rows);
-  const auto* counts = host<const int32_t>(layout.counts);
+  on_device(in.rows, layout.rows);
   for (size_t list = 0; list < kSequenceLists; ++list) {
     fathom_sequences& sequences = in.sequences[list];
     on_device(sequences.sequences, layout.sequences[list]);
     on_device(sequences.count, layout.counts + list * sizeof(int32_t));
     on_device(sequences.blocks, layout.blocks);
-    const bool of_kept = list == kKeptGiven || list == kKeptGenerated;
-    sequences.max_sequences = counts[list] == 0 ? 0 : static_cast<int32_t>(bucket.sequences);
-    sequences.max_queries = static_cast<int32_t>(of_kept ? kept_rows : rows);
     sequences.max_positions = bucket.positions;
     sequences.max_blocks = max_blocks(limits_);
   }

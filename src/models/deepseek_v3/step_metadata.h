@@ -18,11 +18,15 @@
 
 namespace fathom::models::deepseek_v3 {
 
-// How much a step's metadata has room for: powers of two within the limits.
+// How much a step's metadata has room for: powers of two within the limits; of positions powers of
+// four from kLeastPositions on, for they only bound how kernels divide a context.
 struct StepBucket {
+  static constexpr int64_t kLeastPositions = 1024;
+
   // kept: the rows that go on through the last block; null where all do.
   static StepBucket of(const StepBatch& batch, const KeptRows* kept, const RunLimits& limits);
   static StepBucket largest(const RunLimits& limits);
+  static int64_t rounded_positions(int64_t positions, const RunLimits& limits);
 
   int64_t rows = 0;
   int64_t logit_rows = 0;
@@ -44,6 +48,7 @@ struct MetadataLayout {
   size_t slots = 0;       // int64 [rows]
   size_t sources = 0;     // int32 [rows]
   size_t logit_rows = 0;  // int32 [logit_rows]
+  size_t rows = 0;        // int32: how many of the rows are no padding
   size_t counts = 0;      // int32 [kSequenceLists]: how many sequences each list has
   std::array<size_t, kSequenceLists> sequences = {};  // fathom_sequence [sequences] each
   size_t blocks = 0;                                  // int32: block tables, to the end
@@ -51,11 +56,12 @@ struct MetadataLayout {
 
 // The same in the chip's memory. T rows, L of them with logits.
 struct StepInputs {
-  const int32_t* tokens = nullptr;      // [T] rows of the rank's part of the embedding, or -1
+  int32_t* tokens = nullptr;            // [T] rows of the rank's part of the embedding, or -1
   const int32_t* positions = nullptr;   // [T]
   const int64_t* slots = nullptr;       // [T]
   const int32_t* sources = nullptr;     // [T] hidden states that drafted rows go on from
   const int32_t* logit_rows = nullptr;  // [L]
+  const int32_t* rows = nullptr;        // one number: rows from it on are padding
   std::array<fathom_sequences, kSequenceLists> sequences = {};
 };
 
@@ -72,9 +78,14 @@ class StepMetadata {
                                    const Range& tokens, int64_t vocab_size);
 
   // Lays a step out and queues its copy. sources: as many as rows, or none. The chip must be done
-  // with the step before.
+  // with this object's last copy.
   Result<StepInputs> upload(const StepBatch& batch, std::span<const int32_t> sources,
                             const KeptRows* kept);
+  // Likewise a step of generated rows, in a bucket that takes it, as inputs_of() says where. Rows
+  // that are left are padding: they have no token and no sequence, and their latents go to rows of
+  // their own in the block behind those that limits.num_kv_blocks counts.
+  Status upload_padded(const StepBatch& batch, const StepBucket& bucket);
+  StepInputs inputs_of(const StepBucket& bucket) const;
 
  private:
   template <typename T>
@@ -84,14 +95,16 @@ class StepMetadata {
   void write_rows(const MetadataLayout& layout, const StepBatch& batch,
                   std::span<const int32_t> sources) const;
   void write_tokens(int32_t* to, std::span<const int32_t> tokens) const;
+  void write_padding(const MetadataLayout& layout, int64_t first_row, int64_t rows) const;
   // Writes a list and appends its block tables to the `blocks` that are there; how many there are.
   int64_t write_list(const MetadataLayout& layout, SequenceList list,
                      std::span<const SequenceRows> sequences, int64_t blocks) const;
   void write_kept_list(const MetadataLayout& layout, SequenceList list,
                        std::span<const SequenceRows> kept, SequenceList whole_list,
                        std::span<const SequenceRows> whole) const;
-  StepInputs inputs(const MetadataLayout& layout, const StepBucket& bucket, int64_t rows,
-                    int64_t kept_rows) const;
+  Status put(const MetadataLayout& layout, int64_t blocks);
+  // Of lists that are empty.
+  StepInputs inputs(const MetadataLayout& layout, const StepBucket& bucket) const;
 
   RunLimits limits_;
   Range tokens_;

@@ -97,7 +97,8 @@ TEST_P(StepMetadataTest, IsWhatTheBatchSays) {
   EXPECT_EQ(lists(in.sequences[kKeptGiven]), Lists());
   EXPECT_EQ(in.sequences[kGiven].max_sequences, 2);
   EXPECT_EQ(in.sequences[kGiven].max_queries, 7);
-  EXPECT_EQ(in.sequences[kGiven].max_positions, 16);
+  EXPECT_EQ(in.sequences[kGiven].max_positions, 40);
+  EXPECT_EQ(*in.rows, 7);
   EXPECT_EQ(in.sequences[kKeptGiven].max_sequences, 0);
 }
 
@@ -143,9 +144,86 @@ TEST_P(StepMetadataTest, OneCopyOfWhatIsUsed) {
   upload(TwoSequences().batch());
   const bool is_copied = GetParam() == 0;
   EXPECT_EQ(FakeChip::copies - copies, is_copied ? 1 : 0);
-  const MetadataLayout layout({.rows = 8, .logit_rows = 4, .sequences = 2, .positions = 16});
+  const MetadataLayout layout({.rows = 8, .logit_rows = 4, .sequences = 2, .positions = 40});
   EXPECT_EQ(FakeChip::copied_bytes - bytes,
             is_copied ? layout.blocks + 7 * sizeof(int32_t) : size_t{0});
+}
+
+// Three sequences' next tokens in a bucket of four rows.
+struct ThreeTokens {
+  std::vector<int32_t> tokens = {10, -2, 12};
+  std::vector<int32_t> positions = {6, 0, 11};
+  std::vector<int64_t> slots = {126, 40, 11};
+  std::vector<int32_t> tables[3] = {{7, 31}, {10}, {5, 3, 2}};
+  std::vector<SequenceRows> generated = {
+      {0, 1, 6, tables[0]}, {1, 1, 0, tables[1]}, {2, 1, 11, tables[2]}};
+  std::vector<int32_t> logit_rows = {0, 1, 2};
+
+  StepBatch batch() const {
+    return {.tokens = tokens,
+            .positions = positions,
+            .slots = slots,
+            .given = {},
+            .generated = generated,
+            .logit_rows = logit_rows,
+            .data_rows = {}};
+  }
+};
+constexpr StepBucket kFourRows = {.rows = 4, .logit_rows = 4, .sequences = 4, .positions = 40};
+
+TEST_P(StepMetadataTest, RowsThatAreLeftArePadding) {
+  ASSERT_TRUE(metadata_.upload_padded(ThreeTokens().batch(), kFourRows).ok());
+  const StepInputs in = metadata_.inputs_of(kFourRows);
+  EXPECT_EQ(*in.rows, 3);
+  EXPECT_EQ(first_of(in.tokens, 4), (std::vector<int32_t>{10, -2, 12, -1}));
+  EXPECT_EQ(first_of(in.positions, 4), (std::vector<int32_t>{6, 0, 11, 0}));
+  // The block behind the 64 of the pool, which have 4 rows each.
+  EXPECT_EQ(first_of(in.slots, 4), (std::vector<int64_t>{126, 40, 11, 256}));
+  EXPECT_EQ(lists(in.sequences[kGenerated]),
+            (Lists{{0, 1, 6, 7, 31}, {1, 1, 0, 10}, {2, 1, 11, 5, 3, 2}}));
+  for (const auto list : {kGiven, kKeptGiven, kKeptGenerated}) {
+    EXPECT_EQ(*in.sequences[list].count, 0);
+    EXPECT_EQ(in.sequences[list].max_sequences, 0);
+  }
+  EXPECT_EQ(in.sequences[kGenerated].max_sequences, 4);
+  EXPECT_EQ(in.sequences[kGenerated].max_queries, 4);
+  EXPECT_EQ(in.sequences[kGenerated].max_positions, 40);
+}
+
+TEST_P(StepMetadataTest, PaddingHasRowsOfItsOwn) {
+  ThreeTokens one;
+  one.tokens.resize(1);
+  one.positions.resize(1);
+  one.slots.resize(1);
+  one.generated.resize(1);
+  one.logit_rows.resize(1);
+  ASSERT_TRUE(metadata_.upload_padded(one.batch(), kFourRows).ok());
+  const StepInputs in = metadata_.inputs_of(kFourRows);
+  EXPECT_EQ(*in.rows, 1);
+  EXPECT_EQ(first_of(in.slots, 4), (std::vector<int64_t>{126, 256, 257, 258}));
+}
+
+// What a graph has recorded holds for each later step: fewer sequences, other tables, one copy.
+TEST_P(StepMetadataTest, ABucketsPlacesHoldForEachStep) {
+  const StepInputs in = metadata_.inputs_of(kFourRows);
+  const ThreeTokens three;
+  ThreeTokens other;
+  other.generated.pop_back();
+  other.tokens.pop_back();
+  other.positions.pop_back();
+  other.slots.pop_back();
+  other.logit_rows.pop_back();
+  other.tables[0] = {9, 8};
+  for (const StepBatch& batch : {three.batch(), other.batch()}) {
+    const int64_t copies = FakeChip::copies;
+    ASSERT_TRUE(metadata_.upload_padded(batch, kFourRows).ok());
+    EXPECT_EQ(FakeChip::copies - copies, GetParam() == 0 ? 1 : 0);
+    EXPECT_EQ(*in.rows, static_cast<int32_t>(batch.tokens.size()));
+    ASSERT_EQ(*in.sequences[kGenerated].count, static_cast<int32_t>(batch.generated.size()));
+    for (size_t i = 0; i < batch.generated.size(); ++i) {
+      EXPECT_EQ(lists(in.sequences[kGenerated])[i][3], batch.generated[i].block_table[0]);
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Memory, StepMetadataTest,
@@ -155,12 +233,25 @@ TEST(StepBucketTest, RoundsUpWithinTheLimits) {
   const RunLimits limits = metadata_limits();
   TwoSequences two;
   EXPECT_EQ(StepBucket::of(two.batch(), nullptr, limits),
-            (StepBucket{.rows = 8, .logit_rows = 4, .sequences = 2, .positions = 16}));
+            (StepBucket{.rows = 8, .logit_rows = 4, .sequences = 2, .positions = 40}));
   two.tokens.resize(17);
   two.given = {{0, 17, 20, {}}, {}, {}};
   EXPECT_EQ(StepBucket::of(two.batch(), nullptr, limits),
             (StepBucket{.rows = 24, .logit_rows = 4, .sequences = 3, .positions = 40}));
   EXPECT_EQ(StepBucket::of({}, nullptr, limits), StepBucket());
+}
+
+TEST(StepBucketTest, PositionsAreRoundedToPowersOfFour) {
+  RunLimits limits = metadata_limits();
+  limits.max_context = 20000;
+  const auto rounded = [&](int64_t positions) {
+    return StepBucket::rounded_positions(positions, limits);
+  };
+  EXPECT_EQ(rounded(1), 1024);
+  EXPECT_EQ(rounded(1024), 1024);
+  EXPECT_EQ(rounded(1025), 4096);
+  EXPECT_EQ(rounded(16384), 16384);
+  EXPECT_EQ(rounded(16385), 20000);
 }
 
 TEST(StepBucketTest, NoBucketTakesMoreThanTheLargest) {
