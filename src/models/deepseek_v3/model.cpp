@@ -48,12 +48,12 @@ Model::~Model() {
 Status Model::plan_memory() {
   const size_t kv_bytes = kv_block_bytes(config_, share_, device_, limits_) *
                           static_cast<size_t>(cached_blocks(device_, limits_));
-  FATHOM_ASSIGN(kv_arena_, device_.alloc_arena(kv_bytes));
+  FATHOM_ASSIGN(kv_arena_, device_.alloc_arena(kv_bytes, "the KV cache"));
   caches_ = plan_caches(config_, share_, device_, limits_, kv_arena_);
 
   FATHOM_ASSIGN(const WorkspacePlan plan,
                 WorkspacePlan::make(config_, share_, weights_, device_, limits_));
-  FATHOM_ASSIGN(workspace_arena_, device_.alloc_arena(plan.bytes));
+  FATHOM_ASSIGN(workspace_arena_, device_.alloc_arena(plan.bytes, "activations"));
   FATHOM_ASSIGN(buffers_, plan.take(workspace_arena_, device_));
   FATHOM_TRY(plan_steps());
   if (config_.n_routed_experts > 0) {
