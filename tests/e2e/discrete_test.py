@@ -65,15 +65,16 @@ def answers(server, requests, at_once):
         return list(pool.map(lambda request: ask(server, request), requests))
 
 
-def preemptions(server):
+def counted(server, name):
     _, text = server.get("/metrics")
-    return float(re.search(r"^fathom_num_preemptions_total{.*} (\S+)$", text, re.MULTILINE)[1])
+    return float(re.search(rf"^fathom_{name}_total{{.*}} (\S+)$", text, re.MULTILINE)[1])
 
 
 class Discrete(unittest.TestCase):
     maxDiff = None
 
-    def check(self, *flags, ranks=1, requests=REQUESTS, at_once=1, preempts=False):
+    def check(self, *flags, ranks=1, requests=REQUESTS, at_once=1, preempts=False,
+              ahead=False):  # fmt: skip
         if ranks > 1:
             flags += ("--weights", "bf16")  # which every layout can cut
         got = {}
@@ -81,7 +82,9 @@ class Discrete(unittest.TestCase):
             with fathom.Server(TINY, "--chip", chip, *flags, ranks=ranks) as server:
                 got[chip] = answers(server, requests, at_once)
                 if preempts:
-                    self.assertGreater(preemptions(server), 0)
+                    self.assertGreater(counted(server, "num_preemptions"), 0)
+                if ahead:
+                    self.assertEqual(counted(server, "steps_ahead") > 0, chip == "cpu-discrete")
                 self.assertEqual(server.stop(), 0, server.stderr())
                 says = "the host cannot touch its memory" in server.stderr()
                 self.assertEqual(says, ranks > 1 and chip == "cpu-discrete", server.stderr())
@@ -97,11 +100,17 @@ class Discrete(unittest.TestCase):
     def test_speculation(self):
         self.check("--speculate", "2")
 
+    def test_two_steps_in_flight(self):
+        """Where nothing is drafted."""
+        self.check("--speculate", "0", "--prefill-chunk", "48", at_once=len(REQUESTS), ahead=True)
+
     def test_little_room(self):
         """Six choices that start together and end with more tokens than the cache holds: some are
         preempted and replayed."""
         request = complete("Count on:", temperature=1, seed=5, n=6, max_tokens=400, ignore_eos=True)
-        self.check("--kv-memory", "1", "--max-context", "512", requests=[request], preempts=True)
+        flags = ("--kv-memory", "1", "--max-context", "512")
+        self.check(*flags, requests=[request], preempts=True)
+        self.check(*flags, "--speculate", "0", requests=[request], preempts=True, ahead=True)
 
     def test_tensor_parallel_ranks(self):
         self.check("--parallel", "tp=2", ranks=2)
