@@ -23,15 +23,32 @@ Matrix linear(const KernelSet& kernels, Matrix& x, const WeightData& weight, int
   return out;
 }
 
-// The reference on absolute values gives the sums that bound the rounding.
-void expect_matches_reference(const KernelSet& kernels, Matrix& x, const WeightData& weight,
-                              int64_t out_gap) {
-  Matrix magnitudes = x.absolute();
-  const Matrix bound = linear(reference_kernels(), magnitudes, weight.absolute());
-  test::expect_near(linear(kernels, x, weight, 2, out_gap), linear(reference_kernels(), x, weight),
-                    bound, test::dot_bound(x.columns(), 1.0));
+Matrix first_rows(const Matrix& x, int64_t rows, int64_t gap = 0) {
+  Matrix result(rows, x.columns(), gap);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < x.columns(); ++c) result.at(r, c) = x.at(r, c);
+  }
+  return result;
 }
 
+// So many of x's first rows at once, by every kernel set. The reference on absolute values gives
+// the sums that bound the rounding.
+void expect_sets_match_reference(Matrix x, const WeightData& weight,
+                                 const std::vector<int64_t>& row_counts, double rounding = 0) {
+  const Matrix expected = linear(reference_kernels(), x, weight);
+  Matrix magnitudes = x.absolute();
+  const Matrix bound = linear(reference_kernels(), magnitudes, weight.absolute());
+  for (const KernelSet* set : test::native_sets()) {
+    for (const int64_t rows : row_counts) {
+      SCOPED_TRACE(std::string(set->name) + ", rows " + std::to_string(rows));
+      Matrix part = first_rows(x, rows, rows % 3);
+      test::expect_near(linear(*set, part, weight, 2, rows % 5), first_rows(expected, rows),
+                        first_rows(bound, rows), test::dot_bound(x.columns(), 1.0) + rounding);
+    }
+  }
+}
+
+class LinearSets : public test::AllSetsTest {};
 class Linear : public test::NativeTest {};
 
 // 4-bit weights have an even number of columns.
@@ -41,31 +58,27 @@ int64_t columns_for(fathom_dtype dtype, int64_t k) {
 
 constexpr fathom_dtype kFormats[] = {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3, FATHOM_I8, FATHOM_I4};
 
-TEST_P(Linear, MatchesTheReferenceForAnyNumberOfRows) {
+TEST_F(LinearSets, MatchTheReferenceForAnyNumberOfRows) {
   for (const auto dtype : kFormats) {
+    SCOPED_TRACE("type " + std::to_string(dtype));
     const int64_t k = columns_for(dtype, 261);
     const auto weight = WeightData::random(random_, dtype, 150, k);
-    for (const int64_t rows : {1, 2, 3, 4, 5, 7, 8, 9, 12, 33, 64, 65, 70}) {
-      SCOPED_TRACE("type " + std::to_string(dtype) + ", rows " + std::to_string(rows));
-      Matrix x = Matrix::random(random_, rows, k, rows % 3);
-      expect_matches_reference(kernels(), x, weight, rows % 5);
-    }
+    expect_sets_match_reference(Matrix::random(random_, 70, k), weight,
+                                {1, 2, 3, 4, 5, 7, 8, 9, 12, 33, 64, 65, 70});
   }
 }
 
-TEST_P(Linear, MatchesTheReferenceForAnyShape) {
+TEST_F(LinearSets, MatchTheReferenceForAnyShape) {
   for (const auto dtype : kFormats) {
     for (const int64_t n : {1, 3, 8, 49, 129}) {
       for (const int64_t length : {1, 7, 16, 128, 130, 513, 1100}) {
         const int64_t k = columns_for(dtype, length);
+        SCOPED_TRACE("type " + std::to_string(dtype) + ", " + std::to_string(k) + " x " +
+                     std::to_string(n));
         const auto weight = WeightData::random(random_, dtype, n, k);
-        for (const int64_t rows : {1, 11}) {
-          SCOPED_TRACE("type " + std::to_string(dtype) + ", " + std::to_string(rows) + " x " +
-                       std::to_string(k) + " x " + std::to_string(n));
-          Matrix x = Matrix::random(random_, rows, k);
-          if (dtype == FATHOM_F8_E4M3) x = x.in_bf16();
-          expect_matches_reference(kernels(), x, weight, 0);
-        }
+        Matrix x = Matrix::random(random_, 11, k);
+        if (dtype == FATHOM_F8_E4M3) x = x.in_bf16();
+        expect_sets_match_reference(std::move(x), weight, {1, 11});
       }
     }
   }
@@ -73,55 +86,40 @@ TEST_P(Linear, MatchesTheReferenceForAnyShape) {
 
 // Sets that multiply bf16 take rows as sums of two such numbers for FP8 weights in whole blocks: of
 // rows that are in bf16 already only the products' own rounding shows.
-TEST_P(Linear, MatchesTheReferenceInWholeBlocksOfFp8) {
+TEST_F(LinearSets, MatchTheReferenceInWholeBlocksOfFp8) {
   for (const int32_t block : {64, 128, 192, 512, 1024}) {
     for (const int64_t k : {64, 128, 448, 1280}) {
       for (const int64_t n : {1, 8, 53}) {
+        SCOPED_TRACE("block " + std::to_string(block) + ", " + std::to_string(k) + " x " +
+                     std::to_string(n));
         const auto weight = WeightData::random(random_, FATHOM_F8_E4M3, n, k, 16, block);
-        for (const int64_t rows : {1, 2, 3, 4, 6, 9, 20, 70}) {
-          SCOPED_TRACE("block " + std::to_string(block) + ", " + std::to_string(rows) + " x " +
-                       std::to_string(k) + " x " + std::to_string(n));
-          Matrix x = Matrix::random(random_, rows, k, rows % 3).in_bf16();
-          expect_matches_reference(kernels(), x, weight, rows % 5);
-        }
+        expect_sets_match_reference(Matrix::random(random_, 70, k).in_bf16(), weight,
+                                    {1, 2, 3, 4, 6, 9, 20, 70});
       }
     }
   }
 }
 
-TEST_P(Linear, SixteenBitsOfARowCountAtLeast) {
+TEST_F(LinearSets, SixteenBitsOfARowCountAtLeast) {
   const auto weight = WeightData::random(random_, FATHOM_F8_E4M3, 70, 512);
-  for (const int64_t rows : {1, 20}) {
-    Matrix x = Matrix::random(random_, rows, 512);
-    Matrix magnitudes = x.absolute();
-    const Matrix bound = linear(reference_kernels(), magnitudes, weight.absolute());
-    test::expect_near(linear(kernels(), x, weight), linear(reference_kernels(), x, weight), bound,
-                      test::dot_bound(512, 1.0) + 0x1p-17);
-  }
+  expect_sets_match_reference(Matrix::random(random_, 20, 512), weight, {1, 20}, 0x1p-17);
 }
 
-TEST_P(Linear, TakesScaleBlocksThatDoNotLineUpWithVectors) {
+TEST_F(LinearSets, TakeScaleBlocksThatDoNotLineUpWithVectors) {
   for (const int32_t block : {1, 5, 12, 48, 128, 1000}) {
+    SCOPED_TRACE("block " + std::to_string(block));
     const auto weight = WeightData::random(random_, FATHOM_F8_E4M3, 53, 203, block, block);
-    for (const int64_t rows : {1, 20}) {
-      SCOPED_TRACE("block " + std::to_string(block) + ", rows " + std::to_string(rows));
-      Matrix x = Matrix::random(random_, rows, 203);
-      expect_matches_reference(kernels(), x, weight, 0);
-    }
+    expect_sets_match_reference(Matrix::random(random_, 20, 203), weight, {1, 20});
   }
 }
 
-TEST_P(Linear, TakesGroupsOfIntegersThatDoNotLineUpWithVectors) {
+TEST_F(LinearSets, TakeGroupsOfIntegersThatDoNotLineUpWithVectors) {
   for (const int32_t block : {1, 5, 12, 32, 48, 96, 1000}) {
     for (const auto dtype : {FATHOM_I8, FATHOM_I4}) {
       if (dtype == FATHOM_I4 && block % 32 != 0) continue;
+      SCOPED_TRACE("type " + std::to_string(dtype) + ", group " + std::to_string(block));
       const auto weight = WeightData::random(random_, dtype, 53, 202, 1, block);
-      for (const int64_t rows : {1, 20}) {
-        SCOPED_TRACE("type " + std::to_string(dtype) + ", group " + std::to_string(block) +
-                     ", rows " + std::to_string(rows));
-        Matrix x = Matrix::random(random_, rows, 202);
-        expect_matches_reference(kernels(), x, weight, 0);
-      }
+      expect_sets_match_reference(Matrix::random(random_, 20, 202), weight, {1, 20});
     }
   }
 }
@@ -176,12 +174,14 @@ TEST_P(Linear, NanInOneWeightReachesItsOutputOnly) {
 }
 
 TEST_P(Linear, ARowHasTheSameBitsInAnyBatchAndWithAnyThreads) {
-  std::vector<std::pair<fathom_dtype, int64_t>> cases = {{FATHOM_F8_E4M3, 1280}};
-  for (const auto dtype : kFormats) cases.emplace_back(dtype, 1300);
+  // More outputs and columns than three panels' and two panels' (native/gemm.h).
+  constexpr int64_t kOutputs = 149;
+  std::vector<std::pair<fathom_dtype, int64_t>> cases = {{FATHOM_F8_E4M3, 1152}};
+  for (const auto dtype : kFormats) cases.emplace_back(dtype, 1100);
   for (const auto& [dtype, k] : cases) {
-    const auto weight = WeightData::random(random_, dtype, 301, k);
+    const auto weight = WeightData::random(random_, dtype, kOutputs, k);
     Matrix x = Matrix::random(random_, 70, k);
-    Matrix single(70, 301);
+    Matrix single(70, kOutputs);
     CpuDevice device(kernels());
     for (int64_t r = 0; r < 70; ++r) {
       const fathom_linear_args args = {sizeof(args), x.rows_tensor(r, 1), weight.view(),
@@ -192,13 +192,13 @@ TEST_P(Linear, ARowHasTheSameBitsInAnyBatchAndWithAnyThreads) {
     EXPECT_TRUE(linear(kernels(), x, weight, 2).same_bits(single)) << dtype;
     EXPECT_TRUE(linear(kernels(), x, weight, 3).same_bits(single)) << dtype;
     for (const int64_t rows : {2, 3, 4, 6, 9, 37}) {
-      Matrix out(rows, 301);
+      Matrix out(rows, kOutputs);
       const fathom_linear_args args = {sizeof(args), x.rows_tensor(5, rows), weight.view(),
                                        out.tensor()};
       ASSERT_EQ(device.run(FATHOM_OP_LINEAR, &args), FATHOM_OK);
-      Matrix expected(rows, 301);
+      Matrix expected(rows, kOutputs);
       for (int64_t r = 0; r < rows; ++r) {
-        for (int64_t j = 0; j < 301; ++j) expected.at(r, j) = single.at(5 + r, j);
+        for (int64_t j = 0; j < kOutputs; ++j) expected.at(r, j) = single.at(5 + r, j);
       }
       EXPECT_TRUE(out.same_bits(expected)) << dtype << ", rows " << rows;
     }

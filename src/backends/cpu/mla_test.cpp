@@ -30,7 +30,6 @@ class MlaCase {
         wkv_b_(WeightData::random(random, weights, shape.num_heads * (shape.nope_dim + shape.v_dim),
                                   shape.kv_lora_rank)) {
     lay_out(random);
-    expand_magnitudes();
   }
 
   // The same entries in one row or in two planes, in blocks of another size.
@@ -61,7 +60,6 @@ class MlaCase {
       }
     }
     result.fill_cache();
-    result.expand_magnitudes();
     return result;
   }
 
@@ -106,37 +104,53 @@ class MlaCase {
     device.run_with_workspace(op, args);
   }
 
-  Matrix attend_in_chunks(const KernelSet& kernels, fathom_op op, int64_t chunk, int threads = 1) {
+  // Calls of so many queries each, over and over until all positions have been queried.
+  Matrix attend_in_chunks(const KernelSet& kernels, fathom_op op,
+                          const std::vector<int64_t>& chunks, int threads = 1) {
     CpuDevice device(kernels, threads);
     Matrix out(positions_, shape_.num_heads * shape_.v_dim);
-    for (int64_t begin = 0; begin < positions_; begin += chunk) {
-      attend(device, op, begin, std::min(chunk, positions_ - begin), out);
+    int64_t begin = 0;
+    for (size_t i = 0; begin < positions_; ++i) {
+      const int64_t count = std::min(chunks[i % chunks.size()], positions_ - begin);
+      attend(device, op, begin, count, out);
+      begin += count;
     }
     return out;
   }
-
-  // What rounding may add to head h's output for the query at `position`: the scores' errors move
-  // the softmax by twice as much, relatively, and the values and their weighted sum round too.
-  // With products in bf16, each of the four factors of a score and of a value is rounded to 2^-9.
-  double bound(int64_t position, int64_t head, bool in_bf16) const {
-    double score = 0;
-    double value = 0;
-    for (int64_t p = 0; p <= position; ++p) {
-      score = std::max(score, score_magnitude(position, p, head));
-      value = std::max(value, value_magnitude(p, head));
-    }
-    const int64_t length = q_size() + shape_.kv_lora_rank;
-    const double score_error = shape_.softmax_scale * test::dot_bound(length, score) +
-                               kRounding * shape_.softmax_scale * score;
-    const double narrow = in_bf16 ? 4 * 0x1p-9 : 0;
-    return value * (2 * (score_error + narrow * shape_.softmax_scale * score) + narrow +
-                    test::dot_bound(shape_.kv_lora_rank + position + 1, 1.0) + 16 * kRounding);
+  Matrix attend_at_once(const KernelSet& kernels, fathom_op op, int threads = 1) {
+    return attend_in_chunks(kernels, op, {positions_}, threads);
   }
 
-  void expect_near(const Matrix& got, const Matrix& expected, bool in_bf16 = false) const {
+  // The greatest magnitudes of what the query at each position sees: of each head's scores and
+  // values.
+  struct Magnitudes {
+    Matrix scores, values;  // [positions, heads]
+  };
+  Magnitudes magnitudes() const {
+    const Matrix expanded = expanded_magnitudes();
+    Magnitudes result = {Matrix(positions_, shape_.num_heads),
+                         Matrix(positions_, shape_.num_heads)};
+    for (int64_t head = 0; head < shape_.num_heads; ++head) {
+      float value = 0;
+      for (int64_t t = 0; t < positions_; ++t) {
+        float score = 0;
+        for (int64_t p = 0; p <= t; ++p) {
+          score = std::max(score, score_magnitude(expanded, t, p, head));
+        }
+        value = std::max(value, value_magnitude(expanded, t, head));
+        result.scores.at(t, head) = score;
+        result.values.at(t, head) = value;
+      }
+    }
+    return result;
+  }
+
+  void expect_near(const Matrix& got, const Matrix& expected, const Magnitudes& magnitudes,
+                   bool in_bf16) const {
     for (int64_t t = 0; t < positions_; ++t) {
       for (int64_t head = 0; head < shape_.num_heads; ++head) {
-        const double allowed = bound(t, head, in_bf16);
+        const double allowed =
+            bound(t, magnitudes.scores.at(t, head), magnitudes.values.at(t, head), in_bf16);
         for (int64_t i = 0; i < shape_.v_dim; ++i) {
           const int64_t column = head * shape_.v_dim + i;
           ASSERT_NEAR(got.at(t, column), expected.at(t, column), allowed)
@@ -179,27 +193,42 @@ class MlaCase {
     }
   }
 
-  // |W_KVb| times each position's |latent|, kept because a bound asks for every earlier position.
-  void expand_magnitudes() {
-    const int64_t rows = wkv_b_.view().n;
-    magnitudes_.assign(static_cast<size_t>(positions_ * rows), 0.0);
-    for (int64_t row = 0; row < rows; ++row) {
-      for (int64_t j = 0; j < shape_.kv_lora_rank; ++j) {
-        const double weight = std::abs(wkv_b_.value(row, j));
-        for (int64_t p = 0; p < positions_; ++p) {
-          magnitudes_[static_cast<size_t>(p * rows + row)] += weight * std::abs(latents_.at(p, j));
+  // What rounding may add to a head's output for the query at `position`: the scores' errors move
+  // the softmax by twice as much, relatively, and the values and their weighted sum round too.
+  // With products in bf16, each of the four factors of a score and of a value is rounded to 2^-9.
+  double bound(int64_t position, double score, double value, bool in_bf16) const {
+    const int64_t length = q_size() + shape_.kv_lora_rank;
+    const double score_error = shape_.softmax_scale * test::dot_bound(length, score) +
+                               kRounding * shape_.softmax_scale * score;
+    const double narrow = in_bf16 ? 4 * 0x1p-9 : 0;
+    return value * (2 * (score_error + narrow * shape_.softmax_scale * score) + narrow +
+                    test::dot_bound(shape_.kv_lora_rank + position + 1, 1.0) + 16 * kRounding);
+  }
+
+  // |W_KVb| times each position's |latent|: [positions, rows of W_KVb].
+  Matrix expanded_magnitudes() const {
+    Matrix result(positions_, wkv_b_.view().n);
+    std::vector<float> weights(static_cast<size_t>(shape_.kv_lora_rank));
+    for (int64_t row = 0; row < result.columns(); ++row) {
+      for (size_t j = 0; j < weights.size(); ++j) {
+        weights[j] = static_cast<float>(std::abs(wkv_b_.value(row, static_cast<int64_t>(j))));
+      }
+      for (int64_t p = 0; p < positions_; ++p) {
+        float sum = 0;
+        for (size_t j = 0; j < weights.size(); ++j) {
+          sum += weights[j] * std::abs(latents_.at(p, static_cast<int64_t>(j)));
         }
+        result.at(p, row) = sum;
       }
     }
+    return result;
   }
-  double weighted(int64_t row, int64_t position) const {
-    return magnitudes_[static_cast<size_t>(position * wkv_b_.view().n + row)];
-  }
-  double score_magnitude(int64_t query, int64_t position, int64_t head) const {
+  float score_magnitude(const Matrix& expanded, int64_t query, int64_t position,
+                        int64_t head) const {
     const int64_t row = head * (shape_.nope_dim + shape_.v_dim);
-    double sum = 0;
+    float sum = 0;
     for (int64_t i = 0; i < shape_.nope_dim; ++i) {
-      sum += std::abs(q_.at(query, head * q_size() + i)) * weighted(row + i, position);
+      sum += std::abs(q_.at(query, head * q_size() + i)) * expanded.at(position, row + i);
     }
     for (int64_t i = 0; i < shape_.rope_dim; ++i) {
       sum += std::abs(q_.at(query, head * q_size() + shape_.nope_dim + i) *
@@ -207,11 +236,11 @@ class MlaCase {
     }
     return sum;
   }
-  double value_magnitude(int64_t position, int64_t head) const {
+  float value_magnitude(const Matrix& expanded, int64_t position, int64_t head) const {
     const int64_t row = head * (shape_.nope_dim + shape_.v_dim) + shape_.nope_dim;
-    double greatest = 0;
+    float greatest = 0;
     for (int64_t i = 0; i < shape_.v_dim; ++i) {
-      greatest = std::max(greatest, weighted(row + i, position));
+      greatest = std::max(greatest, expanded.at(position, row + i));
     }
     return greatest;
   }
@@ -225,10 +254,9 @@ class MlaCase {
   WeightData wkv_b_;
   std::vector<int32_t> table_;
   std::vector<uint8_t> cache_, rope_;
-  std::vector<double> magnitudes_;  // [positions, rows of W_KVb]
 };
 
-constexpr fathom_op kForms[] = {FATHOM_OP_MLA_PREFILL, FATHOM_OP_MLA_DECODE};
+const std::vector<fathom_op> kForms = {FATHOM_OP_MLA_PREFILL, FATHOM_OP_MLA_DECODE};
 // heads, kv_lora_rank, nope, rope, v, scale: tidy sizes, and sizes that fit no vector.
 constexpr fathom_mla_shape kTidy = {2, 32, 16, 8, 16, 0.1f};
 constexpr fathom_mla_shape kWide = {3, 64, 16, 32, 48, 0.1f};
@@ -237,31 +265,42 @@ constexpr fathom_mla_shape kBlocks = {3, 256, 32, 32, 48, 0.1f};
 constexpr fathom_mla_shape kUneven = {3, 37, 11, 6, 13, 0.05f};
 constexpr fathom_mla_shape kOneHead = {1, 16, 5, 2, 1, 0.2f};
 
-class Mla : public test::NativeTest {
+// Whether a set's attention may be in bf16 products: only where weights were rounded more than
+// that.
+bool attends_in_bf16(const KernelSet& kernels, fathom_dtype weights) {
+  return std::string(kernels.name).find("bf16") != std::string::npos &&
+         (weights == FATHOM_I8 || weights == FATHOM_I4);
+}
+
+class MlaSets : public test::AllSetsTest {
  protected:
-  // Whether attention may be in bf16 products: only where weights were rounded more than that.
-  bool in_bf16(fathom_dtype weights) const {
-    return std::string(kernels().name).find("bf16") != std::string::npos &&
-           (weights == FATHOM_I8 || weights == FATHOM_I4);
+  // Every set in these forms, all positions at once.
+  void expect_match_reference(MlaCase& mla, fathom_dtype weights,
+                              const std::vector<fathom_op>& forms, int threads) {
+    const auto magnitudes = mla.magnitudes();
+    for (const auto op : forms) {
+      const Matrix expected = mla.attend_at_once(reference_kernels(), op);
+      for (const KernelSet* set : test::native_sets()) {
+        SCOPED_TRACE(std::string(set->name) + ", operator " + std::to_string(op));
+        mla.expect_near(mla.attend_at_once(*set, op, threads), expected, magnitudes,
+                        attends_in_bf16(*set, weights));
+      }
+    }
   }
 };
 
-TEST_P(Mla, BothFormsMatchTheReference) {
+TEST_F(MlaSets, BothFormsMatchTheReference) {
   for (const auto& shape : {kTidy, kWide, kBlocks, kUneven, kOneHead}) {
     for (const auto weights : {FATHOM_F32, FATHOM_BF16, FATHOM_F8_E4M3, FATHOM_I8, FATHOM_I4}) {
       if (weights == FATHOM_I4 && shape.kv_lora_rank % 2 != 0) continue;
+      auto forms = kForms;
+      if (weights == FATHOM_I8 && shape.kv_lora_rank == kBlocks.kv_lora_rank) {
+        forms = {FATHOM_OP_MLA_DECODE};  // see PromptsOfInt8WeightsMayRoundLatentsToInt8
+      }
       for (const auto cache : {FATHOM_F32, FATHOM_BF16}) {
+        SCOPED_TRACE("weights " + std::to_string(weights) + ", cache " + std::to_string(cache));
         MlaCase mla(random_, shape, weights, cache, 23, 16);
-        for (const auto op : kForms) {
-          if (weights == FATHOM_I8 && shape.kv_lora_rank == kBlocks.kv_lora_rank &&
-              op == FATHOM_OP_MLA_PREFILL) {
-            continue;  // see PromptsOfInt8WeightsMayRoundLatentsToInt8
-          }
-          SCOPED_TRACE("weights " + std::to_string(weights) + ", cache " + std::to_string(cache) +
-                       ", operator " + std::to_string(op));
-          mla.expect_near(mla.attend_in_chunks(kernels(), op, 23, 2),
-                          mla.attend_in_chunks(reference_kernels(), op, 23), in_bf16(weights));
-        }
+        expect_match_reference(mla, weights, forms, 2);
       }
     }
   }
@@ -269,23 +308,28 @@ TEST_P(Mla, BothFormsMatchTheReference) {
 
 // Sets that multiply bf16 and int8 expand latents in int8 where W_KVb is: as if they were rounded
 // so.
-TEST_P(Mla, PromptsOfInt8WeightsMayRoundLatentsToInt8) {
+TEST_F(MlaSets, PromptsOfInt8WeightsMayRoundLatentsToInt8) {
   MlaCase mla(random_, kBlocks, FATHOM_I8, FATHOM_BF16, 80, 32);
-  MlaCase rounded = in_bf16(FATHOM_I8) ? mla.in_int8() : mla;
-  rounded.expect_near(mla.attend_in_chunks(kernels(), FATHOM_OP_MLA_PREFILL, 80, 2),
-                      rounded.attend_in_chunks(reference_kernels(), FATHOM_OP_MLA_PREFILL, 80),
-                      in_bf16(FATHOM_I8));
+  MlaCase in_int8 = mla.in_int8();
+  for (const bool in_bf16 : {false, true}) {
+    MlaCase& rounded = in_bf16 ? in_int8 : mla;
+    const auto magnitudes = rounded.magnitudes();
+    const Matrix expected = rounded.attend_at_once(reference_kernels(), FATHOM_OP_MLA_PREFILL);
+    for (const KernelSet* set : test::native_sets()) {
+      if (attends_in_bf16(*set, FATHOM_I8) != in_bf16) continue;
+      SCOPED_TRACE(set->name);
+      rounded.expect_near(mla.attend_at_once(*set, FATHOM_OP_MLA_PREFILL, 2), expected, magnitudes,
+                          in_bf16);
+    }
+  }
 }
 
-TEST_P(Mla, LongContextsOverManyShuffledBlocks) {
+TEST_F(MlaSets, LongContextsOverManyShuffledBlocks) {
   const auto expect = [this](const fathom_mla_shape& shape, fathom_dtype weights,
                              fathom_dtype cache, int64_t positions, int32_t block_size) {
+    SCOPED_TRACE("weights " + std::to_string(weights) + ", block " + std::to_string(block_size));
     MlaCase mla(random_, shape, weights, cache, positions, block_size);
-    for (const auto op : kForms) {
-      SCOPED_TRACE("block " + std::to_string(block_size) + ", operator " + std::to_string(op));
-      mla.expect_near(mla.attend_in_chunks(kernels(), op, positions),
-                      mla.attend_in_chunks(reference_kernels(), op, positions), in_bf16(weights));
-    }
+    expect_match_reference(mla, weights, kForms, 1);
   };
   for (const int32_t block_size : {16, 32, 64}) {
     expect(kUneven, FATHOM_F32, FATHOM_F32, 150, block_size);
@@ -296,18 +340,35 @@ TEST_P(Mla, LongContextsOverManyShuffledBlocks) {
   }
 }
 
+class Mla : public test::NativeTest {};
+
 TEST_P(Mla, APositionHasTheSameBitsHoweverItsSequenceWasCut) {
+  constexpr int64_t kPositions = 200;
+  // Where tiles of rows, tiles of positions and segments begin and end, and others.
+  static constexpr int64_t kAlone[] = {0,   1,   3,   4,   17,  31,  32,  63,  64, 65,
+                                       127, 128, 129, 150, 191, 192, 193, 198, 199};
   const auto expect = [this](const fathom_mla_shape& shape, fathom_dtype weights,
                              fathom_dtype cache) {
-    MlaCase mla(random_, shape, weights, cache, 200, 32);
+    MlaCase mla(random_, shape, weights, cache, kPositions, 32);
     for (const auto op : kForms) {
-      const Matrix whole = mla.attend_in_chunks(kernels(), op, 200);
-      for (const int64_t chunk : {1, 7, 64, 65}) {
-        EXPECT_TRUE(mla.attend_in_chunks(kernels(), op, chunk).same_bits(whole))
-            << "operator " << op << ", chunks of " << chunk;
+      Matrix whole = mla.attend_at_once(kernels(), op);
+      for (const auto& chunks : std::vector<std::vector<int64_t>>{{7, 57}, {64}, {65}}) {
+        EXPECT_TRUE(mla.attend_in_chunks(kernels(), op, chunks).same_bits(whole))
+            << "operator " << op << ", chunks of " << chunks[0];
       }
-      EXPECT_TRUE(mla.attend_in_chunks(kernels(), op, 200, 2).same_bits(whole)) << "two threads";
-      EXPECT_TRUE(mla.attend_in_chunks(kernels(), op, 3, 3).same_bits(whole)) << "three threads";
+      EXPECT_TRUE(mla.attend_at_once(kernels(), op, 2).same_bits(whole)) << "two threads";
+      EXPECT_TRUE(mla.attend_in_chunks(kernels(), op, {3, 61}, 3).same_bits(whole))
+          << "three threads";
+      CpuDevice device(kernels());
+      Matrix alone(kPositions, whole.columns());
+      for (const int64_t position : kAlone) {
+        mla.attend(device, op, position, 1, alone);
+        EXPECT_EQ(
+            std::memcmp(alone.rows_tensor(position, 1).data, whole.rows_tensor(position, 1).data,
+                        static_cast<size_t>(whole.columns()) * sizeof(float)),
+            0)
+            << "operator " << op << ", position " << position << " alone";
+      }
     }
   };
   expect(kUneven, FATHOM_F8_E4M3, FATHOM_BF16);
@@ -405,8 +466,8 @@ TEST(MlaReference, PlanesAndBlockSizesChangeNoBit) {
 TEST(MlaReference, ExpandedEqualsAbsorbed) {
   std::mt19937 random(7);
   MlaCase mla(random, kUneven, FATHOM_BF16, FATHOM_F32, 40, 16);
-  const Matrix expanded = mla.attend_in_chunks(reference_kernels(), FATHOM_OP_MLA_PREFILL, 40);
-  const Matrix absorbed = mla.attend_in_chunks(reference_kernels(), FATHOM_OP_MLA_DECODE, 40);
+  const Matrix expanded = mla.attend_at_once(reference_kernels(), FATHOM_OP_MLA_PREFILL);
+  const Matrix absorbed = mla.attend_at_once(reference_kernels(), FATHOM_OP_MLA_DECODE);
   for (int64_t t = 0; t < expanded.rows(); ++t) {
     for (int64_t i = 0; i < expanded.columns(); ++i) {
       const double allowed = 4 * kRounding * std::max(1.0f, std::abs(expanded.at(t, i)));

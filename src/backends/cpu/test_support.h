@@ -127,11 +127,17 @@ inline double dot_bound(int64_t length, double magnitude) {
 // Each element within bound.at(row, column) * factor of the expected one.
 void expect_near(const Matrix& got, const Matrix& expected, const Matrix& bound, double factor);
 
+// For tests that go through native_sets() themselves: what they expect is computed once for all, as
+// it takes longer than what is tested.
+class AllSetsTest : public ::testing::Test {
+ protected:
+  std::mt19937 random_{20241226};
+};
+
 // For INSTANTIATE_TEST_SUITE_P over native_sets().
-class NativeTest : public ::testing::TestWithParam<const KernelSet*> {
+class NativeTest : public AllSetsTest, public ::testing::WithParamInterface<const KernelSet*> {
  protected:
   const KernelSet& kernels() const { return *GetParam(); }
-  std::mt19937 random_{20241226};
 };
 std::string set_name(const ::testing::TestParamInfo<const KernelSet*>& info);
 

@@ -1,6 +1,7 @@
 // Exact values of stored numbers, written from the definitions of their formats.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -31,6 +32,14 @@ inline double e4m3_value(uint8_t bits) {
                                          : std::ldexp(1.0 + mantissa / 8.0, exponent - 7);
   return (bits & 0x80) != 0 ? -magnitude : magnitude;
 }
+// All of them: each weight is read many times.
+inline const std::array<double, 256> kE4m3Values = [] {
+  std::array<double, 256> values;
+  for (size_t bits = 0; bits < values.size(); ++bits) {
+    values[bits] = e4m3_value(static_cast<uint8_t>(bits));
+  }
+  return values;
+}();
 
 // Element `index` of a 4-bit weight, counted from its first.
 inline double i4_value(const uint8_t* data, int64_t index) {
@@ -46,7 +55,7 @@ inline double weight_value(const fathom_weight& w, int64_t row, int64_t column) 
   const double scale = w.scale[row / w.block_n * blocks_across + column / w.block_k];
   if (w.dtype == FATHOM_I8) return static_cast<const int8_t*>(w.data)[index] * scale;
   const auto* bytes = static_cast<const uint8_t*>(w.data);
-  return (w.dtype == FATHOM_I4 ? i4_value(bytes, index) : e4m3_value(bytes[index])) * scale;
+  return (w.dtype == FATHOM_I4 ? i4_value(bytes, index) : kE4m3Values[bytes[index]]) * scale;
 }
 
 // The entries of a cache, whose number i is the latent's, and then the rotated key's.
