@@ -26,8 +26,8 @@ std::string object_of(const std::string& keyword, int count, const std::string& 
   return text + "}";
 }
 
-Result<uint64_t> cost_of(const GrammarSource& source) {
-  const auto budget = std::make_shared<WorkBudget>();
+Result<uint64_t> cost_of(const GrammarSource& source, WorkBudget units_and_bytes = WorkBudget()) {
+  const auto budget = std::make_shared<WorkBudget>(std::move(units_and_bytes));
   Compiler compiler(byte_vocabulary());
   const auto compiled = compiler.compile(source, budget);
   if (!compiled) return compiled.error();
@@ -77,7 +77,8 @@ TEST(WorkBudget, BoundsEverySourceThatGrows) {
       {SourceKind::kEbnf, "root ::= (\"a\" | \"b\")* \"a\" (\"a\" | \"b\"){24}"},
   };
   for (const GrammarSource& source : sources) {
-    const auto cost = cost_of(source);
+    const auto cost =
+        cost_of(source, WorkBudget(WorkBudget::kDefaultUnits / 8, WorkBudget::kDefaultBytes / 8));
     ASSERT_FALSE(cost.ok()) << source.text.substr(0, 80) << " took " << *cost;
     EXPECT_EQ(cost.error().code, ErrorCode::kResourceExhausted) << cost.error().message;
     EXPECT_FALSE(cost.error().where.empty()) << cost.error().message;

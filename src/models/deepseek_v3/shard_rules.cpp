@@ -48,7 +48,7 @@ struct Demand {
   }
 };
 
-// The demands of all tensors, each kind once.
+// The demands of all tensors, each kind once, in the name of the first that has it.
 std::vector<Demand> demands_of(const Config& config, const Layout& layout,
                                const std::vector<PlannedTensor>& tensors, WeightFormat format) {
   std::map<std::tuple<bool, int64_t, int64_t, bool>, Demand> kinds;
@@ -56,7 +56,6 @@ std::vector<Demand> demands_of(const Config& config, const Layout& layout,
     const Division division = divide(config, layout, tensor.spec);
     if (division.cut == Cut::kWhole) continue;
     Demand demand;
-    demand.tensor = tensor.spec.name;
     demand.cut = division.cut;
     demand.over_slices = division.over_slices;
     const bool rows = division.cut == Cut::kRows;
@@ -65,8 +64,9 @@ std::vector<Demand> demands_of(const Config& config, const Layout& layout,
       demand.block = std::max(rows ? tensor.stored.block_n : tensor.stored.block_k, 1);
     }
     demand.equal = tensor.spec.use != WeightUse::kEmbedding && tensor.spec.use != WeightUse::kHead;
-    kinds.try_emplace({demand.over_slices, demand.extent, demand.block, demand.equal},
-                      std::move(demand));
+    const auto [kind, is_new] = kinds.try_emplace(
+        {demand.over_slices, demand.extent, demand.block, demand.equal}, std::move(demand));
+    if (is_new) kind->second.tensor = tensor.spec.name;
   }
   std::vector<Demand> demands;
   for (auto& [kind, demand] : kinds) demands.push_back(std::move(demand));
