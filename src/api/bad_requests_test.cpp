@@ -249,9 +249,9 @@ TEST_F(BadRequests, InvalidUtf8) {
 // Random damage may leave a request good; it must then run, and otherwise be refused properly.
 TEST(DamagedRequests, AreEitherServedOrRefused) {
   std::mt19937 random(3);
+  Harness harness;
   int refused = 0;
   for (int round = 0; round < 1000; ++round) {
-    Harness harness;
     const Endpoint& endpoint = round % 2 == 0 ? chat_endpoint() : completion_endpoint();
     std::string body = dump_json(endpoint.body);
     for (uint32_t i = 0, count = 1 + random() % 3; i < count; ++i) {
@@ -268,8 +268,13 @@ TEST(DamagedRequests, AreEitherServedOrRefused) {
           body.insert(at, 1, "{}[]\",:0-9e.tfn"[random() % 15]);
       }
     }
+    const size_t running = harness.engine.requests.size();
     const auto writer = harness.request(net::Method::kPost, endpoint.path, body);
-    if (!harness.engine.requests.empty()) continue;
+    if (harness.engine.requests.size() > running) {
+      harness.engine.finish(running);
+      EXPECT_EQ(writer->response.status, 200) << body;
+      continue;
+    }
     ++refused;
     EXPECT_TRUE(writer->response.status == 400 || writer->response.status == 404) << body;
     expect_error(*writer, writer->response.status);
