@@ -16,9 +16,9 @@ bool is_name(char c) {
          c == '_';
 }
 
-class Parser {
+class EbnfParser {
  public:
-  Parser(Grammar& grammar, std::string_view text) : grammar_(grammar), text_(text) {}
+  EbnfParser(Grammar& grammar, std::string_view text) : grammar_(grammar), text_(text) {}
 
   Result<Expr> run() {
     if (text_.size() > kMaxSourceBytes) {
@@ -268,7 +268,7 @@ class Parser {
 }  // namespace
 
 Result<Expr> add_ebnf(Grammar& grammar, std::string_view text) {
-  return Parser(grammar, text).run();
+  return EbnfParser(grammar, text).run();
 }
 
 }  // namespace fathom::grammar

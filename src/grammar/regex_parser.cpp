@@ -32,9 +32,9 @@ int hex_value(char c) {
   return -1;
 }
 
-class Parser {
+class RegexParser {
  public:
-  explicit Parser(std::string_view pattern) : pattern_(pattern) {}
+  explicit RegexParser(std::string_view pattern) : pattern_(pattern) {}
 
   Result<RegexNode> run() {
     if (pattern_.size() > kMaxSourceBytes) return bad("a shorter pattern", "a longer one");
@@ -310,7 +310,7 @@ class Parser {
 }  // namespace
 
 Result<RegexNode> parse_regex(std::string_view pattern) {
-  return Parser(pattern).run();
+  return RegexParser(pattern).run();
 }
 
 }  // namespace fathom::grammar

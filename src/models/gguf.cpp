@@ -39,7 +39,7 @@ enum ValueType : uint32_t {
   kF64
 };
 
-Error corrupt(const std::string& file, const std::string& what) {
+Error corrupt_gguf(const std::string& file, const std::string& what) {
   return {ErrorCode::kDataCorrupt, file + ": " + what, file};
 }
 
@@ -137,7 +137,7 @@ Result<TensorEntry> read_tensor(const std::string& file, Cursor& in) {
   TensorEntry entry;
   entry.tensor.name = in.text();
   const auto wrong = [&](const std::string& what) {
-    return corrupt(file, fmt::format("tensor {}: {}", shown(entry.tensor.name), what));
+    return corrupt_gguf(file, fmt::format("tensor {}: {}", shown(entry.tensor.name), what));
   };
   const auto rank = in.number<uint32_t>();
   if (rank < 1 || rank > 4) return wrong(fmt::format("expected 1 to 4 dimensions, got {}", rank));
@@ -152,7 +152,8 @@ Result<TensorEntry> read_tensor(const std::string& file, Cursor& in) {
   }
   const auto number = in.number<uint32_t>();
   entry.offset = in.number<uint64_t>();
-  if (in.failed()) return corrupt(file, "ends within its list of tensors; it may be truncated");
+  if (in.failed())
+    return corrupt_gguf(file, "ends within its list of tensors; it may be truncated");
   const auto type = ggml_type(number);
   if (!type) {
     return wrong(fmt::format(
@@ -172,8 +173,8 @@ Result<uint64_t> alignment_of(const std::string& file, const json* value) {
   const bool number = value->is_number_unsigned();
   const uint64_t alignment = number ? value->get<uint64_t>() : 0;
   if (!std::has_single_bit(alignment) || alignment > (1u << 20)) {
-    return corrupt(file, "general.alignment: expected a power of two up to 2^20, got " +
-                             value->dump(-1, ' ', true, json::error_handler_t::replace));
+    return corrupt_gguf(file, "general.alignment: expected a power of two up to 2^20, got " +
+                                  value->dump(-1, ' ', true, json::error_handler_t::replace));
   }
   return alignment;
 }
@@ -213,7 +214,7 @@ Result<std::unique_ptr<GgufFile>> GgufFile::open(const std::filesystem::path& pa
     if (mapping != MAP_FAILED) file->mapping_ = static_cast<std::byte*>(mapping);
   }
   ::close(descriptor);
-  if (file->mapping_ == nullptr) return corrupt(name, "expected a GGUF file");
+  if (file->mapping_ == nullptr) return corrupt_gguf(name, "expected a GGUF file");
   FATHOM_TRY(file->parse());
   return file;
 }
@@ -228,24 +229,25 @@ Status GgufFile::parse() {
   const auto magic = in.number<uint32_t>();
   const auto version = in.number<uint32_t>();
   if (std::memcmp(&magic, kMagic.data(), sizeof(magic)) != 0) {
-    return corrupt(path_, "expected a GGUF file, which begins with \"GGUF\"");
+    return corrupt_gguf(path_, "expected a GGUF file, which begins with \"GGUF\"");
   }
   if (version != 2 && version != kVersion) {
-    return corrupt(path_, fmt::format("expected version 2 or 3, got {}", version));
+    return corrupt_gguf(path_, fmt::format("expected version 2 or 3, got {}", version));
   }
   const auto num_tensors = in.number<uint64_t>();
   const auto num_values = in.number<uint64_t>();
-  if (in.failed()) return corrupt(path_, "ends within its header; it may be truncated");
+  if (in.failed()) return corrupt_gguf(path_, "ends within its header; it may be truncated");
   if (num_tensors > kMaxEntries || num_values > kMaxEntries) {
-    return corrupt(path_, fmt::format("expected at most {} tensors and values", kMaxEntries));
+    return corrupt_gguf(path_, fmt::format("expected at most {} tensors and values", kMaxEntries));
   }
   for (uint64_t i = 0; i < num_values; ++i) {
     const std::string key = in.text();
     json value = read_value(in);
     if (in.failed()) {
-      return corrupt(path_, fmt::format("key {}: expected a value, got the end of the file or an "
-                                        "unknown type; it may be truncated",
-                                        shown(key)));
+      return corrupt_gguf(path_,
+                          fmt::format("key {}: expected a value, got the end of the file or an "
+                                      "unknown type; it may be truncated",
+                                      shown(key)));
     }
     values_[key] = std::move(value);
   }
@@ -259,14 +261,15 @@ Status GgufFile::parse() {
   for (auto& [tensor, offset] : entries) {
     if (data_begin > size_ || offset > size_ - data_begin ||
         tensor.bytes > size_ - data_begin - offset) {
-      return corrupt(path_, fmt::format("tensor {}: expected its {} bytes inside the file; it may "
-                                        "be truncated",
-                                        shown(tensor.name), tensor.bytes));
+      return corrupt_gguf(path_,
+                          fmt::format("tensor {}: expected its {} bytes inside the file; it may "
+                                      "be truncated",
+                                      shown(tensor.name), tensor.bytes));
     }
     tensor.data = mapping_ + data_begin + offset;
     const std::string name = tensor.name;
     if (!tensors_.emplace(name, std::move(tensor)).second) {
-      return corrupt(path_, fmt::format("tensor {}: is stored twice", shown(name)));
+      return corrupt_gguf(path_, fmt::format("tensor {}: is stored twice", shown(name)));
     }
   }
   return {};

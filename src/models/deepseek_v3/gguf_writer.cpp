@@ -43,7 +43,7 @@ struct Target {
   uint64_t offset = 0;
 };
 
-struct Plan {
+struct GgufPlan {
   TensorSpec spec;
   Weight stored = {};
   Target to;         // of kv_b: attn_k_b
@@ -51,14 +51,14 @@ struct Plan {
   size_t bytes = 0;  // for progress
 };
 
-class Writer {
+class GgufWriter {
  public:
-  Writer(const TensorSource& source, const Config& config, GgmlType type, GgufHeader header)
+  GgufWriter(const TensorSource& source, const Config& config, GgmlType type, GgufHeader header)
       : source_(source), config_(config), type_(type), header_(std::move(header)) {}
 
   Status plan() {
     for (const auto& spec : list_tensors(config_, source_)) {
-      Plan one;
+      GgufPlan one;
       one.spec = spec;
       if (!spec.is_vector()) {
         FATHOM_ASSIGN(one.stored, source_.matrix(spec.name, spec.n, spec.k));
@@ -89,9 +89,9 @@ class Writer {
   }
 
  private:
-  void place(Plan& plan);
-  Status write_tensor(const Plan& plan) const;
-  Status write_kv_b(const Plan& plan) const;
+  void place(GgufPlan& plan);
+  Status write_tensor(const GgufPlan& plan) const;
+  Status write_kv_b(const GgufPlan& plan) const;
   Status write_rows(const Target& target, int64_t columns, int64_t first_row, int64_t rows,
                     const float* values) const;
 
@@ -100,14 +100,14 @@ class Writer {
   GgmlType type_;
   GgufHeader header_;
   std::map<std::string, uint64_t> experts_;  // offsets of tensors that hold all of a layer's
-  std::vector<Plan> plans_;
+  std::vector<GgufPlan> plans_;
   const OutputFile* file_ = nullptr;
   uint64_t data_begin_ = 0;
   size_t total_bytes_ = 0;
   std::atomic<size_t> done_bytes_ = 0;
 };
 
-void Writer::place(Plan& plan) {
+void GgufWriter::place(GgufPlan& plan) {
   const auto& spec = plan.spec;
   const auto where = gguf_place(spec.name);
   if (spec.is_vector()) {
@@ -139,15 +139,15 @@ void Writer::place(Plan& plan) {
 }
 
 // values [rows, columns] become rows from `first_row` of the target.
-Status Writer::write_rows(const Target& target, int64_t columns, int64_t first_row, int64_t rows,
-                          const float* values) const {
+Status GgufWriter::write_rows(const Target& target, int64_t columns, int64_t first_row,
+                              int64_t rows, const float* values) const {
   std::vector<std::byte> encoded(static_cast<size_t>(ggml_bytes(target.type, rows * columns)));
   encode_ggml(target.type, values, rows * columns, encoded.data());
   const auto skipped = static_cast<uint64_t>(ggml_bytes(target.type, first_row * columns));
   return file_->write(data_begin_ + target.offset + skipped, encoded.data(), encoded.size());
 }
 
-Status Writer::write_tensor(const Plan& plan) const {
+Status GgufWriter::write_tensor(const GgufPlan& plan) const {
   const auto& spec = plan.spec;
   if (spec.is_vector()) {
     FATHOM_ASSIGN(const auto values, source_.vector(spec.name, spec.n));
@@ -167,7 +167,7 @@ Status Writer::write_tensor(const Plan& plan) const {
 }
 
 // A head's rows: first nope of keys, which are stored transposed, then v of values.
-Status Writer::write_kv_b(const Plan& plan) const {
+Status GgufWriter::write_kv_b(const GgufPlan& plan) const {
   const int64_t nope = config_.qk_nope_head_dim;
   const int64_t v = config_.v_head_dim;
   const int64_t lora = plan.spec.k;
@@ -197,7 +197,7 @@ Status write_gguf(const TensorSource& source, const Config& config, GgmlType typ
   FATHOM_TRY(add_gguf_config(main_model, header));
   header.add("general.file_type", file_type(type));
   header.add("general.quantization_version", uint32_t{2});
-  Writer writer(source, main_model, type, std::move(header));
+  GgufWriter writer(source, main_model, type, std::move(header));
   FATHOM_TRY(writer.plan());
   return writer.write(file, options);
 }
