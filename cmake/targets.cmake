@@ -73,6 +73,11 @@ endif()
 # (each is compiled for many instruction sets, and takes long by itself).
 option(FATHOM_UNITY "Compile sources of a folder in batches" ON)
 set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
+# What two files instantiate is compiled once where they share a batch. Sanitizers make that most of
+# the work, and their builds are rarely for one changed file.
+if(FATHOM_SANITIZE)
+  set(CMAKE_UNITY_BUILD_BATCH_SIZE 16)
+endif()
 function(fathom_batches target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${FATHOM_UNITY})
 endfunction()
@@ -126,14 +131,15 @@ add_custom_target(plug_ins)
 # Every test binary that says "unit", and what tests of damaged input run.
 add_custom_target(sanitized_tests)
 
-# fathom_test(NAME [BATCHES] [SHARDS n] SOURCES a_test.cpp ... LINK libs ... [DEFINE macros ...]): one
-# GoogleTest binary, one ctest entry, labelled "unit". With BATCHES its files share no names of their
-# own; with SHARDS its tests are divided over entries NAME_1, NAME_2, ..., which run side by side.
+# fathom_test(NAME [BATCHES] [SHARDS n] [COST s] SOURCES a_test.cpp ... LINK libs ... [DEFINE macros ...]):
+# one GoogleTest binary, one ctest entry, labelled "unit". With BATCHES its files share no names of
+# their own; with SHARDS its tests are divided over entries NAME_1, NAME_2, ..., which run side by
+# side. COST is about the seconds it takes under sanitizers: the longest begin first.
 function(fathom_test name)
   if(NOT FATHOM_TESTS)
     return()
   endif()
-  cmake_parse_arguments(ARG "BATCHES" "SHARDS" "SOURCES;LINK;DEFINE" ${ARGN})
+  cmake_parse_arguments(ARG "BATCHES" "SHARDS;COST" "SOURCES;LINK;DEFINE" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_compile_definitions(${name} PRIVATE ${ARG_DEFINE})
   if(ARG_BATCHES)
@@ -145,6 +151,9 @@ function(fathom_test name)
   if(NOT ARG_SHARDS)
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 900)
+    if(ARG_COST)
+      set_tests_properties(${name} PROPERTIES COST ${ARG_COST})
+    endif()
     return()
   endif()
   foreach(shard RANGE 1 ${ARG_SHARDS})
