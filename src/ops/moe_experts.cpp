@@ -17,7 +17,7 @@ fathom_moe_experts_args experts_args(const Tensor& x, const int32_t* expert_ids,
   args.expert_ids = expert_ids;
   args.expert_weights = expert_weights;
   args.top_k = top_k;
-  args.first_expert = 0;
+  args.first_expert = experts.first;
   args.num_experts = experts.count;
   args.experts = experts.table;
   args.gate = experts.gate;

@@ -88,11 +88,12 @@ struct MoeGate {
 Status moe_gate(Context& context, const Tensor& logits, const MoeGate& gate, int32_t* expert_ids,
                 float* expert_weights);
 
-// out = or out += the chosen experts' SwiGLU, weighted. Experts are numbered from 0.
+// out = or out += the chosen experts' SwiGLU, weighted.
 enum class Accumulate { kOverwrite, kAdd };
 struct MoeExperts {
   const fathom_expert* table = nullptr;  // [count], on the device
   int64_t count = 0;
+  int64_t first = 0;  // number of the first; tokens' choices of others add nothing
   // Format and shape of every expert's, without data: gate and up [I, H], down [H, I].
   Weight gate = {};
   Weight up = {};

@@ -13,7 +13,14 @@ import unittest
 import server as fathom
 
 TINY = os.path.join(fathom.REPOSITORY, "models", "tiny")
-CHIPS = ("cpu", "cpu-discrete")
+CPU = ("--chip", "cpu")
+DISCRETE = ("--chip", "cpu-discrete")
+STAGED = (*DISCRETE, "--kernels", "native,without=collectives")  # ranks exchange copies
+SAYS = {
+    CPU: None,
+    DISCRETE: "ranks exchange by collectives on the chip's stream",
+    STAGED: "the host cannot touch its memory: ranks exchange copies",
+}
 
 SCHEMA = {
     "type": "object",
@@ -75,21 +82,25 @@ class Discrete(unittest.TestCase):
 
     def check(self, *flags, ranks=1, requests=REQUESTS, at_once=1, preempts=False,
               ahead=False):  # fmt: skip
+        chips = (CPU, DISCRETE)
         if ranks > 1:
             flags += ("--weights", "bf16")  # which every layout can cut
+            chips += (STAGED,)
         got = {}
-        for chip in CHIPS:
-            with fathom.Server(TINY, "--chip", chip, *flags, ranks=ranks) as server:
+        for chip in chips:
+            with fathom.Server(TINY, *chip, *flags, ranks=ranks) as server:
                 got[chip] = answers(server, requests, at_once)
                 if preempts:
                     self.assertGreater(counted(server, "num_preemptions"), 0)
                 if ahead:
-                    self.assertEqual(counted(server, "steps_ahead") > 0, chip == "cpu-discrete")
+                    self.assertEqual(counted(server, "steps_ahead") > 0, chip == DISCRETE)
                 self.assertEqual(server.stop(), 0, server.stderr())
-                says = "the host cannot touch its memory" in server.stderr()
-                self.assertEqual(says, ranks > 1 and chip == "cpu-discrete", server.stderr())
-        for request, expected, answer in zip(requests, *(got[chip] for chip in CHIPS)):
-            self.assertEqual(answer, expected, request)
+                for says in filter(None, SAYS.values()):
+                    expected = ranks > 1 and says == SAYS[chip]
+                    self.assertEqual(says in server.stderr(), expected, server.stderr())
+        for chip in chips[1:]:
+            for request, expected, answer in zip(requests, got[CPU], got[chip]):
+                self.assertEqual(answer, expected, (chip, request))
 
     def test_requests_together(self):
         self.check("--exact", "--prefill-chunk", "48", at_once=len(REQUESTS))

@@ -71,13 +71,13 @@ def wait_for_prefill(server, clients, pid, seconds):
     wait_for_work(pid, processor_s(pid) + seconds, server.stderr)
 
 
-def take_down(number, kind, moment):
+def take_down(number, kind, moment, *flags):
     """One job of which one rank gets the signal at a random point of its work; returns how long it
     took until it was named, in seconds, and raises AssertionError where something is not as it
     should be."""
     chance = random.Random(f"{kind} {moment} {number}")
     victim = chance.randrange(RANKS)
-    with fathom.Server(TINY, *FLAGS, ranks=RANKS, ready=moment != "start") as server:
+    with fathom.Server(TINY, *FLAGS, *flags, ranks=RANKS, ready=moment != "start") as server:
         clients = []
         if moment == "start":
             pid = wait_for("the rank", lambda: server.job.processes().get(victim), 30, server.stderr)
@@ -130,6 +130,11 @@ class Losses(unittest.TestCase):
             for kind in (signal.SIGSTOP, signal.SIGKILL)
             for moment in ("start", "prefill", "decode")
         }
+        # Whose streams wait for each other, and their hosts for them.
+        cls.on_the_stream = {
+            kind: cls.pool.submit(take_down, 0, kind, "decode", "--chip", "cpu-discrete")
+            for kind in (signal.SIGSTOP, signal.SIGKILL)
+        }
 
     @classmethod
     def tearDownClass(cls):
@@ -160,6 +165,10 @@ class Losses(unittest.TestCase):
 
     def test_stopped_in_decode(self):
         self.check(signal.SIGSTOP, "decode")
+
+    def test_lost_with_collectives_on_the_stream(self):
+        for kind, job in self.on_the_stream.items():
+            print(f"{kind.name} with collectives: named within {job.result():.1f} s", flush=True)
 
     def test_a_rank_that_does_not_come_is_named(self):
         err = self.missing.result()

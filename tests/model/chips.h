@@ -13,9 +13,12 @@ namespace fathom {
 
 inline constexpr const char* kCpu = "cpu";
 inline constexpr const char* kCpuDiscrete = "cpu-discrete";
+// Ranks of it exchange what the host copies.
+inline constexpr const char* kWithoutCollectives = "cpu-discrete without collectives";
 
 inline std::unique_ptr<device::Device> open_chip(const std::string& name,
-                                                 const device::DeviceOptions& options = {}) {
+                                                 device::DeviceOptions options = {}) {
+  if (name == kWithoutCollectives) options.kernels += ",without=collectives";
   const auto entry = name == kCpu ? fathom_cpu_backend_entry : fathom_cpu_discrete_backend_entry;
   return device::Device::open(*entry(FATHOM_ABI_VERSION), options).value();
 }

@@ -87,7 +87,7 @@ class MeetingGroup final : public comm::Group {
     auto* to = static_cast<std::byte*>(all);
     for (int rank = 0; rank < size(); ++rank) {
       const size_t count = bytes[static_cast<size_t>(rank)];
-      if (rank != rank_) std::memcpy(to, of(rank).data, count);
+      if (count > 0 && of(rank).data != to) std::memcpy(to, of(rank).data, count);
       to += count;
     }
     meet();

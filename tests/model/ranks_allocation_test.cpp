@@ -88,10 +88,10 @@ TEST_P(RanksAllocation, StepsAllocateNothing) {
   EXPECT_TRUE(good);
 }
 
-INSTANTIATE_TEST_SUITE_P(Layouts, RanksAllocation,
-                         ::testing::Combine(::testing::Values("tp=2", "dp=2", "pp=2",
-                                                              "tp=2,dp=2,ep=2"),
-                                            ::testing::Values(kCpu, kCpuDiscrete)));
+INSTANTIATE_TEST_SUITE_P(
+    Layouts, RanksAllocation,
+    ::testing::Combine(::testing::Values("tp=2", "dp=2", "pp=2", "tp=2,dp=2,ep=2"),
+                       ::testing::Values(kCpu, kCpuDiscrete, kWithoutCollectives)));
 
 }  // namespace
 }  // namespace fathom

@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <functional>
+#include <numeric>
 #include <thread>
 
 #include "chips.h"
@@ -22,6 +25,8 @@ using std::chrono::milliseconds;
 
 const std::filesystem::path kTiny = std::filesystem::path(FATHOM_MODELS) / "tiny";
 constexpr float kTolerance = 2e-4f;
+
+using Steps = std::function<Result<Outcome>(models::CausalLm&, int64_t)>;
 
 class RanksTest : public ::testing::TestWithParam<const char*> {
  protected:
@@ -45,9 +50,8 @@ class RanksTest : public ::testing::TestWithParam<const char*> {
   }
 
   // What one rank does; rank 0's outcome.
-  Result<Outcome> take_part(comm::World& world, const dsv3::ShardPlan& plan,
-                            const std::string& chip) {
-    const auto device = open_device(chip);
+  Result<Outcome> take_part(comm::World& world, const dsv3::ShardPlan& plan, device::Device* device,
+                            const Steps& steps) {
     FATHOM_ASSIGN(auto own, dsv3::Model::load_share(source_, plan, world.group(), *device,
                                                     prompt_limits(), load_));
     if (world.group().rank() > 0) {
@@ -56,11 +60,12 @@ class RanksTest : public ::testing::TestWithParam<const char*> {
     }
     // Experts are placed anew between the prompts and what is generated, where some are redundant.
     dsv3::ParallelModel model(std::move(own), world.group(), 1);
-    return run_prompts(model, plan.layout().dp);
+    return steps(model, plan.layout().dp);
   }
 
   std::string join(comm::Transport& transport, int rank, const dsv3::ShardPlan& plan,
-                   const std::string& chip, Outcome& outcome) {
+                   const std::string& chip, const Steps& steps, Outcome& outcome,
+                   uint64_t& copied) {
     const auto ranks = static_cast<int>(plan.layout().ranks());
     const comm::Launch launch = {
         .rank = rank, .size = ranks, .local_size = ranks, .job = {}, .rank_variable = {}};
@@ -70,7 +75,9 @@ class RanksTest : public ::testing::TestWithParam<const char*> {
                                             .operation_deadline = milliseconds(60000),
                                             .on_lost = [](const Error&) {}});
     if (!world) return world.error().message;
-    auto got = take_part(**world, plan, chip);
+    const auto device = open_device(chip);
+    auto got = take_part(**world, plan, device.get(), steps);
+    copied = device->copied_to_host();
     if (!got) return got.error().message;
     if (rank == 0) outcome = std::move(*got);
     const auto left = (*world)->leave();
@@ -78,7 +85,7 @@ class RanksTest : public ::testing::TestWithParam<const char*> {
   }
 
   // Of all ranks of the layout together.
-  Outcome run_ranks(const std::string& chip) {
+  Outcome run_ranks(const std::string& chip, const Steps& steps = run_prompts) {
     const auto plan =
         dsv3::ShardPlan::make(config_, dsv3::Layout::parse(GetParam()).value(),
                               dsv3::planned_tensors(config_, *source_).value(), load_.format)
@@ -86,13 +93,14 @@ class RanksTest : public ::testing::TestWithParam<const char*> {
     const auto ranks = static_cast<size_t>(plan.layout().ranks());
     comm::MemoryJob job(static_cast<int>(ranks));
     std::vector<std::string> errors(ranks);
+    copied_.assign(ranks, 0);
     Outcome got;
     {
       std::vector<std::jthread> threads;
       for (size_t rank = 0; rank < ranks; ++rank) {
         threads.emplace_back([&, rank] {
           const auto number = static_cast<int>(rank);
-          errors[rank] = join(job.transport(number), number, plan, chip, got);
+          errors[rank] = join(job.transport(number), number, plan, chip, steps, got, copied_[rank]);
         });
       }
     }
@@ -100,6 +108,7 @@ class RanksTest : public ::testing::TestWithParam<const char*> {
     return got;
   }
 
+  std::vector<uint64_t> copied_;  // bytes to each rank's host
   dsv3::Config config_;
   std::shared_ptr<const models::TensorSource> source_;
   const dsv3::LoadOptions load_ = {.format = models::WeightFormat::kBf16, .threads = 1};
@@ -122,12 +131,79 @@ TEST_P(RanksTest, LogitsAreThoseOfTheWholeModel) {
     }
   }
   EXPECT_TRUE(run_ranks(kCpuDiscrete) == outcome);
+  EXPECT_TRUE(run_ranks(kWithoutCollectives) == outcome);
 }
 
 // With dp=4 one data index is idle.
 INSTANTIATE_TEST_SUITE_P(Layouts, RanksTest,
                          ::testing::Values("tp=2", "tp=2,ep=1", "dp=2", "pp=2", "dp=4,redundant=8",
-                                           "dp=2,shared=2", "tp=2,dp=2,ep=2", "pp=2,dp=2"));
+                                           "dp=2,shared=2", "tp=2,dp=2", "tp=2,dp=2,ep=2",
+                                           "pp=2,dp=2"));
+
+// Where ranks pass rows to each other on their chips' streams, and no host counts them.
+class StreamTest : public RanksTest {};
+
+TEST_P(StreamTest, NoLayerCopiesAnythingToTheHost) {
+  const auto read_prompts = [](models::CausalLm& model, int64_t dp) -> Result<Outcome> {
+    const PromptStep prompts(dp, std::vector<int64_t>(kPrompts.size()), kPrompts, 0, false);
+    FATHOM_ASSIGN(const auto logits, model.forward(prompts.batch()));
+    return Outcome{.logits = {prompts.by_sequence(logits)}, .blocks = {}};
+  };
+  run_ranks(kCpuDiscrete, read_prompts);
+  const auto logits = kPrompts.size() * static_cast<size_t>(config_.vocab_size);
+  EXPECT_EQ(std::accumulate(copied_.begin(), copied_.end(), uint64_t{0}), logits * sizeof(float));
+}
+
+INSTANTIATE_TEST_SUITE_P(Layouts, StreamTest,
+                         ::testing::Values("tp=2", "dp=2", "pp=2", "tp=2,dp=2"));
+
+// A rank of two whose chip the other's waits for, in the middle of a step.
+class LostRankTest : public RanksTest {
+ protected:
+  Result<std::unique_ptr<comm::World>> join_two(comm::MemoryJob& job, int rank) {
+    const comm::Launch launch = {
+        .rank = rank, .size = 2, .local_size = 2, .job = {}, .rank_variable = {}};
+    return comm::World::join_threads(job.transport(rank), launch, {kCpuDiscrete, "1", "a", "b"},
+                                     {.start_deadline = milliseconds(60000),
+                                      .lost_after = milliseconds(2000),
+                                      .operation_deadline = milliseconds(60000),
+                                      .on_lost = [this](const Error&) { found_ = true; }});
+  }
+  std::unique_ptr<dsv3::Model> load_half(comm::World& world, device::Device& device) {
+    const auto plan =
+        dsv3::ShardPlan::make(config_, dsv3::Layout::parse("tp=2").value(),
+                              dsv3::planned_tensors(config_, *source_).value(), load_.format)
+            .value();
+    return dsv3::Model::load_share(source_, plan, world.group(), device, prompt_limits(), load_)
+        .value();
+  }
+
+  std::atomic<bool> found_ = false;
+};
+
+TEST_P(LostRankTest, EndsTheStepOfTheOthersAndIsNamed) {
+  comm::MemoryJob job(2);
+  const std::jthread lost([&] {
+    const auto world = join_two(job, 1).value();
+    const auto device = open_device(kCpuDiscrete);
+    auto own = load_half(*world, *device);
+    job.cut(1, comm::Channel::kHealth);
+    if (std::string(GetParam()) == "ended") own.reset();
+    while (!found_) std::this_thread::sleep_for(milliseconds(1));
+  });
+  const auto world = join_two(job, 0).value();
+  const auto device = open_device(kCpuDiscrete);
+  dsv3::ParallelModel model(load_half(*world, *device), world->group(), 0);
+  const PromptStep prompts(1, std::vector<int64_t>(kPrompts.size()), kPrompts, 0, false);
+  const auto logits = model.forward(prompts.batch());
+  ASSERT_FALSE(logits.ok());
+  EXPECT_EQ(logits.error().code, ErrorCode::kUnavailable);
+  EXPECT_NE(logits.error().message.find("a rank of it is lost"), std::string::npos)
+      << logits.error().message;
+  EXPECT_TRUE(device->synchronize().ok()) << "nothing waits any more";
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, LostRankTest, ::testing::Values("ended", "stalled"));
 
 }  // namespace
 }  // namespace fathom

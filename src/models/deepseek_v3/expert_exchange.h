@@ -1,61 +1,29 @@
 // How a step's tokens and their experts meet where experts are on several ranks. A rank runs its
-// own experts on the tokens of its data index at once. What other data indices have goes there and
-// back (dispatch and combine; DeepSeek-V3 paper, section 3.2): these tokens are divided over the
-// ranks of the data index that have the same slice of experts, so that each is sent once an expert.
-// Sums over slices and over the ranks of a data index are sum_rows()'s, behind the layer.
-//
-// An expert with copies is taken from the token's own data index where there is one, else each copy
-// in turn.
-//
-// Sizes: T rows of the step, H hidden size, V visits a token: its routed experts, and the shared
-// one where that is placed like them. Activations are F32.
+// experts on the tokens of all data indices; where those are several, the ranks of one tensor index
+// pass rows to each other: out to the experts (dispatch), and their results back (combine;
+// DeepSeek-V3 paper, section 3.2). What comes back is each rank's part of a token's sum; they are
+// added up in the order of data indices. Sums over slices and over the ranks of a data index are
+// sum_rows()'s, behind the layer. exchange_buffers.h has the ways that rows take.
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
-#include "device/tensor.h"
+#include "device/device.h"
 #include "models/deepseek_v3/config.h"
+#include "models/deepseek_v3/exchange_buffers.h"
 #include "models/deepseek_v3/ranks.h"
+#include "models/deepseek_v3/routed_experts.h"
 #include "models/deepseek_v3/share.h"
-#include "models/deepseek_v3/staging.h"
+#include "ops/ops.h"
 
 namespace fathom::models::deepseek_v3 {
 
-using device::Tensor;
-
-// What a step of at most T rows takes. A row on its way is its H values, then the number of the
-// expert at its destination (the bits of an int32) and that expert's weight.
-struct ExchangeSizes {
-  ExchangeSizes(const Config& config, const Share& share, int64_t rows);
-
-  int64_t visits = 0;
-  int64_t own = 0;       // [T, V]; 0 where one rank has all experts
-  int64_t leaving = 0;   // rows at most; 0 where dp = 1
-  int64_t arriving = 0;  // rows at most: every token of the stage comes here
-  int64_t row = 0;       // values of a row on its way
-};
-
-// In the chip's memory, which kernels read and write.
-struct ExchangeBuffers {
-  int32_t* own_ids;    // [T, V]: numbers of this rank's experts, or -1
-  float* own_weights;  // [T, V]
-  Tensor arriving;     // [arriving, H + 2]
-  int32_t* arrived_ids;
-  float* arrived_weights;
-  Tensor results;  // [arriving, H] of the rows that arrived
-};
-
-// Tokens of other data indices for this rank's experts.
-struct ArrivedRows {
-  int64_t rows() const { return x.shape[0]; }
-
-  Tensor x = device::matrix(nullptr, FATHOM_F32, 0, 0);  // [rows, H]
-  const int32_t* ids = nullptr;                          // [rows]
-  const float* weights = nullptr;                        // [rows]
-  Tensor results = x;                                    // [rows, H], to be filled
-};
+struct MoeWeights;
+struct Step;
 
 class ExpertExchange {
  public:
@@ -70,88 +38,54 @@ class ExpertExchange {
   const Placement& placement(int64_t layer) const { return at(layer).placement; }
   void place(int64_t layer, Placement placement);
 
-  // Takes the choices [T, top_k], in the host's memory, for x [T, H] apart: own_ids() and
-  // own_weights() [T, visits()] are for this rank's experts, the rest is sent. Every rank with this
-  // slice calls it.
-  Result<ArrivedRows> dispatch(const Ranks& ranks, int64_t layer, const Tensor& x,
-                               const int32_t* expert_ids, const float* expert_weights);
-  const int32_t* own_ids() const { return buffers_.own_ids; }
-  const float* own_weights() const { return buffers_.own_weights; }
-  int32_t visits() const { return static_cast<int32_t>(visits_); }
+  // In words, for the log.
+  const char* way() const;
 
-  // Sends the arrived rows' results back and adds what comes to the rows of out [T, H]. Every rank
-  // with this slice calls it.
-  Status combine(const Ranks& ranks, const Tensor& out);
+  // Of a step that begins: this rank's rows, and those that go on in its last block. Every rank
+  // with this tensor index calls it, and run() of each layer.
+  Status begin_step(const Ranks& ranks, int64_t rows, int64_t rows_of_last_block);
+  void begin_last_block() { in_last_block_ = true; }
 
-  // Pinned memory that stands for the chip's.
-  size_t staging_bytes() const;
+  // step.at.x [T, H] (+)= the chosen experts' outputs, as far as ranks of this tensor index have
+  // these experts.
+  Status run(Step& step, const MoeWeights& weights, ops::Accumulate accumulate);
 
  private:
-  // Where an expert is.
-  struct Holder {
-    int64_t index = 0;   // expert index: the rank with the same slice
-    int32_t number = 0;  // among its experts
-  };
-  // A row that leaves.
-  struct Visit {
-    int64_t index = 0;  // where to
-    int64_t place = 0;  // among all that leave, in the order of destinations
-    int64_t row = 0;    // of the step
-    int32_t number = 0;
-    float weight = 0;
-  };
-
   struct Layer {
     Placement placement;
-    std::vector<std::vector<Holder>> holders;  // of each expert, the nearest ones
+    ExpertHolders holders;
+  };
+  // By data index.
+  struct Rows {
+    int64_t all = 0;
+    int64_t of_last_block = 0;
   };
 
-  // Rows on their way, in the host's memory alone.
-  struct TravellingRows {
-    float* row(int64_t at) const { return static_cast<float*>(memory.data()) + at * values; }
-
-    int64_t values = 0;  // of a row
-    device::HostBuffer memory;
-  };
-  // The host's side of ExchangeBuffers, and of the step's rows.
-  struct HostSide {
-    static Result<HostSide> make(device::Device& device, const ExchangeSizes& sizes, int64_t rows,
-                                 int64_t hidden);
-
-    Staging own_ids, own_weights, arriving, arrived_ids, arrived_weights, results;
-    Staging rows;             // [T, H]
-    TravellingRows leaving;   // [leaving, H + 2]
-    TravellingRows returned;  // [leaving, H] of the rows that left
-  };
-
-  ExpertExchange(device::Device& device, const Config& config, const Share& share,
-                 const ExchangeBuffers& buffers, HostSide host, int64_t layers);
+  ExpertExchange(const Config& config, const Share& share, const ExchangeBuffers& buffers,
+                 int64_t layers);
 
   const Layer& at(int64_t layer) const { return layers_[static_cast<size_t>(layer)]; }
-  Status route(const Layer& layer, int64_t rows, const int32_t* expert_ids,
-               const float* expert_weights);
-  void visit(const Layer& layer, int64_t row, int64_t choice, int64_t expert, float weight);
-  Status exchange_counts(const Ranks& ranks);
-  Status pack(const Tensor& x);
-  Result<ArrivedRows> unpack();
-  float* host_rows(const Tensor& x) const;
-  void add_returned(float* out) const;
+  ops::MoeExperts own_experts(const Step& step, const MoeWeights& weights) const;
+  Status run_gathered(Step& step, const ops::MoeExperts& experts, ops::Accumulate accumulate);
+  int64_t rows_of(size_t data) const;
+  // Bytes of all data indices' rows, `of_row` each.
+  std::span<const size_t> bytes_of_rows(size_t of_row);
 
-  device::Device* device_;
+  ExpertWay way_;
   int64_t top_k_;
-  int64_t visits_;
   int64_t shared_;  // number of the shared expert: behind the routed ones
   int64_t hidden_;
   int64_t groups_;  // ranks of a data index with the same slice
-  int64_t group_;   // this one's place among them
-  int64_t index_;   // its expert index
+  int64_t index_;   // this rank's expert index
+  size_t data_;     // its data index
   ExchangeBuffers buffers_;
-  HostSide host_;
+  std::optional<RoutedExperts> routed_;
   std::vector<Layer> layers_;
-  std::vector<Visit> leaving_;      // in the order of choices
-  std::vector<int64_t> to_, from_;  // rows by expert index
-  std::vector<int64_t> next_;       // place of the next row to each
-  std::vector<size_t> count_bytes_, to_bytes_, from_bytes_;
+  // Of gathered exchanges.
+  std::vector<Rows> rows_;
+  bool in_last_block_ = false;
+  std::vector<size_t> told_bytes_, bytes_;
+  std::vector<int64_t> elements_;
 };
 
 }  // namespace fathom::models::deepseek_v3

@@ -23,16 +23,15 @@ Result<std::unique_ptr<Model>> Model::load_share(std::shared_ptr<const TensorSou
                                                  const ShardPlan& plan, comm::Group& world,
                                                  device::Device& device, const RunLimits& limits,
                                                  const LoadOptions& options) {
-  if (device.activation_dtype() != FATHOM_F32) {
-    return Error{ErrorCode::kUnsupported,
-                 fmt::format("chip {}: expected activations in F32 for several ranks, got {}",
-                             device.backend().name, device::dtype_name(device.activation_dtype()))};
-  }
   FATHOM_ASSIGN(Ranks ranks, Ranks::join(world, plan.layout()));
+  // Before what may fail on one rank alone.
+  FATHOM_ASSIGN(auto links, RankLinks::make(device, ranks, plan.config(), plan.layout(),
+                                            limits.max_step_tokens));
   FATHOM_ASSIGN(Weights weights, Weights::load_share(source, plan, world.rank(), device, options));
   auto model =
       std::unique_ptr<Model>(new Model(plan.config(), share_of(plan, world.rank()),
                                        std::move(ranks), device, limits, std::move(weights)));
+  model->links_ = std::move(links);
   model->source_ = std::move(source);
   model->plan_ = plan;
   model->load_ = {.format = options.format, .threads = options.threads};
@@ -42,6 +41,7 @@ Result<std::unique_ptr<Model>> Model::load_share(std::shared_ptr<const TensorSou
 
 // A step that failed may have left work behind, which reads and writes what ends here.
 Model::~Model() {
+  links_.reset();  // what waits for other ranks ends
   if (const auto ended = device_.synchronize(); !ended) log_error("{}", ended.error().message);
 }
 
@@ -74,20 +74,14 @@ Status Model::record_steps() {
   return {};
 }
 
-// What this rank passes to others lies in the host's memory.
 Status Model::plan_ranks() {
   const int64_t rows = limits_.max_step_tokens;
   const auto layers = static_cast<int64_t>(caches_.size());
-  FATHOM_ASSIGN(staging_, RankStaging::make(device_, config_, share_.layout, rows));
   if (config_.n_routed_experts > 0 && share_.layout.stage_ranks() > 1) {
     FATHOM_ASSIGN(exchange_,
                   ExpertExchange::make(device_, config_, share_, buffers_.exchange, rows, layers));
   }
-  if (!device_.host_memory() && ranks_.world->rank() == 0) {
-    const size_t bytes = staging_->bytes() + (exchange_ ? exchange_->staging_bytes() : 0);
-    log_info("chip {}: the host cannot touch its memory: ranks exchange copies, {} MiB",
-             device_.backend().name, (bytes >> 20) + 1);
-  }
+  if (exchange_ && ranks_.world->rank() == 0) log_info("experts: {}", exchange_->way());
   return {};
 }
 
@@ -100,6 +94,9 @@ Result<Step> Model::lay_out_step(const StepBatch& batch, std::span<const int32_t
   FATHOM_CHECK(
       batch.positions.size() == batch.tokens.size() && batch.slots.size() == batch.tokens.size(),
       "step: expected a position and a slot for each token");
+  if (exchange_) {
+    FATHOM_TRY(exchange_->begin_step(ranks_, rows, kept != nullptr ? kept->count() : rows));
+  }
   turn_ = (turn_ + 1) % metadata_.size();
   FATHOM_ASSIGN(const StepInputs in, metadata_[turn_].upload(batch, sources, kept));
   return step_of(in, first_row, rows, first_logit, logit_rows);
@@ -111,7 +108,7 @@ Step Model::step_of(const StepInputs& in, int64_t first_row, int64_t rows, int64
           .config = config_,
           .share = share_,
           .ranks = ranks_,
-          .staging = staging_ ? &*staging_ : nullptr,
+          .links = links_.get(),
           .exchange = exchange_ ? &*exchange_ : nullptr,
           .counts = counts_ ? &*counts_ : nullptr,
           .layer = 0,
@@ -145,7 +142,7 @@ Status Model::queue_rows(const StepBatch& batch, int64_t first_row, int64_t firs
   FATHOM_TRY(take_drawn(batch, step.in.tokens));
   FATHOM_TRY(queue_forward(step, kept));
   // What ranks exchange is laid out anew by the next rows.
-  return ranks_.alone() ? Status() : device_.synchronize();
+  return ranks_.alone() ? Status() : wait();
 }
 
 Status Model::queue_recorded(const StepBatch& batch, const RecordedStep& recorded) {
@@ -172,6 +169,7 @@ Status Model::queue_forward(Step& step, const KeptRows* kept) {
   for (size_t layer = 0; layer < weights_.blocks.size(); ++layer) {
     step.layer = static_cast<int64_t>(layer);
     const bool last = layer + 1 == weights_.blocks.size();
+    if (last && exchange_) exchange_->begin_last_block();
     FATHOM_TRY(block(step, weights_.blocks[layer], caches_[layer], input, last ? kept : nullptr));
     input = StreamInput::kResidualPlusX;
   }
@@ -187,6 +185,13 @@ Status Model::final_norm(Step& step, const float* weight) {
 }
 
 Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<const int32_t> rows) {
+  auto logits = run_draft(batch, rows);
+  if (!logits) return abandon(logits.error());
+  return logits;
+}
+
+Result<std::span<const float>> Model::run_draft(const StepBatch& batch,
+                                                std::span<const int32_t> rows) {
   FATHOM_CHECK(can_draft(), "draft: expected a model that drafts");
   FATHOM_CHECK(rows.size() == batch.tokens.size(), "draft: expected a hidden state for each token");
   FATHOM_CHECK(in_flight_ == 0, "draft: expected no step in flight");
@@ -197,7 +202,7 @@ Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<co
   const int64_t logit_rows = step.at.logits.shape[0];
   FATHOM_TRY(queue_draft(step, kept));
   FATHOM_TRY(results_.fetch_logits(0, logit_rows));
-  FATHOM_TRY(device_.synchronize());
+  FATHOM_TRY(wait());
   return results_.logits();
 }
 
@@ -214,6 +219,7 @@ Status Model::queue_draft(Step& step, const KeptRows* kept) {
                            device::columns(joined, config_.hidden_size, config_.hidden_size)));
   FATHOM_TRY(ops::linear(step.ops, joined, mtp.eh_proj, own_rows(step, at.residual)));
   step.layer = static_cast<int64_t>(weights_.blocks.size());
+  if (exchange_) exchange_->begin_last_block();
   FATHOM_TRY(block(step, mtp.block, caches_.back(), StreamInput::kResidualOnly, kept));
   return head(step, mtp.norm, mtp.head);  // [L, vocab]
 }

@@ -141,6 +141,9 @@ class Model final : public CausalLm {
   // From the step's tokens to its logits.
   Status queue_forward(Step& step, const KeptRows* kept);
   Status queue_draft(Step& step, const KeptRows* kept);
+  Result<std::span<const float>> run_draft(const StepBatch& batch, std::span<const int32_t> rows);
+  // For all that is queued.
+  Status wait() { return links_ ? links_->wait(ranks_) : device_.synchronize(); }
   // hidden = the norm of the stream behind the last block.
   Status final_norm(Step& step, const float* weight);
   // Of the stream behind the last block: its norm, and logits of the rows that want some.
@@ -176,7 +179,7 @@ class Model final : public CausalLm {
   int64_t in_flight_ = 0;
   int64_t logit_rows_ = 0;                  // of the last step
   bool draws_begun_ = false;                // of the oldest step in flight
-  std::optional<RankStaging> staging_;      // where there are several ranks
+  std::unique_ptr<RankLinks> links_;        // where there are several ranks
   std::optional<ExpertExchange> exchange_;  // where experts are on several ranks
   std::optional<ExpertCounts> counts_;      // where there are experts
   StepGraphs graphs_;                       // where the chip is alone and has some

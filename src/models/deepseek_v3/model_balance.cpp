@@ -52,12 +52,9 @@ int64_t Model::place_in_stage() const {
 // row: the tokens of each expert and the imbalance, for balance().
 Status Model::count_layer(int64_t layer, Balance& sum, std::span<float> row) {
   const std::span<float> loads = counts_->counted(layer);
-  if (ranks_.expert) {  // without it every rank has the same tokens
-    FATHOM_TRY(ranks_.expert->all_reduce(ranks_.tag("expert_loads"), FATHOM_F32, loads.data(),
-                                         static_cast<int64_t>(loads.size())));
-    // The ranks of a data index that have different experts have counted the same tokens.
-    const auto counted = static_cast<float>(ranks_.expert->size() / share_.layout.dp);
-    for (float& tokens : loads) tokens /= counted;
+  if (ranks_.data) {  // the ranks of a data index have counted the same tokens
+    FATHOM_TRY(ranks_.data->all_reduce(ranks_.tag("expert_loads"), FATHOM_F32, loads.data(),
+                                       static_cast<int64_t>(loads.size())));
   }
   double before = 1;
   double after = 1;

@@ -31,10 +31,11 @@ Status Model::plan_steps() {
 }
 
 Error Model::abandon(const Error& error) {
+  const Error why = links_ ? links_->fail(error) : error;
   in_flight_ = 0;
   draws_begun_ = false;
   if (const auto ended = device_.synchronize(); !ended) log_error("{}", ended.error().message);
-  return error;
+  return why;
 }
 
 Status Model::begin_step(const StepBatch& batch) {

@@ -33,46 +33,16 @@ ops::MoeGate gate_of(const Step& step, const MoeWeights& weights) {
           .loads = step.counts->totals(step.layer)};
 }
 
-// What the gate chose, on the host, which finds the way to other ranks.
-Status fetch_choices(Step& step) {
-  const auto& at = step.at;
-  const auto choices = static_cast<size_t>(at.normed.shape[0] * step.config.num_experts_per_tok);
-  RankStaging& staging = *step.staging;
-  FATHOM_TRY(staging.expert_ids.fetch(at.expert_ids, choices * sizeof(int32_t)));
-  FATHOM_TRY(staging.expert_weights.fetch(at.expert_weights, choices * sizeof(float)));
-  return step.ops.device.synchronize();
-}
-
-// The same with experts on several ranks: these tokens to their experts here, tokens of other data
-// indices that arrive, and back. x [T, H].
-Status exchanged_experts(Step& step, const MoeWeights& w, ops::Accumulate accumulate) {
-  auto& at = step.at;
-  ExpertExchange& exchange = *step.exchange;
-  RankStaging& staging = *step.staging;
-  FATHOM_ASSIGN(
-      const ArrivedRows arrived,
-      exchange.dispatch(step.ranks, step.layer, at.normed, staging.expert_ids.host(at.expert_ids),
-                        staging.expert_weights.host(at.expert_weights)));
-  FATHOM_TRY(ops::moe_experts(step.ops, at.normed, exchange.own_ids(), exchange.own_weights(),
-                              exchange.visits(), experts_of(w), accumulate, at.x));  // [T, H]
-  if (arrived.rows() > 0) {
-    FATHOM_TRY(ops::moe_experts(step.ops, arrived.x, arrived.ids, arrived.weights, 1, experts_of(w),
-                                ops::Accumulate::kOverwrite, arrived.results));  // [rows, H]
-  }
-  return exchange.combine(step.ranks, at.x);
-}
-
 }  // namespace
 
 Status moe(Step& step, const MoeWeights& w) {
   auto& at = step.at;
   FATHOM_TRY(ops::linear(step.ops, at.normed, w.gate, at.router));  // [T, experts]
   FATHOM_TRY(ops::moe_gate(step.ops, at.router, gate_of(step, w), at.expert_ids,
-                           at.expert_weights));  // [T, top_k]
-  if (step.exchange != nullptr) FATHOM_TRY(fetch_choices(step));
+                           at.expert_weights));    // [T, top_k]
   if (w.shared) FATHOM_TRY(mlp(step, *w.shared));  // [T, H]
   const auto accumulate = w.shared ? ops::Accumulate::kAdd : ops::Accumulate::kOverwrite;
-  if (step.exchange != nullptr) return exchanged_experts(step, w, accumulate);
+  if (step.exchange != nullptr) return step.exchange->run(step, w, accumulate);
   return ops::moe_experts(step.ops, at.normed, at.expert_ids, at.expert_weights,
                           step.config.num_experts_per_tok, experts_of(w), accumulate,
                           at.x);  // [T, H]

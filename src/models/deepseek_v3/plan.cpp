@@ -49,19 +49,14 @@ int64_t widest_mlp(const Config& config, const Share& share) {
       .size();
 }
 
-// Of one MoE layer: this step's rows, and rows of other data indices.
+// Of one MoE layer: rows of all data indices.
 Result<size_t> experts_bytes(const Config& config, const MoeWeights& moe,
                              const device::Device& device, const ExchangeSizes& sizes,
                              int64_t rows) {
-  const ops::MoeExperts experts = experts_of(moe);
-  const auto bytes_for = [&](int64_t count, int64_t top_k) {
-    const Tensor x = device::matrix(nullptr, device.activation_dtype(), count, config.hidden_size);
-    return ops::moe_experts_workspace_bytes(device, x, static_cast<int32_t>(top_k), experts, x);
-  };
-  FATHOM_ASSIGN(const size_t own, bytes_for(rows, sizes.visits));
-  if (sizes.arriving == 0) return own;
-  FATHOM_ASSIGN(const size_t arrived, bytes_for(sizes.arriving, 1));
-  return std::max(own, arrived);
+  const Tensor x = device::matrix(nullptr, device.activation_dtype(),
+                                  std::max(rows, sizes.all_rows), config.hidden_size);
+  return ops::moe_experts_workspace_bytes(device, x, static_cast<int32_t>(sizes.visits),
+                                          experts_of(moe), x);
 }
 
 // Scratch for the operators that ask for some, over the largest step.
@@ -203,12 +198,17 @@ StepBuffers WorkspacePlan::lay_out(Allocate&& allocate) const {
       allocate(ExpertCounts::bytes(cached_layers(c, share), c.n_routed_experts)));
   const ExchangeSizes sizes(c, share, rows);
   ExchangeBuffers& exchange = at.exchange;
-  exchange.own_ids = static_cast<int32_t*>(allocate(bytes_of(sizes.own, sizeof(int32_t))));
-  exchange.own_weights = static_cast<float*>(allocate(bytes_of(sizes.own, sizeof(float))));
-  exchange.arriving = matrix(sizes.arriving, sizes.row, act);
-  exchange.arrived_ids = static_cast<int32_t*>(allocate(bytes_of(sizes.arriving, sizeof(int32_t))));
-  exchange.arrived_weights = static_cast<float*>(allocate(bytes_of(sizes.arriving, sizeof(float))));
+  exchange.rows = matrix(sizes.arriving, c.hidden_size, act);
+  exchange.ids = static_cast<int32_t*>(allocate(bytes_of(sizes.wishes, sizeof(int32_t))));
+  exchange.weights = static_cast<float*>(allocate(bytes_of(sizes.wishes, sizeof(float))));
   exchange.results = matrix(sizes.arriving, c.hidden_size, act);
+  exchange.picks = static_cast<int32_t*>(allocate(bytes_of(sizes.leaving, sizeof(int32_t))));
+  exchange.places = static_cast<int32_t*>(allocate(bytes_of(sizes.stops * rows, sizeof(int32_t))));
+  exchange.leaving = matrix(sizes.leaving, c.hidden_size, act);
+  exchange.returned = matrix(sizes.leaving, c.hidden_size, act);
+  const int64_t summed = sizes.leaving > 0 ? rows : 0;
+  exchange.sum = matrix(summed, c.hidden_size, act);
+  exchange.picked = matrix(summed, c.hidden_size, act);
   const int64_t logit_rows = share.is_last() ? limits_.max_logit_rows : 0;
   at.logit_q = matrix(logit_rows, share.heads * c.q_head_dim(), act);
   at.logit_hidden = matrix(logit_rows, c.hidden_size, act);

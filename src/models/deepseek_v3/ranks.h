@@ -19,8 +19,9 @@ struct Ranks {
 
   comm::Group* world = nullptr;         // null: alone
   std::unique_ptr<comm::Group> tensor;  // the ranks with the same tokens; null where tp = 1
-  std::unique_ptr<comm::Group> expert;  // by expert index, each with the same slice; null: dp = 1
-  int64_t step = 0;                     // of the job, for tags
+  std::unique_ptr<comm::Group> data;    // by data index, each with this tensor index; null: dp = 1
+  std::unique_ptr<comm::Group> pipeline;  // by stage, each with this place in it; null: pp = 1
+  int64_t step = 0;                       // of the job, for tags
 };
 
 }  // namespace fathom::models::deepseek_v3

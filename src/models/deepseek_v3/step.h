@@ -8,7 +8,7 @@
 #include "models/deepseek_v3/expert_counts.h"
 #include "models/deepseek_v3/expert_exchange.h"
 #include "models/deepseek_v3/kept_rows.h"
-#include "models/deepseek_v3/rank_staging.h"
+#include "models/deepseek_v3/rank_links.h"
 #include "models/deepseek_v3/ranks.h"
 #include "models/deepseek_v3/share.h"
 #include "models/deepseek_v3/step_metadata.h"
@@ -58,7 +58,7 @@ struct Step {
   const Config& config;
   const Share& share;
   const Ranks& ranks;
-  RankStaging* staging;      // null: one rank has all
+  RankLinks* links;          // null: one rank has all
   ExpertExchange* exchange;  // null: one rank has all experts
   ExpertCounts* counts;      // null: there are no experts
   int64_t layer;             // of this rank's, the MTP layer last

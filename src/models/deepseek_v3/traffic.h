@@ -12,6 +12,7 @@
 //   dispatch     a token's row to each of its experts that is not among the ranks of its own data
 //                index, which have it: (dp - 1) / dp of them where routing is even. H values.
 //   combine      their results, back. H values.
+//                Both are of chips that dispatch rows; exchange_buffers.h has what others do.
 //   pipeline     a token's row from each rank of a stage to its next in the next one. H values.
 //   logits       each rank's part of the vocabulary to the first of its tensor group.
 //
