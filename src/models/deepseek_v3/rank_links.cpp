@@ -8,9 +8,9 @@
 namespace fathom::models::deepseek_v3 {
 namespace {
 
-constexpr std::chrono::seconds kMeeting(30);
+constexpr std::chrono::seconds kLongestMeeting(30);
 // A step of many rows may take long; who is lost is found without it.
-constexpr std::chrono::minutes kStep(5);
+constexpr std::chrono::minutes kLongestStep(5);
 
 // An id on its way from the first rank of a group, or that there is none.
 struct SentId {
@@ -36,8 +36,8 @@ Result<std::unique_ptr<ChipGroup>> link_group(device::Device& device, comm::Grou
   if (sent.is_there == 0) {
     return Error{ErrorCode::kUnavailable, "comm_id: failed on the first rank of the group"};
   }
-  FATHOM_ASSIGN(auto chips,
-                device::Communicator::join(device, sent.id, group.rank(), group.size(), kMeeting));
+  FATHOM_ASSIGN(auto chips, device::Communicator::join(device, sent.id, group.rank(), group.size(),
+                                                       kLongestMeeting));
   return on_the_stream(std::move(chips));
 }
 
@@ -126,7 +126,7 @@ void RankLinks::abort() {
 Status RankLinks::wait(const Ranks& ranks) {
   if (!on_stream_) return device_.synchronize();
   FATHOM_TRY(device_.record(end_));
-  const comm::Tag tag = {ranks.step, "chip", kStep};
+  const comm::Tag tag = {ranks.step, "chip", kLongestStep};
   return world_.await(tag, [this] { return device_.reached(end_); });
 }
 
