@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 
 #include "backends/sim/row_state.h"
 #include "device/last_error.h"
@@ -39,11 +40,24 @@ RowState joined_state(const CostModel& costs, const fathom_tensor& x, int64_t ro
   return chance < costs.right_drafts ? next : follow(next, token);
 }
 
+constexpr int64_t kZerosAtOnce = 4;
+bool are_zero(const float* logits) {
+  std::array<uint64_t, 2> bits;
+  static_assert(sizeof(bits) == kZerosAtOnce * sizeof(float));
+  std::memcpy(bits.data(), logits, sizeof(bits));
+  return (bits[0] | bits[1]) == 0;
+}
+
 // Rows of logits keep their 8 greatest at most: what is left of top_k are the first others.
 void choose_experts(const float* logits, int64_t experts, int32_t top_k, int32_t* ids) {
   int32_t found = 0;
-  for (int64_t e = 0; e < experts && found < top_k; ++e) {
+  for (int64_t e = 0; e < experts && found < top_k;) {
+    if (e % kZerosAtOnce == 0 && e + kZerosAtOnce <= experts && are_zero(logits + e)) {
+      e += kZerosAtOnce;
+      continue;
+    }
     if (logits[e] > 0) ids[found++] = static_cast<int32_t>(e);
+    ++e;
   }
   std::sort(ids, ids + found, [&](int32_t a, int32_t b) {
     return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
