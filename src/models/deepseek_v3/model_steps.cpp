@@ -90,6 +90,10 @@ Result<bool> Model::draw_on_chip(const StepDraws& draws) {
 // Waits for the forward pass: behind this call what `draws` point to is the caller's again.
 Status Model::draw_on_host(const StepDraws& draws) {
   FATHOM_CHECK(ranks_.alone(), "draws: expected those of a divided model on rank 0");
+  if (draws_on_chip_ && drawn_on_host_ == 0) {
+    log_warning("draws: penalties and biases of a step are more than {} KiB a draw: the host draws",
+                DrawLists::kListBytes >> 10);
+  }
   FATHOM_TRY(results_.fetch_logits(draws.rows));
   FATHOM_TRY(device_.synchronize());
   const std::span<int32_t> tokens = results_.expect_tokens(draws.draws.size());
