@@ -253,7 +253,7 @@ models::RunLimits blocks_of(int32_t tokens) {
 
 TEST(Transfers, EnginesCutBlocksAsTheOtherHasThem) {
   for (const auto& [prefill_block, decode_block] :
-       {std::pair(8, 4), {4, 8}, {3, 5}, {128, 4}, {1, 64}}) {
+       {std::pair(8, 4), {4, 8}, {3, 5}, {128, 4}, {16, 64}}) {
     SCOPED_TRACE(std::to_string(prefill_block) + " to " + std::to_string(decode_block) + " tokens");
     MemoryNetwork network;
     const Prefill prefill(network, 1, nullptr, blocks_of(prefill_block));
