@@ -133,6 +133,7 @@ std::vector<TensorPart> ShardPlan::parts_of(int64_t rank) const {
   }
   std::ranges::sort(held);
   std::vector<TensorPart> parts;
+  parts.reserve(held.size());
   for (const size_t index : held) parts.push_back(part(index, place));
   return parts;
 }

@@ -60,13 +60,21 @@ struct HeldPart {
   std::map<int64_t, int64_t> stages;  // ranks of each stage that have some
 };
 
-std::map<std::string, HeldPart> gather(const ShardPlan& sharded) {
-  std::map<std::string, HeldPart> all;
+bool is_routed(const PlannedTensor& tensor) {
+  return tensor.spec.name.find(".experts.") != std::string::npos;
+}
+
+// Of each tensor, in their order.
+std::vector<HeldPart> gather(const ShardPlan& sharded) {
+  std::vector<HeldPart> all(sharded.tensors().size());
+  std::vector<bool> experts;
+  for (const auto& tensor : sharded.tensors()) experts.push_back(is_routed(tensor));
   for (int64_t rank = 0; rank < sharded.layout().ranks(); ++rank) {
     const RankPlace place = place_of(sharded.layout(), rank);
     for (const auto& part : sharded.parts_of(rank)) {
-      HeldPart& held = all[part.tensor->spec.name];
-      const bool expert = part.tensor->spec.name.find(".experts.") != std::string::npos;
+      const auto index = static_cast<size_t>(part.tensor - sharded.tensors().data());
+      HeldPart& held = all[index];
+      const bool expert = experts[index];
       ++held.counts[{part.rows.begin, part.rows.end, part.columns.begin, part.columns.end}]
                    [expert ? place.slice : place.data];
       ++held.stages[place.stage];
@@ -103,17 +111,17 @@ void expect_covered(const ShardPlan& sharded) {
     for (const int64_t expert : here) ++copies[expert];
   }
   const auto all = gather(sharded);
-  ASSERT_EQ(all.size(), sharded.tensors().size()) << "every tensor is somewhere";
-  for (const auto& tensor : sharded.tensors()) {
+  for (size_t i = 0; i < all.size(); ++i) {
+    const PlannedTensor& tensor = sharded.tensors()[i];
     const std::string& name = tensor.spec.name;
-    const HeldPart& held = all.at(name);
+    const HeldPart& held = all[i];
+    ASSERT_FALSE(held.counts.empty()) << name << ": every tensor is somewhere";
     expect_tiling(tensor.spec, held);
-    const size_t at = name.find(".experts.");
-    const bool routed = at != std::string::npos;
+    const bool routed = is_routed(tensor);
     const bool placed = layout.shared > 0 && name.find(".shared_experts.") != std::string::npos;
     const auto parts = static_cast<int64_t>(held.counts.size());
     if (routed) {
-      const int64_t expert = std::stoll(name.substr(at + 9));
+      const int64_t expert = std::stoll(name.substr(name.find(".experts.") + 9));
       EXPECT_EQ(parts, layout.slices()) << name;
       for (const auto& [part, by_slice] : held.counts) {
         EXPECT_EQ(by_slice.size(), 1u) << name << ": a slice index has one part";
