@@ -14,6 +14,7 @@
 #include "cli/rank_job.h"
 #include "cli/sd_notify.h"
 #include "cli/version.h"
+#include "comm/group.h"
 
 namespace fathom::cli {
 
@@ -47,10 +48,10 @@ sigset_t awaited_signals() {
   return set_of({SIGTERM, SIGINT, SIGUSR1, SIGHUP});
 }
 
-// Until a signal says stop; meanwhile looks whether the files have changed.
-void wait_for_stop(const sigset_t& signals, Reloader& reloader) {
+// Until a signal says stop or the chip is lost; meanwhile looks whether the files have changed.
+void wait_for_stop(const sigset_t& signals, Reloader& reloader, const device::Device& chip) {
   constexpr timespec kLookInterval = {1, 0};
-  while (true) {
+  while (!chip.lost()) {
     const int received = sigtimedwait(&signals, nullptr, &kLookInterval);
     if (received == SIGHUP) {
       reloader.force();
@@ -155,6 +156,20 @@ bool ServingStack::shut_down(std::chrono::milliseconds patience) {
   return finished;
 }
 
+namespace {
+
+// Every request fails by now; what is told goes out.
+int end_without_chip(ServingStack& serving) {
+  constexpr std::chrono::milliseconds kTimeToTell{1000};
+  log_error("chip {} is lost: this process ends, to be started again",
+            serving.device().backend().name);
+  notify_manager("STOPPING=1\nSTATUS=the chip is lost");
+  (void)serving.shut_down(kTimeToTell);
+  return comm::kExitRankLost;
+}
+
+}  // namespace
+
 int run_serve(ServeOptions options) {
   start_log(options.log);
   if (options.stack.model.empty() == options.stack.synthetic.empty()) {
@@ -218,7 +233,9 @@ int run_serve(ServeOptions options) {
   notify_manager(
       fmt::format("READY=1\nSTATUS=serving {} at {}", (*serving)->model_name(), (*serving)->url()));
 
-  wait_for_stop(signals, (*serving)->reloader());
+  const device::Device& chip = (*serving)->device();
+  wait_for_stop(signals, (*serving)->reloader(), chip);
+  if (chip.lost()) return end_without_chip(**serving);
   notify_manager("STOPPING=1\nSTATUS=finishing running answers");
   log_info("stopping: running answers have {} s to finish; press Ctrl-C again to stop now",
            options.shutdown_seconds);

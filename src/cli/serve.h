@@ -58,6 +58,7 @@ class ServingStack {
   // Refuses new requests, lets running answers finish for at most `patience`, then tells the rest
   // that this is the end, and cuts those that do not read it. Whether all finished.
   bool shut_down(std::chrono::milliseconds patience);
+  const device::Device& device() const { return *stack_.device; }
   // The files that may be replaced while it serves.
   Reloader& reloader() { return reloader_; }
 
@@ -73,7 +74,8 @@ class ServingStack {
   std::unique_ptr<net::HttpServer> server_;
 };
 
-// Serves until SIGTERM, SIGINT or SIGUSR1. Returns the process's exit code.
+// Serves until SIGTERM, SIGINT or SIGUSR1, or until the chip is lost. Returns the process's exit
+// code.
 int run_serve(ServeOptions options);
 
 }  // namespace fathom::cli

@@ -21,6 +21,7 @@ SAYS = {
     DISCRETE: "ranks exchange by collectives on the chip's stream",
     STAGED: "the host cannot touch its memory: ranks exchange copies",
 }
+PARTS = ("asynchronous", "graphs", "sample", "take_tokens", "pack")  # of one rank
 
 SCHEMA = {
     "type": "object",
@@ -123,6 +124,16 @@ class Discrete(unittest.TestCase):
         self.check(*flags, requests=[request], preempts=True)
         self.check(*flags, "--speculate", "0", requests=[request], preempts=True, ahead=True)
 
+    def test_without_a_part(self):
+        """The host goes another way, to the same answers."""
+        requests = [REQUESTS[i] for i in (1, 3, 4, 6)]
+        with fathom.Server(TINY, *CPU) as server:
+            expected = answers(server, requests, len(requests))
+        for part in PARTS:
+            flags = (*DISCRETE, "--kernels", f"native,without={part}")
+            with fathom.Server(TINY, *flags) as server:
+                self.assertEqual(answers(server, requests, len(requests)), expected, part)
+
     def test_tensor_parallel_ranks(self):
         self.check("--parallel", "tp=2", ranks=2)
 
@@ -131,6 +142,44 @@ class Discrete(unittest.TestCase):
 
     def test_stages_of_a_pipeline(self):
         self.check("--parallel", "pp=2", ranks=2)
+
+
+LOST = (*DISCRETE, "--kernels")
+
+
+class LostChip(unittest.TestCase):
+    """The chip is gone at some record of work: whoever waits is told, and the process ends with the
+    code that has it started again."""
+
+    def ask_until_it_fails(self, server):
+        """Six long answers at a time; -> what was answered when the chip was lost."""
+        model = fathom.served_model(server)
+        bodies = [
+            {"model": model, "prompt": f"Count from {i}:", "max_tokens": 200, "ignore_eos": True}
+            for i in range(6)
+        ]
+        for _ in range(50):
+            with concurrent.futures.ThreadPoolExecutor(len(bodies)) as pool:
+                answers = list(pool.map(lambda body: server.post("/v1/completions", body), bodies))
+            if any(status != 200 for status, _ in answers):
+                return answers
+        return self.fail("expected the chip to be lost")
+
+    def test_while_it_serves(self):
+        for record in (3000, 3017, 3990):
+            with fathom.Server(TINY, *LOST, f"native,lose={record}") as server:
+                answers = self.ask_until_it_fails(server)
+                for status, answer in answers:
+                    self.assertIn(status, (200, 500, 503), answer)
+                self.assertIn("the chip is lost", str(answers))
+                self.assertEqual(server.process.wait(fathom.STOP_DEADLINE_S), 75)
+                self.assertIn("chip cpu-discrete is lost", server.stderr())
+
+    def test_while_it_loads(self):
+        for record in (1, 5):
+            with fathom.Server(TINY, *LOST, f"native,lose={record}", ready=False) as server:
+                self.assertEqual(server.process.wait(fathom.START_DEADLINE_S), 1)
+                self.assertIn("the chip is lost", server.stderr())
 
 
 if __name__ == "__main__":
