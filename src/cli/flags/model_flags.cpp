@@ -64,7 +64,8 @@ void add_speed_flags(CLI::App& command, StackOptions& stack) {
   command
       .add_option(
           "--kernels", stack.kernels,
-          "native: fast; reference: the slow oracle; with the chip sim: costs (docs/sim.md)")
+          "native: fast; reference: the slow oracle; of the chip sim: costs (docs/sim.md); of "
+          "cpu-discrete: what it goes without (docs/discrete.md)")
       ->option_text("SET");
   command.add_option("--threads", stack.threads, "threads that compute; 0: one a core")
       ->transform(whole_number(0, 1024))
