@@ -24,9 +24,11 @@ Result<std::unique_ptr<Model>> Model::load_share(std::shared_ptr<const TensorSou
                                                  device::Device& device, const RunLimits& limits,
                                                  const LoadOptions& options) {
   FATHOM_ASSIGN(Ranks ranks, Ranks::join(world, plan.layout()));
-  // Before what may fail on one rank alone.
-  FATHOM_ASSIGN(auto links, RankLinks::make(device, ranks, plan.config(), plan.layout(),
-                                            limits.max_step_tokens));
+  std::unique_ptr<RankLinks> links;
+  if (!ranks.alone()) {  // before what may fail on one rank alone
+    FATHOM_ASSIGN(links, RankLinks::make(device, ranks, plan.config(), plan.layout(),
+                                         limits.max_step_tokens));
+  }
   FATHOM_ASSIGN(Weights weights, Weights::load_share(source, plan, world.rank(), device, options));
   auto model =
       std::unique_ptr<Model>(new Model(plan.config(), share_of(plan, world.rank()),
