@@ -69,9 +69,11 @@ MISTAKES = [
     Mistake(
         "the event is recorded before what it stands for",
         MODEL + "model_steps.cpp",
-        "  FATHOM_ASSIGN(const bool drawn, draw_on_chip(draws));",
-        "  FATHOM_TRY(results_.mark());\n  FATHOM_ASSIGN(const bool drawn, draw_on_chip(draws));",
-        "chips_test",
+        "  FATHOM_TRY(results_.fetch_logits(share_.is_last() ? draws.read : std::span<const int32_t>()));\n"
+        "  return results_.mark();",
+        "  FATHOM_TRY(results_.mark());\n"
+        "  return results_.fetch_logits(share_.is_last() ? draws.read : std::span<const int32_t>());",
+        "steps_test",
         "*",
     ),
     Mistake(
@@ -129,14 +131,6 @@ MISTAKES = [
         "  FATHOM_TRY(device_.synchronize());\n  if (each.rope > 0) join_planes",
         "  if (each.rope > 0) join_planes",
         "chips_test",
-        "*",
-    ),
-    Mistake(
-        "a model ends while its work runs",
-        MODEL + "model.cpp",
-        "  if (const auto ended = device_.synchronize(); !ended) log_error(\"{}\", ended.error().message);\n}",
-        "}",
-        "steps_test",
         "*",
     ),
     Mistake(
