@@ -2,9 +2,9 @@
 
 #include "api/anthropic/request.h"
 #include "api/responses/request.h"
-#include "api/schema_chat.h"
-#include "api/schema_completion.h"
-#include "api/schema_tokenize.h"
+#include "api/schema/chat.h"
+#include "api/schema/completion.h"
+#include "api/schema/tokenize.h"
 
 namespace fathom::api {
 

@@ -1,7 +1,7 @@
 // The bodies that routes take, as JSON schemas made of the tables that check them.
 #pragma once
 
-#include "api/json_text.h"
+#include "api/text/json_text.h"
 
 namespace fathom::api {
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "api/json_text.h"
-#include "api/route.h"
+#include "api/http/route.h"
+#include "api/text/json_text.h"
 
 namespace fathom::api {
 

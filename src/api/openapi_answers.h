@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "api/json_text.h"
+#include "api/text/json_text.h"
 
 namespace fathom::api {
 

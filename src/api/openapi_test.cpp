@@ -4,12 +4,12 @@
 #include <gtest/gtest.h>
 
 #include "api/anthropic/request.h"
-#include "api/harness_for_tests.h"
 #include "api/responses/request.h"
 #include "api/routes.h"
-#include "api/schema_chat.h"
-#include "api/schema_completion.h"
-#include "api/schema_tokenize.h"
+#include "api/schema/chat.h"
+#include "api/schema/completion.h"
+#include "api/schema/tokenize.h"
+#include "api/testing/harness.h"
 
 namespace fathom::api {
 namespace {

@@ -2,11 +2,11 @@
 
 #include "api/anthropic/handlers.h"
 #include "api/body_schemas.h"
-#include "api/chat_handler.h"
-#include "api/completion_handler.h"
-#include "api/info_handlers.h"
+#include "api/chat/handler.h"
+#include "api/completion/handler.h"
+#include "api/info/handlers.h"
+#include "api/info/tokens.h"
 #include "api/responses/handlers.h"
-#include "api/token_handlers.h"
 
 namespace fathom::api {
 

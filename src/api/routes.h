@@ -1,7 +1,7 @@
 // Every route there is.
 #pragma once
 
-#include "api/router.h"
+#include "api/http/router.h"
 
 namespace fathom::api {
 

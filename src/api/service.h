@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "api/context.h"
+#include "api/context/context.h"
 #include "base/result.h"
 #include "engine/engine.h"
 #include "jinja/chat_template.h"

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "api/harness_for_tests.h"
+#include "api/testing/harness.h"
 
 namespace fathom::api {
 namespace {

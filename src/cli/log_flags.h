@@ -1,7 +1,7 @@
 // What a server writes to its log.
 #pragma once
 
-#include "api/request_log.h"
+#include "api/http/request_log.h"
 #include "base/log.h"
 #include "base/result.h"
 

@@ -24,7 +24,7 @@ struct ServeOptions {
   LogOptions log;
   std::string model_name;                 // "": the name of the model's directory
   bool thinking = false;                  // think unless a request says otherwise
-  std::vector<std::string> aliases;       // further names (api/model_alias.h)
+  std::vector<std::string> aliases;       // further names (api/context/model_alias.h)
   int64_t keep_responses_seconds = 3600;  // for previous_response_id
   int64_t keep_responses_mib = 256;       // of them in memory at most
   int64_t answer_memory_mib = 2048;       // of answers with log-probabilities

@@ -2,11 +2,11 @@
 #include <nlohmann/json.hpp>
 
 #include "api/anthropic/request.h"
-#include "api/json_text.h"
 #include "api/responses/request.h"
-#include "api/schema_chat.h"
-#include "api/schema_completion.h"
-#include "api/schema_tokenize.h"
+#include "api/schema/chat.h"
+#include "api/schema/completion.h"
+#include "api/schema/tokenize.h"
+#include "api/text/json_text.h"
 #include "base/check.h"
 #include "fuzz_target.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "api/tool_parser.h"
+#include "api/output/tool_parser.h"
 #include "base/check.h"
 #include "fuzz_target.h"
 

@@ -48,8 +48,8 @@ def known():
     return {
         "flags": flags,
         "variables": {variable_of(flag) for flag in flags} | SCRIPT_VARIABLES,
-        "metrics": set(re.findall(rf'"({METRIC})"', together("src/api", "*metrics.cpp"))),
-        "fields": set(re.findall(r'\{"([a-z_]+)",', read("src/api/request_log.cpp"))),
+        "metrics": set(re.findall(rf'"({METRIC})"', together("src/api", "**/*metrics.cpp"))),
+        "fields": set(re.findall(r'\{"([a-z_]+)",', read("src/api/http/request_log.cpp"))),
         "codes": OWN_CODES | {int(lost)},
     }
 
@@ -203,7 +203,7 @@ def main():
             found += 1
     whole = [
         *missing(read("docs/operations.md"), have),
-        *stop_times(together("src/cli", "*.h"), read("deploy/systemd/fathom.service"),
+        *stop_times(together("src/cli", "**/*.h"), read("deploy/systemd/fathom.service"),
                     read("deploy/helm/fathom/values.yaml"), read("deploy/kubernetes/fathom.yaml")),
         *verify_units(ROOT / "deploy" / "systemd"),
     ]  # fmt: skip

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/anthropic/content_blocks.h"
-#include "api/ids.h"
+#include "api/text/ids.h"
 
 namespace fathom::api::anthropic {
 
@@ -21,7 +21,7 @@ const char* stop_reason(const ChoiceEnd& end) {
 }
 
 // Tokens that the cache held are not among input_tokens.
-Json usage_json(const UsageCounts& usage) {
+Json message_usage(const UsageCounts& usage) {
   return {{"input_tokens", usage.prompt_tokens - usage.cached_tokens},
           {"cache_creation_input_tokens", 0},
           {"cache_read_input_tokens", usage.cached_tokens},
@@ -64,7 +64,7 @@ class MessageAnswer : public Answer {
     if (!options_.stream) return reply_->send_json(message(usage));
     send("message_delta",
          {{"delta", {{"stop_reason", stop_reason_}, {"stop_sequence", stop_sequence_}}},
-          {"usage", usage_json(usage)}});
+          {"usage", message_usage(usage)}});
     send("message_stop", Json::object());
     reply_->end_events();
   }
@@ -97,7 +97,7 @@ class MessageAnswer : public Answer {
             {"stop_sequence", stop_sequence_},
             {"stop_details", nullptr},
             {"container", nullptr},
-            {"usage", usage_json(usage)}};
+            {"usage", message_usage(usage)}};
   }
 
   MessageAnswerOptions options_;

@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "api/answer.h"
-#include "api/reply.h"
+#include "api/http/reply.h"
+#include "api/output/answer.h"
 
 namespace fathom::api::anthropic {
 

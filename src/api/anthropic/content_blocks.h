@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "api/json_text.h"
-#include "api/output_parser.h"
+#include "api/output/output_parser.h"
+#include "api/text/json_text.h"
 
 namespace fathom::api::anthropic {
 

@@ -4,8 +4,8 @@
 
 #include "api/anthropic/answer.h"
 #include "api/anthropic/request.h"
-#include "api/chat_choices.h"
-#include "api/chat_start.h"
+#include "api/chat/choices.h"
+#include "api/chat/start.h"
 
 namespace fathom::api {
 

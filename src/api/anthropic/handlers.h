@@ -1,7 +1,7 @@
 // Anthropic's /v1/messages.
 #pragma once
 
-#include "api/route.h"
+#include "api/http/route.h"
 
 namespace fathom::api {
 

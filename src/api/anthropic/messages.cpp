@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "api/dialect.h"
+#include "api/schema/dialect.h"
 
 namespace fathom::api::anthropic {
 

@@ -1,7 +1,7 @@
 // Anthropic's messages of content blocks as messages of a chat.
 #pragma once
 
-#include "api/json_text.h"
+#include "api/text/json_text.h"
 #include "base/result.h"
 
 namespace fathom::api::anthropic {

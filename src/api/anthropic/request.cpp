@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/anthropic/messages.h"
-#include "api/dialect.h"
+#include "api/schema/dialect.h"
 
 namespace fathom::api::anthropic {
 

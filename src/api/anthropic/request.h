@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "api/json_text.h"
-#include "api/schema_field.h"
+#include "api/schema/field.h"
+#include "api/text/json_text.h"
 
 namespace fathom::api::anthropic {
 

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "api/answer.h"
-#include "api/answer_json.h"
-#include "api/reply.h"
+#include "api/http/reply.h"
+#include "api/output/answer.h"
+#include "api/output/answer_json.h"
 #include "api/responses/tools.h"
 
 namespace fathom::api::responses {

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "api/harness_for_tests.h"
+#include "api/testing/harness.h"
 
 namespace fathom::api {
 namespace {

@@ -4,7 +4,7 @@
 #include <optional>
 #include <utility>
 
-#include "api/dialect.h"
+#include "api/schema/dialect.h"
 
 namespace fathom::api::responses {
 

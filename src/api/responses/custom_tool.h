@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "api/json_text.h"
+#include "api/text/json_text.h"
 #include "base/result.h"
 
 namespace fathom::api::responses {

@@ -2,12 +2,12 @@
 
 #include <nlohmann/json.hpp>
 
-#include "api/chat_choices.h"
-#include "api/chat_start.h"
-#include "api/ids.h"
+#include "api/chat/choices.h"
+#include "api/chat/start.h"
 #include "api/responses/answer.h"
 #include "api/responses/input_items.h"
 #include "api/responses/request.h"
+#include "api/text/ids.h"
 
 namespace fathom::api {
 

@@ -1,7 +1,7 @@
 // /v1/responses, and what is stored there.
 #pragma once
 
-#include "api/route.h"
+#include "api/http/route.h"
 
 namespace fathom::api {
 

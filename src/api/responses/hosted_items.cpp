@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "api/dialect.h"
-#include "api/ids.h"
+#include "api/schema/dialect.h"
+#include "api/text/ids.h"
 
 namespace fathom::api::responses {
 

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "api/json_text.h"
+#include "api/text/json_text.h"
 #include "base/result.h"
 
 namespace fathom::api::responses {

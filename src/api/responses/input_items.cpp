@@ -2,11 +2,11 @@
 
 #include <nlohmann/json.hpp>
 
-#include "api/dialect.h"
-#include "api/ids.h"
 #include "api/responses/custom_tool.h"
 #include "api/responses/hosted_items.h"
 #include "api/responses/tools.h"
+#include "api/schema/dialect.h"
+#include "api/text/ids.h"
 
 namespace fathom::api::responses {
 

@@ -1,7 +1,7 @@
 // The items a response is asked with and answered by, as messages of a chat.
 #pragma once
 
-#include "api/json_text.h"
+#include "api/text/json_text.h"
 #include "base/result.h"
 
 namespace fathom::api::responses {

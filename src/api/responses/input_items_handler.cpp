@@ -1,7 +1,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "api/context.h"
+#include "api/context/context.h"
 #include "api/responses/handlers.h"
 
 namespace fathom::api {

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "api/ids.h"
+#include "api/text/ids.h"
 
 namespace fathom::api::responses {
 

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "api/answer_json.h"
-#include "api/output_parser.h"
+#include "api/output/answer_json.h"
+#include "api/output/output_parser.h"
 #include "api/responses/custom_tool.h"
 #include "api/responses/tools.h"
 

@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "api/dialect.h"
 #include "api/responses/input_items.h"
-#include "api/text_search.h"
+#include "api/schema/dialect.h"
+#include "api/text/text_search.h"
 
 namespace fathom::api::responses {
 

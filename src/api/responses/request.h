@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "api/json_text.h"
 #include "api/responses/tools.h"
-#include "api/schema_field.h"
+#include "api/schema/field.h"
+#include "api/text/json_text.h"
 
 namespace fathom::api::responses {
 

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "api/harness_for_tests.h"
+#include "api/testing/harness.h"
 
 namespace fathom::api {
 namespace {
@@ -12,11 +12,11 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const Json kTool = {{"type", "function"},
-                    {"name", "f"},
-                    {"parameters", {{"type", "object"}, {"properties", Json::object()}}}};
+const Json kResponsesTool = {{"type", "function"},
+                             {"name", "f"},
+                             {"parameters", {{"type", "object"}, {"properties", Json::object()}}}};
 
-std::shared_ptr<FakeWriter> ask(Harness& harness, const Json& extra = Json::object()) {
+std::shared_ptr<FakeWriter> ask_responses(Harness& harness, const Json& extra = Json::object()) {
   Json body = {{"model", "tiny"}, {"input", "hi"}};
   body.update(extra);
   return harness.post("/v1/responses", body);
@@ -24,7 +24,7 @@ std::shared_ptr<FakeWriter> ask(Harness& harness, const Json& extra = Json::obje
 
 Json answer(Harness& harness, const std::string& text, const Json& extra = Json::object()) {
   const size_t index = harness.engine.requests.size();
-  const auto writer = ask(harness, extra);
+  const auto writer = ask_responses(harness, extra);
   if (harness.engine.requests.size() == index) {
     ADD_FAILURE() << writer->response.body;
     return {};
@@ -40,14 +40,14 @@ std::vector<std::string> types(const std::vector<Json>& events) {
   return types;
 }
 
-std::string last_prompt(const Harness& harness) {
+std::string last_responses_prompt(const Harness& harness) {
   return prompt_text(harness, harness.engine.requests.size() - 1);
 }
 
 TEST(Responses, AnswersWhole) {
   Harness harness;
   const Json body = answer(harness, "Hello", {{"instructions", "be brief"}, {"temperature", 0.5}});
-  EXPECT_EQ(last_prompt(harness), "<｜bos｜>[system:be brief][user:hi]<think></think>");
+  EXPECT_EQ(last_responses_prompt(harness), "<｜bos｜>[system:be brief][user:hi]<think></think>");
   EXPECT_EQ(body["object"], "response");
   EXPECT_EQ(body["status"], "completed");
   EXPECT_EQ(body["temperature"], 0.5);
@@ -62,10 +62,10 @@ TEST(Responses, AnswersWhole) {
 
 TEST(Responses, StreamsItemByItem) {
   Harness harness;
-  const auto writer =
-      ask(harness,
-          {{"stream", true}, {"reasoning", {{"effort", "high"}}}, {"tools", Json::array({kTool})}});
-  EXPECT_TRUE(last_prompt(harness).ends_with("<think>"));
+  const auto writer = ask_responses(harness, {{"stream", true},
+                                              {"reasoning", {{"effort", "high"}}},
+                                              {"tools", Json::array({kResponsesTool})}});
+  EXPECT_TRUE(last_responses_prompt(harness).ends_with("<think>"));
   harness.engine.text(0, "a");
   harness.engine.token(0, kThinkEndId);
   harness.engine.text(0, "b");
@@ -114,9 +114,9 @@ TEST(Responses, ItemsBecomeTheTurnsOfAChat) {
     {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{\"x\":1}"},
     {"type": "function_call", "call_id": "c2", "name": "f", "arguments": "{}"},
     {"type": "function_call_output", "call_id": "c1", "output": "r"}])");
-  ask(harness, {{"input", input}});
+  ask_responses(harness, {{"input", input}});
   EXPECT_EQ(
-      last_prompt(harness),
+      last_responses_prompt(harness),
       "<｜bos｜>[system:sys][user:q][assistant:a(f {\"x\": 1})(f {})][tool:r]<think></think>");
 }
 
@@ -125,10 +125,11 @@ TEST(Responses, GoOnFromAStoredOne) {
   const Json first = answer(harness, "one", {{"instructions", "only now"}});
   const Json second =
       answer(harness, "two", {{"previous_response_id", first["id"]}, {"input", "more"}});
-  EXPECT_EQ(last_prompt(harness), "<｜bos｜>[user:hi][assistant:one][user:more]<think></think>");
+  EXPECT_EQ(last_responses_prompt(harness),
+            "<｜bos｜>[user:hi][assistant:one][user:more]<think></think>");
   EXPECT_EQ(second["previous_response_id"], first["id"]);
   answer(harness, "x", {{"previous_response_id", second["id"]}, {"input", "end"}});
-  EXPECT_EQ(last_prompt(harness),
+  EXPECT_EQ(last_responses_prompt(harness),
             "<｜bos｜>[user:hi][assistant:one][user:more][assistant:two]"
             "[user:end]<think></think>");
 }
@@ -150,8 +151,9 @@ TEST(Responses, StoredOnesCanBeReadListedAndForgotten) {
   EXPECT_EQ(gone["deleted"], true);
   expect_error(*harness.request(net::Method::kGet, path), 404);
   expect_error(*harness.request(net::Method::kDelete, path), 404);
-  EXPECT_EQ(expect_error(*ask(harness, {{"previous_response_id", second["id"]}}), 400)["param"],
-            "previous_response_id");
+  EXPECT_EQ(
+      expect_error(*ask_responses(harness, {{"previous_response_id", second["id"]}}), 400)["param"],
+      "previous_response_id");
 
   const Json unkept = answer(harness, "x", {{"store", false}});
   expect_error(
@@ -186,7 +188,7 @@ TEST(Responses, PagesOfItems) {
 
 TEST(Responses, EndAtTheLimitIncomplete) {
   Harness harness;
-  const auto writer = ask(harness, {{"max_output_tokens", 1}});
+  const auto writer = ask_responses(harness, {{"max_output_tokens", 1}});
   EXPECT_EQ(harness.engine.requests[0].request.sampling.max_tokens, 1);
   harness.engine.text(0, "x");
   harness.engine.finish(0, engine::FinishReason::kLength);
@@ -198,7 +200,7 @@ TEST(Responses, EndAtTheLimitIncomplete) {
 
 TEST(Responses, AFailureWithinAStreamIsAnEvent) {
   Harness harness;
-  const auto writer = ask(harness, {{"stream", true}});
+  const auto writer = ask_responses(harness, {{"stream", true}});
   harness.engine.text(0, "x");
   harness.engine.fail(0, "broken");
   const auto events = writer->events();
@@ -221,7 +223,7 @@ TEST(Responses, LogProbabilitiesWhenIncluded) {
 TEST(Responses, RefusalsNameTheirOwnFields) {
   Harness harness;
   const auto param = [&](const Json& extra) {
-    return expect_error(*ask(harness, extra), 400)["param"].get<std::string>();
+    return expect_error(*ask_responses(harness, extra), 400)["param"].get<std::string>();
   };
   EXPECT_EQ(param({{"max_output_tokens", -1}}), "max_output_tokens");
   EXPECT_EQ(param({{"text", {{"format", {{"type", "xml"}}}}}}), "text.format.type");

@@ -2,8 +2,8 @@
 
 #include <optional>
 
-#include "api/dialect.h"
 #include "api/responses/custom_tool.h"
+#include "api/schema/dialect.h"
 
 namespace fathom::api::responses {
 

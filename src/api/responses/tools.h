@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "api/json_text.h"
+#include "api/text/json_text.h"
 #include "base/result.h"
 
 namespace fathom::api::responses {
