@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <queue>
 
-#include "grammar/limits.h"
+#include "grammar/rules/limits.h"
 
 namespace fathom::grammar {
 

@@ -15,9 +15,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "grammar/dfa.h"
-#include "grammar/grammar.h"
-#include "grammar/text_class.h"
+#include "grammar/rules/dfa.h"
+#include "grammar/rules/grammar.h"
+#include "grammar/rules/text_class.h"
 
 namespace fathom::grammar {
 

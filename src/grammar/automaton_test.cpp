@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "grammar/limits.h"
-#include "grammar/matching_for_tests.h"
+#include "grammar/rules/limits.h"
+#include "grammar/testing/matching.h"
 
 namespace fathom::grammar {
 namespace {

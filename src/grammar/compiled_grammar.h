@@ -10,7 +10,7 @@
 
 #include "base/result.h"
 #include "grammar/automaton.h"
-#include "grammar/grammar.h"
+#include "grammar/rules/grammar.h"
 #include "grammar/state_table.h"
 #include "grammar/vocabulary.h"
 

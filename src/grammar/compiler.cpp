@@ -3,9 +3,9 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "grammar/ebnf.h"
-#include "grammar/json_schema.h"
-#include "grammar/regex.h"
+#include "grammar/schema/json_schema.h"
+#include "grammar/sources/ebnf.h"
+#include "grammar/sources/regex.h"
 
 namespace fathom::grammar {
 

@@ -4,7 +4,7 @@
 
 #include <thread>
 
-#include "grammar/matching_for_tests.h"
+#include "grammar/testing/matching.h"
 
 namespace fathom::grammar {
 namespace {

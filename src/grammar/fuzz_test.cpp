@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "grammar/compiler.h"
-#include "grammar/fuzz_for_tests.h"
+#include "grammar/testing/fuzz.h"
 
 namespace fathom::grammar {
 namespace {

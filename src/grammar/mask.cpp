@@ -4,7 +4,7 @@
 #include <array>
 #include <vector>
 
-#include "grammar/limits.h"
+#include "grammar/rules/limits.h"
 
 namespace fathom::grammar {
 namespace {

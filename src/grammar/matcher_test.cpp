@@ -3,10 +3,10 @@
 #include <random>
 #include <thread>
 
-#include "grammar/json_value.h"
-#include "grammar/limits.h"
-#include "grammar/matching_for_tests.h"
-#include "grammar/regex.h"
+#include "grammar/rules/limits.h"
+#include "grammar/sources/json_value.h"
+#include "grammar/sources/regex.h"
+#include "grammar/testing/matching.h"
 
 namespace fathom::grammar {
 namespace {

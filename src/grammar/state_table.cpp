@@ -4,8 +4,8 @@
 #include <bit>
 #include <string>
 
-#include "grammar/limits.h"
 #include "grammar/mask.h"
+#include "grammar/rules/limits.h"
 
 namespace fathom::grammar {
 

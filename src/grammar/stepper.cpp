@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "grammar/limits.h"
+#include "grammar/rules/limits.h"
 
 namespace fathom::grammar {
 namespace {

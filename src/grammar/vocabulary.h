@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "grammar/text_class.h"
+#include "grammar/rules/text_class.h"
 
 namespace fathom::grammar {
 

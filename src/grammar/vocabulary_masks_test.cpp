@@ -4,9 +4,9 @@
 #include <random>
 
 #include "grammar/compiler.h"
-#include "grammar/json_value.h"
-#include "grammar/matching_for_tests.h"
-#include "grammar/regex.h"
+#include "grammar/sources/json_value.h"
+#include "grammar/sources/regex.h"
+#include "grammar/testing/matching.h"
 
 namespace fathom::grammar {
 namespace {

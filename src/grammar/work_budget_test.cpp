@@ -6,8 +6,8 @@
 #include <string>
 
 #include "grammar/compiler.h"
-#include "grammar/json_schema.h"
-#include "grammar/matching_for_tests.h"
+#include "grammar/schema/json_schema.h"
+#include "grammar/testing/matching.h"
 
 namespace fathom::grammar {
 namespace {

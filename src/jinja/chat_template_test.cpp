@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "jinja/test_support.h"
+#include "jinja/testing/render.h"
 
 namespace fathom::jinja {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "jinja/builtins/builtins.h"
+#include "jinja/builtins.h"
 #include "jinja/error.h"
 #include "jinja/eval_guards.h"
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "jinja/builtins/builtins.h"
+#include "jinja/builtins.h"
 #include "jinja/error.h"
 
 namespace fathom::jinja {

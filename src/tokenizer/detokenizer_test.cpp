@@ -5,7 +5,7 @@
 #include <random>
 
 #include "base/utf8.h"
-#include "tokenizer/small_tokenizer_for_tests.h"
+#include "tokenizer/testing/small_tokenizer.h"
 
 namespace fathom::tokenizer {
 namespace {

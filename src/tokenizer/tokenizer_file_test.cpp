@@ -5,7 +5,7 @@
 #include <functional>
 #include <random>
 
-#include "tokenizer/small_tokenizer_for_tests.h"
+#include "tokenizer/testing/small_tokenizer.h"
 #include "tokenizer/tokenizer.h"
 
 namespace fathom::tokenizer {

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <thread>
 
-#include "tokenizer/small_tokenizer_for_tests.h"
+#include "tokenizer/testing/small_tokenizer.h"
 
 namespace fathom::tokenizer {
 namespace {

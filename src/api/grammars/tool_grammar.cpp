@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "grammar/automaton.h"
-#include "grammar/json_schema.h"
+#include "grammar/schema/json_schema.h"
 
 namespace fathom::api {
 

@@ -10,7 +10,7 @@
 #include "api/schema/structure.h"
 #include "api/text/markers.h"
 #include "base/work_budget.h"
-#include "grammar/grammar.h"
+#include "grammar/rules/grammar.h"
 
 namespace fathom::api {
 

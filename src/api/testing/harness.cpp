@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "net/sse.h"
-#include "tokenizer/small_tokenizer_for_tests.h"
+#include "tokenizer/testing/small_tokenizer.h"
 
 namespace fathom::api {
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "jinja/arguments.h"
-#include "jinja/builtins/builtins.h"
+#include "jinja/builtins.h"
 #include "jinja/error.h"
 #include "jinja/operators.h"
 #include "jinja/print.h"

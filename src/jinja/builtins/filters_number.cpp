@@ -7,7 +7,7 @@
 #include <cstdlib>
 
 #include "jinja/arguments.h"
-#include "jinja/builtins/builtins.h"
+#include "jinja/builtins.h"
 #include "jinja/error.h"
 #include "jinja/operators.h"
 #include "jinja/unicode.h"

@@ -1,5 +1,5 @@
 // Expected values are those of Python's Jinja 3.1 as Hugging Face sets it up.
-#include "jinja/test_support.h"
+#include "jinja/testing/render.h"
 
 namespace fathom::jinja {
 namespace {

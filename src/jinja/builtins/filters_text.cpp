@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "jinja/arguments.h"
-#include "jinja/builtins/builtins.h"
+#include "jinja/builtins.h"
 #include "jinja/error.h"
 #include "jinja/operators.h"
 #include "jinja/print.h"
