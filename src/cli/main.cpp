@@ -7,10 +7,10 @@
 #include <string_view>
 
 #include "base/log.h"
-#include "cli/completion.h"
 #include "cli/flags/command_line.h"
-#include "cli/process_setup.h"
-#include "cli/rank_job.h"
+#include "cli/flags/completion.h"
+#include "cli/serve/process_setup.h"
+#include "serving/rank_job.h"
 
 namespace fathom::cli {
 namespace {

@@ -5,9 +5,9 @@
 
 #include <optional>
 
+#include "base/suggest.h"
 #include "cli/flags/flag.h"
 #include "cli/flags/other_servers.h"
-#include "cli/suggest.h"
 
 namespace fathom::cli {
 namespace {

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 
+#include "base/suggest.h"
 #include "cli/flags/checks.h"
 #include "cli/flags/flag.h"
 #include "cli/flags/help.h"
 #include "cli/flags/print_config.h"
-#include "cli/suggest.h"
-#include "cli/version.h"
+#include "serving/version.h"
 
 namespace fathom::cli {
 namespace {

@@ -3,11 +3,11 @@
 
 #include <CLI/CLI.hpp>
 
-#include "cli/bench.h"
-#include "cli/chat.h"
-#include "cli/convert.h"
-#include "cli/doctor.h"
-#include "cli/serve.h"
+#include "cli/chat/chat.h"
+#include "cli/commands/bench.h"
+#include "cli/commands/convert.h"
+#include "cli/commands/doctor.h"
+#include "cli/serve/serve.h"
 
 namespace fathom::cli {
 

@@ -4,7 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "cli/stack.h"
+#include "serving/stack.h"
 
 namespace fathom::cli {
 

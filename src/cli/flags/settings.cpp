@@ -9,10 +9,10 @@
 #include <set>
 #include <sstream>
 
+#include "base/suggest.h"
 #include "cli/flags/checks.h"
 #include "cli/flags/flag.h"
 #include "cli/flags/other_servers.h"
-#include "cli/suggest.h"
 
 namespace fathom::cli {
 namespace {

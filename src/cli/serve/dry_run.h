@@ -1,0 +1,37 @@
+// `fathom serve --dry-run`: what each rank of a layout would hold and send, without weights.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "cli/serve/layout_report.h"
+#include "serving/stack.h"
+
+namespace fathom::cli {
+
+struct DryRunOptions {
+  bool enabled = false;
+  int64_t ranks = 0;          // 0: as many as the layout has
+  int64_t rank = -1;          // lists this one's tensors; -1: a line for each kind of rank
+  int64_t device_memory = 0;  // bytes; 0: not known
+  bool json = false;
+};
+
+struct PlannedModel {
+  models::deepseek_v3::Config config;
+  std::vector<models::deepseek_v3::PlannedTensor> tensors;
+};
+// A model's directory, or its config.json: the tensors are as the files' headers say where there
+// are some, else as config.json does.
+Result<PlannedModel> planned_model(const std::filesystem::path& model);
+
+// Plans `parallel` ("": one rank; "auto": whatever suits ranks and memory) for stack.model.
+Result<LayoutReport> plan_layout(const StackOptions& stack, const std::string& parallel,
+                                 const DryRunOptions& options);
+
+// Prints it. Returns the process's exit code: 1 also where the model does not fit the memory.
+int run_dry_run(const StackOptions& stack, const std::string& parallel,
+                const DryRunOptions& options);
+
+}  // namespace fathom::cli

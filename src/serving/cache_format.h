@@ -1,0 +1,31 @@
+// How the KV cache lies in memory: as the flags say, where the chip takes that, and otherwise as
+// the chip wants it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "models/tensor_source.h"
+#include "serving/stack.h"
+
+namespace fathom::cli {
+
+// Tokens a block. `wanted` is --kv-block-size, 0: the first that the chip `offers`; of a chip that
+// offers none any size of the contract will do.
+Result<int32_t> choose_kv_block_size(int64_t wanted, std::span<const int32_t> offers,
+                                     const std::string& chip);
+
+// Numbers in the cache of a model that is loaded as `options` say.
+Result<fathom_dtype> choose_kv_dtype(const StackOptions& options,
+                                     const models::TensorSource& source,
+                                     const models::deepseek_v3::Config& config,
+                                     const device::Device& device);
+
+// "bf16, blocks of 32" or "f32, blocks of 64 in two planes".
+std::string cache_format_text(const models::RunLimits& limits, const device::Device& device);
+
+// What ranks that hand blocks to each other must have alike: the flags, and what the chip says.
+std::string cache_identity(const StackOptions& options, const device::Device& device);
+
+}  // namespace fathom::cli

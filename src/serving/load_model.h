@@ -1,0 +1,29 @@
+// From a model's files to memory on the chip: how much of it the cache and a step may take, and the
+// weights, or this rank's part of them.
+#pragma once
+
+#include <memory>
+
+#include "comm/group.h"
+#include "models/deepseek_v3/model.h"
+#include "serving/loading.h"
+#include "serving/model_input.h"
+#include "serving/stack.h"
+
+namespace fathom::cli {
+
+// How large a step may be; without the cache's blocks, which depend on the memory.
+Result<models::RunLimits> step_limits(const StackOptions& options,
+                                      const models::deepseek_v3::Config& config);
+
+struct LoadedModel {
+  std::unique_ptr<models::deepseek_v3::Model> model;
+  Loading loading;
+};
+
+// Every rank of `ranks` calls it, of which ranks_here are on this host and share its memory. An
+// error on one is an error on all.
+Result<LoadedModel> load_model(const StackOptions& options, const ModelInput& input,
+                               device::Device& device, comm::Group& ranks, int64_t ranks_here);
+
+}  // namespace fathom::cli
