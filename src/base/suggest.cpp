@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace fathom::cli {
+namespace fathom {
 
 int edit_distance(std::string_view a, std::string_view b) {
   const size_t width = b.size() + 1;
@@ -36,4 +36,4 @@ std::optional<std::string> nearest(std::string_view word,
   return best && best_distance <= limit ? best : std::nullopt;
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace fathom::cli {
+namespace fathom {
 
 // Insertions, deletions, substitutions and swaps of neighbours from a to b.
 int edit_distance(std::string_view a, std::string_view b);
@@ -15,4 +15,4 @@ int edit_distance(std::string_view a, std::string_view b);
 std::optional<std::string> nearest(std::string_view word,
                                    const std::vector<std::string>& candidates);
 
-}  // namespace fathom::cli
+}  // namespace fathom

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace fathom::cli {
+namespace fathom {
 namespace {
 
 TEST(Suggest, CountsSlipsOfTheHand) {
@@ -26,4 +26,4 @@ TEST(Suggest, SaysNothingWhereNothingIsNear) {
 }
 
 }  // namespace
-}  // namespace fathom::cli
+}  // namespace fathom

@@ -17,7 +17,7 @@ namespace {
 
 // Of several ranks one speaks of what all see.
 bool speaks_for_all() {
-  const auto launch = read_launch();
+  const auto launch = serving::read_launch();
   return !launch || launch->rank == 0;
 }
 

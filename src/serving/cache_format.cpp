@@ -7,7 +7,7 @@
 
 #include "models/deepseek_v3/plan.h"
 
-namespace fathom::cli {
+namespace fathom::serving {
 namespace {
 
 constexpr int32_t kUsualKvBlock = 32;  // tokens: few enough to waste little, enough to scan
@@ -56,4 +56,4 @@ std::string cache_identity(const StackOptions& options, const device::Device& de
                      fmt::join(device.kv_block_sizes(), " "));
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

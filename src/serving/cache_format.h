@@ -6,10 +6,14 @@
 #include <span>
 #include <string>
 
+#include "base/result.h"
+#include "device/device.h"
+#include "models/causal_lm.h"
+#include "models/deepseek_v3/config.h"
 #include "models/tensor_source.h"
-#include "serving/stack.h"
+#include "serving/options.h"
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 // Tokens a block. `wanted` is --kv-block-size, 0: the first that the chip `offers`; of a chip that
 // offers none any size of the contract will do.
@@ -28,4 +32,4 @@ std::string cache_format_text(const models::RunLimits& limits, const device::Dev
 // What ranks that hand blocks to each other must have alike: the flags, and what the chip says.
 std::string cache_identity(const StackOptions& options, const device::Device& device);
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace fathom::cli {
+namespace fathom::serving {
 namespace {
 
 int32_t chosen(int64_t wanted, const std::vector<int32_t>& offers) {
@@ -36,4 +36,4 @@ TEST(CacheFormat, ErrorsSayWhatTheChipTakes) {
 }
 
 }  // namespace
-}  // namespace fathom::cli
+}  // namespace fathom::serving

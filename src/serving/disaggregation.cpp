@@ -1,52 +1,17 @@
 #include "serving/disaggregation.h"
 
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include "base/log.h"
-#include "cli/flags/checks.h"
-#include "cli/flags/help.h"
-#include "cli/serve/edge_settings.h"
+#include "base/loopback.h"
 #include "kvtransfer/load_transport.h"
 #include "kvtransfer/prefill_client.h"
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 using kvtransfer::Address;
 
-void add_apart_flags(CLI::App& app, ApartOptions& options) {
-  app.option_defaults()->group(kApartGroup);
-  app.add_option_function<std::string>(
-         "--role",
-         [&options](const std::string& name) {
-           options.role = name == "prefill"  ? Role::kPrefill
-                          : name == "decode" ? Role::kDecode
-                                             : Role::kBoth;
-         },
-         "prefill: compute prompts for others; decode: have others compute them "
-         "(docs/kv-transfer.md)")
-      ->option_text("both|prefill|decode")
-      ->check(one_of({"both", "prefill", "decode"}))
-      ->default_str("both");
-  app.add_option("--kv-listen", options.kv_listen,
-                 "where a prefill engine is asked for KV blocks; there are no keys")
-      ->option_text("HOST:PORT");
-  app.add_option("--prefill", options.prefill, "prefill engines that a decode engine asks")
-      ->option_text("HOST:PORT,...")
-      ->delimiter(',');
-  app.add_option("--prefill-min-tokens", options.min_tokens,
-                 "shorter prompts, without what is cached, a decode engine computes itself")
-      ->option_text("TOKENS")
-      ->transform(whole_number(1, int64_t{1} << 24))
-      ->capture_default_str();
-  app.add_option("--prefill-deadline", options.deadline_seconds,
-                 "without a KV block, after which another prefill engine is asked")
-      ->option_text("SECONDS")
-      ->transform(whole_number(1, 86400))
-      ->capture_default_str();
-}
-
-Status check_apart(const ApartOptions& options, bool prefix_cache) {
+Status check_disaggregation(const DisaggregationOptions& options, bool prefix_cache) {
   const auto wrong = [](const char* flag, const char* expected) {
     return invalid_argument(fmt::format("{}: expected {}", flag, expected), flag);
   };
@@ -82,7 +47,7 @@ Status check_apart(const ApartOptions& options, bool prefix_cache) {
   return {};
 }
 
-Result<std::unique_ptr<engine::KvSource>> make_source(const ApartOptions& options,
+Result<std::unique_ptr<engine::KvSource>> make_source(const DisaggregationOptions& options,
                                                       const std::string& model_hash,
                                                       const models::CausalLm& model) {
   std::unique_ptr<engine::KvSource> none;
@@ -103,7 +68,7 @@ Result<std::unique_ptr<engine::KvSource>> make_source(const ApartOptions& option
 }
 
 Result<std::unique_ptr<kvtransfer::PrefillServer>> start_prefill_server(
-    const ApartOptions& options, const std::string& model_hash, engine::Engine& engine) {
+    const DisaggregationOptions& options, const std::string& model_hash, engine::Engine& engine) {
   std::unique_ptr<kvtransfer::PrefillServer> none;
   if (options.role != Role::kPrefill) return none;
   FATHOM_ASSIGN(const Address address, Address::parse(options.kv_listen, "--kv-listen"));
@@ -120,4 +85,4 @@ Result<std::unique_ptr<kvtransfer::PrefillServer>> start_prefill_server(
   return server;
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

@@ -1,4 +1,4 @@
-// Prefill and decode apart (docs/kv-transfer.md): an engine that computes prompts for others, or
+// Disaggregation (docs/kv-transfer.md): an engine that computes prompts for others, or
 // has others compute its prompts.
 #pragma once
 
@@ -10,15 +10,11 @@
 #include "engine/engine.h"
 #include "kvtransfer/prefill_server.h"
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
-namespace fathom::cli {
+namespace fathom::serving {
 
 enum class Role { kBoth, kPrefill, kDecode };
 
-struct ApartOptions {
+struct DisaggregationOptions {
   Role role = Role::kBoth;
   std::string kv_listen;             // of a prefill engine: HOST:PORT
   std::vector<std::string> prefill;  // of a decode engine: HOST:PORT of each prefill engine
@@ -26,17 +22,15 @@ struct ApartOptions {
   int64_t deadline_seconds = 60;     // without a block, after which another one is asked
 };
 
-void add_apart_flags(CLI::App& app, ApartOptions& options);
-
 // Whether they fit together; the error names the flag.
-Status check_apart(const ApartOptions& options, bool prefix_cache);
+Status check_disaggregation(const DisaggregationOptions& options, bool prefix_cache);
 
 // Of a decode engine; null for others.
-Result<std::unique_ptr<engine::KvSource>> make_source(const ApartOptions& options,
+Result<std::unique_ptr<engine::KvSource>> make_source(const DisaggregationOptions& options,
                                                       const std::string& model_hash,
                                                       const models::CausalLm& model);
 // Of a prefill engine; null for others.
 Result<std::unique_ptr<kvtransfer::PrefillServer>> start_prefill_server(
-    const ApartOptions& options, const std::string& model_hash, engine::Engine& engine);
+    const DisaggregationOptions& options, const std::string& model_hash, engine::Engine& engine);
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

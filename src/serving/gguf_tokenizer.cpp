@@ -9,7 +9,7 @@
 #include "base/json_file.h"
 #include "tokenizer/tokenizer_file.h"
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 using models::GgufFile;
 using models::GgufHeader;
@@ -210,4 +210,4 @@ Result<std::map<std::string, std::string>> texts_of_gguf(const GgufFile& file) {
                                             {"tokenizer_config.json", dump(config)}};
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

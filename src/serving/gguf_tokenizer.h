@@ -7,7 +7,7 @@
 
 #include "models/gguf.h"
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 // From tokenizer.json and, if they are there, tokenizer_config.json and chat_template.jinja. The
 // error names the file and the field.
@@ -17,4 +17,4 @@ Status add_gguf_tokenizer(const std::map<std::string, std::string>& texts, int64
 // The other way; files whose text is split in another way than DeepSeek-V3's are refused.
 Result<std::map<std::string, std::string>> texts_of_gguf(const models::GgufFile& file);
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

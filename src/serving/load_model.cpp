@@ -13,7 +13,7 @@
 #include "serving/rank_job.h"
 #include "serving/sd_notify.h"
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 namespace fs = std::filesystem;
 namespace dsv3 = models::deepseek_v3;
@@ -200,4 +200,4 @@ Result<LoadedModel> load_model(const StackOptions& options, const ModelInput& in
   return ModelLoader(options, input, device, ranks, ranks_here).load();
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

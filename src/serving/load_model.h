@@ -8,9 +8,9 @@
 #include "models/deepseek_v3/model.h"
 #include "serving/loading.h"
 #include "serving/model_input.h"
-#include "serving/stack.h"
+#include "serving/options.h"
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 // How large a step may be; without the cache's blocks, which depend on the memory.
 Result<models::RunLimits> step_limits(const StackOptions& options,
@@ -26,4 +26,4 @@ struct LoadedModel {
 Result<LoadedModel> load_model(const StackOptions& options, const ModelInput& input,
                                device::Device& device, comm::Group& ranks, int64_t ranks_here);
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

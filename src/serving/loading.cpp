@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 double Loading::gigabytes_per_second_core() const {
   return static_cast<double>(stored_bytes) * 1e-9 / seconds / threads;
@@ -39,4 +39,4 @@ size_t peak_memory() {
   return 0;
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

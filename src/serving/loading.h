@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 struct Loading {
   double seconds = 0;
@@ -23,4 +23,4 @@ struct Loading {
 // 0 where the system does not tell.
 size_t peak_memory();
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

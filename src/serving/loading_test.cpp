@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-namespace fathom::cli {
+namespace fathom::serving {
 namespace {
 
 TEST(Loading, TellsSpeedACoreAndMemoryByTheWeights) {
@@ -32,4 +32,4 @@ TEST(Loading, PeakMemoryStaysWhenMemoryIsFreed) {
 }
 
 }  // namespace
-}  // namespace fathom::cli
+}  // namespace fathom::serving

@@ -14,7 +14,7 @@
 #include "serving/model_path.h"
 #include "serving/synthetic_tokenizer.h"
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 namespace fs = std::filesystem;
 namespace dsv3 = models::deepseek_v3;
@@ -64,4 +64,4 @@ Result<ModelInput> open_synthetic(const std::string& name) {
   return input;
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

@@ -10,7 +10,7 @@
 #include "models/deepseek_v3/config.h"
 #include "models/tensor_source.h"
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 struct ModelInput {
   std::string name;  // for messages and file names
@@ -26,4 +26,4 @@ Result<ModelInput> open_directory(const std::filesystem::path& directory);
 Result<ModelInput> open_gguf(const std::filesystem::path& file);
 Result<ModelInput> open_synthetic(const std::string& name);
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

@@ -14,7 +14,7 @@
 #include "base/json_file.h"
 #include "base/suggest.h"
 
-namespace fathom::cli {
+namespace fathom::serving {
 namespace {
 
 namespace fs = std::filesystem;
@@ -181,4 +181,4 @@ Status check_model_directory(const fs::path& model) {
   return check_architecture(model / "config.json");
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

@@ -5,7 +5,7 @@
 
 #include <fstream>
 
-namespace fathom::cli {
+namespace fathom::serving {
 namespace {
 
 namespace fs = std::filesystem;
@@ -83,4 +83,4 @@ TEST_F(ModelPathTest, AnotherArchitectureIsNamed) {
 }
 
 }  // namespace
-}  // namespace fathom::cli
+}  // namespace fathom::serving

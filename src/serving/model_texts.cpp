@@ -7,7 +7,7 @@
 
 #include "base/json_file.h"
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 using nlohmann::json;
 
@@ -63,4 +63,4 @@ Result<bool> adds_bos_token(const std::map<std::string, std::string>& texts) {
   return adds.get<bool>();
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

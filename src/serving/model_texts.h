@@ -9,7 +9,7 @@
 #include "models/deepseek_v3/config.h"
 #include "tokenizer/tokenizer.h"
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 // Adds to config.json's end tokens those that only generation_config.json (eos_token_id) or
 // tokenizer_config.json (eos_token) names. `texts` are files by name (ModelInput). Errors:
@@ -20,4 +20,4 @@ Status add_end_tokens(const std::map<std::string, std::string>& texts,
 // Whether tokenizer_config.json wants text prompts to begin with the bos token.
 Result<bool> adds_bos_token(const std::map<std::string, std::string>& texts);
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

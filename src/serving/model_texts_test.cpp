@@ -4,7 +4,7 @@
 
 #include "serving/synthetic_tokenizer.h"
 
-namespace fathom::cli {
+namespace fathom::serving {
 namespace {
 
 using models::deepseek_v3::Config;
@@ -75,4 +75,4 @@ TEST(ModelTexts, BosTokenOfPrompts) {
 }
 
 }  // namespace
-}  // namespace fathom::cli
+}  // namespace fathom::serving

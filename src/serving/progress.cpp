@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 namespace {
 constexpr int kWidth = 30;
@@ -32,4 +32,4 @@ void ProgressBar::finish() {
   if (draws_ && last_percent_ >= 0) fmt::print(stderr, "\r\x1b[K");
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string>
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 class ProgressBar {
  public:
@@ -19,4 +19,4 @@ class ProgressBar {
   int last_percent_ = -1;
 };
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

@@ -13,15 +13,15 @@
 #include <vector>
 
 #include "base/log.h"
-#include "cli/serve/dry_run.h"
 #include "engine/sip_hash.h"
 #include "models/deepseek_v3/choose_layout.h"
 #include "models/deepseek_v3/parallel_model.h"
 #include "models/deepseek_v3/shard_rules.h"
 #include "serving/cache_format.h"
+#include "serving/planned_model.h"
 #include "serving/version.h"
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 namespace fs = std::filesystem;
 namespace dsv3 = models::deepseek_v3;
@@ -148,12 +148,12 @@ Status agree(comm::Group& ranks, std::string_view name, const Status& own) {
 }
 
 // Where it is others who are lost, the watch says so and ends this process.
-int follow_rank_0(Stack& stack) {
-  const auto followed = dsv3::follow(*stack.follower, stack.membership.ranks());
+int follow_rank_0(comm::Group& ranks, dsv3::Model& follower) {
+  const auto followed = dsv3::follow(follower, ranks);
   if (followed) return 0;
   log_error("{}", followed.error().message);
   std::this_thread::sleep_for(std::chrono::seconds(1));
   std::_Exit(comm::kExitRankLost);
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

@@ -12,9 +12,9 @@
 #include "models/deepseek_v3/model.h"
 #include "models/deepseek_v3/shard.h"
 #include "serving/model_input.h"
-#include "serving/stack.h"
+#include "serving/options.h"
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 // By the launcher's variables in the environment.
 Result<comm::Launch> read_launch();
@@ -44,6 +44,6 @@ Status agree(comm::Group& ranks, std::string_view name, const Status& own);
 
 // What a rank with a follower does until rank 0 says that this is the end. Returns the process's
 // exit code; where a rank is lost, itself for its own device's sake included, it does not return.
-int follow_rank_0(Stack& stack);
+int follow_rank_0(comm::Group& ranks, models::deepseek_v3::Model& follower);
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

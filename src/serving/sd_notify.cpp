@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 bool notify_manager(std::string_view state) {
   const char* name = std::getenv("NOTIFY_SOCKET");
@@ -42,4 +42,4 @@ void LoadingStatus::update(size_t done_bytes, size_t total_bytes) {
                              static_cast<double>(total_bytes) / 1e9));
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

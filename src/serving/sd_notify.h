@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 // Lines like "READY=1" and "STATUS=serving". Whether it was told: nobody may ask to be.
 bool notify_manager(std::string_view state);
@@ -22,4 +22,4 @@ class LoadingStatus {
   int last_percent_ = -1;
 };
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <string>
 
-namespace fathom::cli {
+namespace fathom::serving {
 namespace {
 
 // The service manager's end: a socket by the name that NOTIFY_SOCKET gives.
@@ -78,4 +78,4 @@ TEST(SdNotify, LoadingIsToldAPercentAtATime) {
 }
 
 }  // namespace
-}  // namespace fathom::cli
+}  // namespace fathom::serving

@@ -6,7 +6,7 @@
 
 #include "tokenizer/byte_alphabet.h"
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 using nlohmann::json;
 
@@ -44,4 +44,4 @@ std::map<std::string, std::string> synthetic_tokenizer(int64_t vocab_size) {
   return {{"tokenizer.json", tokenizer.dump()}, {"tokenizer_config.json", config.dump(2)}};
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

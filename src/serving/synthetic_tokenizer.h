@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-namespace fathom::cli {
+namespace fathom::serving {
 
 inline constexpr const char* kSyntheticBos = "<｜begin▁of▁sentence｜>";
 inline constexpr const char* kSyntheticEos = "<｜end▁of▁sentence｜>";
@@ -17,4 +17,4 @@ inline constexpr const char* kSyntheticChatTemplate =
 // tokenizer.json and tokenizer_config.json of `vocab_size` (300 or more) tokens.
 std::map<std::string, std::string> synthetic_tokenizer(int64_t vocab_size);
 
-}  // namespace fathom::cli
+}  // namespace fathom::serving

@@ -210,7 +210,7 @@ Result<std::string> find_server(const ChatOptions& options, std::unique_ptr<Serv
   ServeOptions serve;
   serve.stack = options.stack;
   serve.edge.port = 0;
-  FATHOM_ASSIGN(auto stack, build_stack(serve.stack));
+  FATHOM_ASSIGN(auto stack, serving::build_stack(serve.stack));
   FATHOM_ASSIGN(own, ServingStack::start(serve, std::move(stack), {}));
   return own->url();
 }

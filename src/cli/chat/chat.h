@@ -14,7 +14,7 @@ struct ChatOptions {
   std::string url = "http://127.0.0.1:8000";
   std::string api_key;                     // that the server at `url` wants, if any
   std::string ca_file;                     // PEM certificates to trust; "": the system's
-  StackOptions stack;                      // with a model here, the chat serves it itself
+  serving::StackOptions stack;             // with a model here, the chat serves it itself
   std::string model = {};                  // name to ask the server for; "": its first one
   std::string system = {};                 // system prompt
   std::optional<bool> thinking = {};       // nothing: it thinks, but only a terminal shows it

@@ -100,8 +100,8 @@ class Group {
 };
 
 // `batch` requests at once.
-Result<Timing> run_group(const Stack& stack, int64_t prompt, int64_t generate, int64_t batch,
-                         uint64_t seed) {
+Result<Timing> run_group(const serving::Stack& stack, int64_t prompt, int64_t generate,
+                         int64_t batch, uint64_t seed) {
   engine::Engine& engine = *stack.engine;
   const comm::Usage& usage = stack.membership.world().usage();
   const int64_t sent_before = usage.sent_bytes;
@@ -130,8 +130,8 @@ double median(std::vector<double> values) {
 }
 
 // Reading `tokens` prompt tokens behind `depth` others: what they add to the time to first token.
-Result<Measurement> measure_prefill(const Stack& stack, const Roofline& roofline, int64_t tokens,
-                                    int64_t depth, int64_t batch, int repeat) {
+Result<Measurement> measure_prefill(const serving::Stack& stack, const Roofline& roofline,
+                                    int64_t tokens, int64_t depth, int64_t batch, int repeat) {
   std::vector<double> rates;
   Shared shared;  // of the last run
   for (int i = 0; i < repeat; ++i) {
@@ -151,8 +151,8 @@ Result<Measurement> measure_prefill(const Stack& stack, const Roofline& roofline
                      shared};
 }
 
-Result<Measurement> measure_decode(const Stack& stack, const Roofline& roofline, int64_t tokens,
-                                   int64_t depth, int64_t batch, int repeat) {
+Result<Measurement> measure_decode(const serving::Stack& stack, const Roofline& roofline,
+                                   int64_t tokens, int64_t depth, int64_t batch, int repeat) {
   std::vector<double> rates;
   Shared shared;  // of the last run
   for (int i = 0; i < repeat; ++i) {
@@ -179,7 +179,7 @@ void print_row(const Measurement& m) {
   std::fflush(stdout);
 }
 
-Result<std::vector<Measurement>> run_all(const Stack& stack, const Roofline& roofline,
+Result<std::vector<Measurement>> run_all(const serving::Stack& stack, const Roofline& roofline,
                                          const BenchOptions& options) {
   std::vector<Measurement> all;
   const auto add = [&](Result<Measurement> measured) -> Status {
@@ -207,11 +207,11 @@ nlohmann::json known(double value) {
 }
 
 // Of several ranks none has them all.
-const char* weights_of(const Stack& stack) {
+const char* weights_of(const serving::Stack& stack) {
   return stack.cost ? device::dtype_name(stack.cost->main_dtype()) : "parts";
 }
 
-nlohmann::json to_json(const Stack& stack, const fathom_limits& limits,
+nlohmann::json to_json(const serving::Stack& stack, const fathom_limits& limits,
                        const std::vector<Measurement>& measured) {
   auto results = nlohmann::json::array();
   for (const auto& m : measured) {
@@ -243,7 +243,8 @@ nlohmann::json to_json(const Stack& stack, const fathom_limits& limits,
           {"results", results}};
 }
 
-void print_heading(const BenchOptions& options, const Stack& stack, const fathom_limits& limits) {
+void print_heading(const BenchOptions& options, const serving::Stack& stack,
+                   const fathom_limits& limits) {
   fmt::print("{} ({}) on {}\n", options.stack.name(), weights_of(stack), stack.device->info().name);
   if (!options.stack.model.empty()) fmt::print("{}\n", stack.loading.text());
   fmt::print("limits: read {:.1f} GB/s, int8 {:.0f} GOPS, bf16 {:.0f} GFLOPS\n\n",
@@ -268,12 +269,12 @@ int run_bench(const BenchOptions& options) {
     log_error("bench: expected one of --model and --synthetic");
     return 2;
   }
-  auto stack = build_stack(options.stack);
+  auto stack = serving::build_stack(options.stack);
   if (!stack) {
     log_error("{}", stack.error().message);
     return 1;
   }
-  if (stack->follower) return follow_rank_0(*stack);
+  if (stack->follower) return serving::follow_rank_0(stack->membership.ranks(), *stack->follower);
   // Ranks of one host would measure each other; their work is not known as one.
   const bool alone = stack->cost.has_value();
   const fathom_limits limits = alone ? measure_limits(*stack->device) : fathom_limits{};

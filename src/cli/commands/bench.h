@@ -10,7 +10,7 @@
 namespace fathom::cli {
 
 struct BenchOptions {
-  StackOptions stack;
+  serving::StackOptions stack;
   std::vector<int64_t> prompt = {128, 512};  // prompt lengths to read
   std::vector<int64_t> decode = {32};        // tokens to generate
   std::vector<int64_t> depth = {0};          // tokens in the cache before

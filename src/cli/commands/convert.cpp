@@ -27,18 +27,18 @@ Status write_text(const fs::path& path, const std::string& text) {
   return {};
 }
 
-Result<ModelInput> open_input(const ConvertOptions& options) {
+Result<serving::ModelInput> open_input(const ConvertOptions& options) {
   if (options.model.empty() == options.synthetic.empty()) {
     return invalid_argument("expected one of --model and --synthetic");
   }
-  if (!options.synthetic.empty()) return open_synthetic(options.synthetic);
+  if (!options.synthetic.empty()) return serving::open_synthetic(options.synthetic);
   std::error_code ignored;
-  return fs::is_regular_file(options.model, ignored) ? open_gguf(options.model)
-                                                     : open_directory(options.model);
+  return fs::is_regular_file(options.model, ignored) ? serving::open_gguf(options.model)
+                                                     : serving::open_directory(options.model);
 }
 
 // A model directory at `directory`, which does not exist yet.
-Status write_directory(const ModelInput& input, const ConvertOptions& options,
+Status write_directory(const serving::ModelInput& input, const ConvertOptions& options,
                        const dsv3::LoadOptions& load, const fs::path& directory) {
   std::error_code failed;
   fs::create_directories(directory, failed);
@@ -73,11 +73,11 @@ Result<models::GgmlType> gguf_type(const std::string& name) {
       fmt::format("--weights: expected bf16, f16, q8_0 or q4_0 with --to gguf, got {}", name));
 }
 
-Status write_file(const ModelInput& input, models::GgmlType type, const dsv3::LoadOptions& load,
-                  const fs::path& file) {
+Status write_file(const serving::ModelInput& input, models::GgmlType type,
+                  const dsv3::LoadOptions& load, const fs::path& file) {
   models::GgufHeader header;
   header.add("general.name", std::string_view(fs::path(input.name).filename().string()));
-  FATHOM_TRY(add_gguf_tokenizer(input.texts, input.config.vocab_size, header));
+  FATHOM_TRY(serving::add_gguf_tokenizer(input.texts, input.config.vocab_size, header));
   if (input.config.num_nextn_predict_layers > 0) log_info("GGUF has no MTP layer: it is left out");
   return dsv3::write_gguf(*input.source, input.config, type, std::move(header), file, load);
 }
@@ -89,7 +89,7 @@ Status convert(const ConvertOptions& options, dsv3::LoadOptions load) {
     return invalid_argument(
         fmt::format("--out: expected a path that does not exist, got {}", options.out.string()));
   }
-  FATHOM_ASSIGN(const ModelInput input, open_input(options));
+  FATHOM_ASSIGN(const serving::ModelInput input, open_input(options));
   const fs::path out = options.out.has_filename() ? options.out : options.out.parent_path();
   const fs::path partial = out.string() + fmt::format(".partial-{}", getpid());
   Status status;
@@ -113,7 +113,7 @@ Status convert(const ConvertOptions& options, dsv3::LoadOptions load) {
 
 int run_convert(const ConvertOptions& options) {
   models::WeightReport report;
-  ProgressBar bar("writing " + options.out.string(), true);
+  serving::ProgressBar bar("writing " + options.out.string(), true);
   dsv3::LoadOptions load;
   load.threads = options.threads;
   load.report = &report;

@@ -10,6 +10,7 @@
 #include "kvtransfer/load_transport.h"
 #include "models/safetensors.h"
 #include "net/http_server.h"
+#include "serving/chips.h"
 #include "serving/model_path.h"
 #include "serving/stack.h"
 
@@ -57,7 +58,7 @@ void test_chip(Report& report, device::Device& chip) {
 }
 
 void look_at_chips(Report& report) {
-  const auto registry = find_chips();
+  const auto registry = serving::find_chips();
   for (const fathom_backend* backend : registry->backends()) {
     auto device = device::Device::open(*backend, {});
     if (!device) {
@@ -114,8 +115,9 @@ void look_at_port(Report& report, int port) {
   }
 }
 
-void look_at_model(Report& report, const std::filesystem::path& model, const StackOptions& stack) {
-  if (const auto found = check_model_directory(model); !found) {
+void look_at_model(Report& report, const std::filesystem::path& model,
+                   const serving::StackOptions& stack) {
+  if (const auto found = serving::check_model_directory(model); !found) {
     report.bad(found.error().message, "--model takes the directory of a released checkpoint");
     return;
   }
@@ -137,7 +139,7 @@ void look_at_model(Report& report, const std::filesystem::path& model, const Sta
                "use a machine with more memory");
     return;
   }
-  if (const auto loaded = build_stack(stack); !loaded) {
+  if (const auto loaded = serving::build_stack(stack); !loaded) {
     report.bad(loaded.error().message, "download the named file again, or choose another model");
     return;
   }
@@ -154,7 +156,7 @@ int run_doctor(const DoctorOptions& options) {
   look_at_limits(report);
   look_at_port(report, options.port);
   if (!options.model.empty()) {
-    StackOptions stack;
+    serving::StackOptions stack;
     stack.model = options.model;
     look_at_model(report, options.model, stack);
   }

@@ -52,7 +52,7 @@ void finish_flags(CLI::App& command) {
 }  // namespace
 
 CommandLine::CommandLine() : app_("Fathom serves DeepSeek-V3 and R1 on any chip.", "fathom") {
-  app_.set_version_flag("--version", std::string("fathom ") + kVersion);
+  app_.set_version_flag("--version", std::string("fathom ") + serving::kVersion);
   app_.require_subcommand(1);
   add_serve(app_, options_.serve);
   add_chat(app_, options_.chat);
@@ -85,7 +85,7 @@ std::optional<CommandLine::Answer> CommandLine::read(const std::vector<std::stri
     command_ = first;
     return read_command(*app_.get_subcommand(first), {words.begin() + 1, words.end()}, variables);
   }
-  if (first == "--version") return Answer{0, fmt::format("fathom {}\n", kVersion)};
+  if (first == "--version") return Answer{0, fmt::format("fathom {}\n", serving::kVersion)};
   std::string text =
       fmt::format("unknown {} {}", first.starts_with("-") ? "flag" : "command", first);
   if (const auto best = nearest(first, names)) text += fmt::format("; did you mean {}?", *best);

@@ -11,10 +11,10 @@
 namespace fathom::cli {
 namespace {
 
-constexpr std::array kGroups = {kModelGroup,   kConversationGroup, kMeasureGroup, kOutputGroup,
-                                kNetworkGroup, kAccessGroup,       kSpeedGroup,   kRequestsGroup,
-                                kLimitsGroup,  kRanksGroup,        kApartGroup,   kLoggingGroup,
-                                kOtherGroup};
+constexpr std::array kGroups = {
+    kModelGroup,          kConversationGroup, kMeasureGroup,  kOutputGroup, kNetworkGroup,
+    kAccessGroup,         kSpeedGroup,        kRequestsGroup, kLimitsGroup, kRanksGroup,
+    kDisaggregationGroup, kLoggingGroup,      kOtherGroup};
 constexpr size_t kColumns = 100;
 constexpr size_t kTextColumn = 31;
 

@@ -18,7 +18,7 @@ inline constexpr const char* kSpeedGroup = "Chip and speed";
 inline constexpr const char* kRequestsGroup = "Requests and memory";
 inline constexpr const char* kLimitsGroup = "Limits of connections";
 inline constexpr const char* kRanksGroup = "Ranks and layouts";
-inline constexpr const char* kApartGroup = "Prefill and decode apart";
+inline constexpr const char* kDisaggregationGroup = "Prefill and decode apart";
 inline constexpr const char* kLoggingGroup = "Logging";
 inline constexpr const char* kOtherGroup = "Other";
 

@@ -1,6 +1,8 @@
-#include "cli/serve/log_options.h"
+#include "cli/flags/log_flags.h"
 
 #include <gtest/gtest.h>
+
+#include <CLI/CLI.hpp>
 
 namespace fathom::cli {
 namespace {

@@ -26,11 +26,11 @@ void add_weights_flag(CLI::App& command, models::WeightFormat& format) {
       ->default_str(models::to_string(format));
 }
 
-void add_kv_cache_flag(CLI::App& command, KvCacheFormat& format) {
+void add_kv_cache_flag(CLI::App& command, serving::KvCacheFormat& format) {
   const auto choose = [&format](const std::string& name) {
-    format = name == "f32"    ? KvCacheFormat::kF32
-             : name == "bf16" ? KvCacheFormat::kBf16
-                              : KvCacheFormat::kAuto;
+    format = name == "f32"    ? serving::KvCacheFormat::kF32
+             : name == "bf16" ? serving::KvCacheFormat::kBf16
+                              : serving::KvCacheFormat::kAuto;
   };
   command
       .add_option_function<std::string>("--kv-cache", choose,
@@ -41,7 +41,7 @@ void add_kv_cache_flag(CLI::App& command, KvCacheFormat& format) {
       ->default_str("auto");
 }
 
-void add_model_flags(CLI::App& command, StackOptions& stack) {
+void add_model_flags(CLI::App& command, serving::StackOptions& stack) {
   command.option_defaults()->group(kModelGroup);
   command.add_option("--model", stack.model, "directory of a released checkpoint")
       ->option_text("DIR");
@@ -56,7 +56,7 @@ void add_model_flags(CLI::App& command, StackOptions& stack) {
       ->option_text("FILE");
 }
 
-void add_speed_flags(CLI::App& command, StackOptions& stack) {
+void add_speed_flags(CLI::App& command, serving::StackOptions& stack) {
   command.option_defaults()->group(kSpeedGroup);
   command.add_option("--chip", stack.chip, "chip to run on (fathom doctor lists them)")
       ->option_text("NAME")
@@ -88,7 +88,7 @@ void add_speed_flags(CLI::App& command, StackOptions& stack) {
       ->capture_default_str();
 }
 
-void add_request_flags(CLI::App& command, StackOptions& stack) {
+void add_request_flags(CLI::App& command, serving::StackOptions& stack) {
   command.option_defaults()->group(kRequestsGroup);
   command
       .add_option("--max-context", stack.max_context,
@@ -122,7 +122,7 @@ void add_request_flags(CLI::App& command, StackOptions& stack) {
 
 }  // namespace
 
-void add_stack_flags(CLI::App& command, StackOptions& stack) {
+void add_stack_flags(CLI::App& command, serving::StackOptions& stack) {
   add_model_flags(command, stack);
   add_speed_flags(command, stack);
   add_request_flags(command, stack);

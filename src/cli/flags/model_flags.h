@@ -9,7 +9,7 @@
 namespace fathom::cli {
 
 // All of `stack` that the commands which run a model have in common.
-void add_stack_flags(CLI::App& command, StackOptions& stack);
+void add_stack_flags(CLI::App& command, serving::StackOptions& stack);
 void add_parallel_flag(CLI::App& command, std::string& parallel);
 void add_synthetic_flag(CLI::App& command, std::string& synthetic);
 

@@ -1,6 +1,9 @@
 #include "cli/flags/checks.h"
 #include "cli/flags/commands.h"
+#include "cli/flags/disaggregation_flags.h"
+#include "cli/flags/edge_flags.h"
 #include "cli/flags/help.h"
+#include "cli/flags/log_flags.h"
 #include "cli/flags/model_flags.h"
 
 namespace fathom::cli {
@@ -98,7 +101,7 @@ void add_serve(CLI::App& app, ServeOptions& options) {
   add_rank_flags(*serve, options);
   add_dry_run_flags(*serve, options.dry_run);
   add_log_flags(*serve, options.log);
-  add_apart_flags(*serve, options.stack.apart);
+  add_disaggregation_flags(*serve, options.stack.disaggregation);
   serve->option_defaults()->group(kOtherGroup);
   serve->add_flag("--check", options.check_only, "load the model, say whether it is good, and end");
 }

@@ -6,20 +6,17 @@
 #include <cstdio>
 
 #include "base/log.h"
-#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/choose_layout.h"
-#include "models/deepseek_v3/tensor_list.h"
 #include "serving/load_model.h"
-#include "serving/model_path.h"
+#include "serving/planned_model.h"
 
 namespace fathom::cli {
 
-namespace fs = std::filesystem;
 namespace dsv3 = models::deepseek_v3;
 
 namespace {
 
-Result<dsv3::ShardPlan> make_plan(PlannedModel model, const StackOptions& stack,
+Result<dsv3::ShardPlan> make_plan(serving::PlannedModel model, const serving::StackOptions& stack,
                                   const std::string& parallel, const DryRunOptions& options,
                                   const models::RunLimits& limits, const dsv3::RankMemory& memory) {
   if (parallel == "auto") {
@@ -47,28 +44,11 @@ int judge(const LayoutReport& report) {
 
 }  // namespace
 
-Result<PlannedModel> planned_model(const fs::path& model) {
-  std::error_code ignored;
-  const bool is_directory = fs::is_directory(model, ignored);
-  PlannedModel made;
-  if (model.extension() != ".json") FATHOM_TRY(check_model_directory(model));
-  FATHOM_ASSIGN(made.config, dsv3::Config::load(is_directory ? model / "config.json" : model));
-  for (const auto& entry : fs::directory_iterator(model, ignored)) {
-    if (entry.path().extension() != ".safetensors") continue;
-    FATHOM_ASSIGN(const auto source, dsv3::CheckpointSource::open(model, made.config));
-    dsv3::drop_absent_mtp(*source, made.config);
-    FATHOM_ASSIGN(made.tensors, dsv3::planned_tensors(made.config, *source));
-    return made;
-  }
-  FATHOM_ASSIGN(made.tensors, dsv3::planned_tensors(made.config));
-  return made;
-}
-
-Result<LayoutReport> plan_layout(const StackOptions& stack, const std::string& parallel,
+Result<LayoutReport> plan_layout(const serving::StackOptions& stack, const std::string& parallel,
                                  const DryRunOptions& options) {
-  FATHOM_ASSIGN(auto model, planned_model(stack.model));
-  FATHOM_ASSIGN(const models::RunLimits limits, step_limits(stack, model.config));
-  const bool f32 = stack.kv_cache == KvCacheFormat::kF32;
+  FATHOM_ASSIGN(auto model, serving::planned_model(stack.model));
+  FATHOM_ASSIGN(const models::RunLimits limits, serving::step_limits(stack, model.config));
+  const bool f32 = stack.kv_cache == serving::KvCacheFormat::kF32;
   const dsv3::RankMemory memory = {.memory = options.device_memory,
                                    .kv_dtype = f32 ? FATHOM_F32 : FATHOM_BF16};
   FATHOM_ASSIGN(auto plan, make_plan(std::move(model), stack, parallel, options, limits, memory));
@@ -89,7 +69,7 @@ Result<LayoutReport> plan_layout(const StackOptions& stack, const std::string& p
                       .least_memory = least};
 }
 
-int run_dry_run(const StackOptions& stack, const std::string& parallel,
+int run_dry_run(const serving::StackOptions& stack, const std::string& parallel,
                 const DryRunOptions& options) {
   const auto report = plan_layout(stack, parallel, options);
   if (!report) {

@@ -6,7 +6,7 @@
 
 #include "base/result.h"
 #include "cli/serve/layout_report.h"
-#include "serving/stack.h"
+#include "serving/options.h"
 
 namespace fathom::cli {
 
@@ -18,20 +18,12 @@ struct DryRunOptions {
   bool json = false;
 };
 
-struct PlannedModel {
-  models::deepseek_v3::Config config;
-  std::vector<models::deepseek_v3::PlannedTensor> tensors;
-};
-// A model's directory, or its config.json: the tensors are as the files' headers say where there
-// are some, else as config.json does.
-Result<PlannedModel> planned_model(const std::filesystem::path& model);
-
 // Plans `parallel` ("": one rank; "auto": whatever suits ranks and memory) for stack.model.
-Result<LayoutReport> plan_layout(const StackOptions& stack, const std::string& parallel,
+Result<LayoutReport> plan_layout(const serving::StackOptions& stack, const std::string& parallel,
                                  const DryRunOptions& options);
 
 // Prints it. Returns the process's exit code: 1 also where the model does not fit the memory.
-int run_dry_run(const StackOptions& stack, const std::string& parallel,
+int run_dry_run(const serving::StackOptions& stack, const std::string& parallel,
                 const DryRunOptions& options);
 
 }  // namespace fathom::cli

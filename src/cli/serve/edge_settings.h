@@ -9,10 +9,6 @@
 #include "base/result.h"
 #include "net/http_server.h"
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace fathom::cli {
 
 inline constexpr int64_t kDefaultConnections = 8192;
@@ -37,11 +33,6 @@ struct EdgeSettings {
   int64_t write_seconds = 60;
   int network_threads = 1;
 };
-
-void add_edge_flags(CLI::App& app, EdgeSettings& settings);
-
-// Whether only this machine can reach it.
-bool is_loopback(const std::string& host);
 
 // Whether the settings fit together; the error names the flag. A host that others can reach needs
 // keys or --insecure-public.

@@ -5,7 +5,7 @@
 namespace fathom::cli {
 namespace {
 
-TEST(EdgeFlags, ConnectionsFitTheDescriptors) {
+TEST(EdgeSettings, ConnectionsFitTheDescriptors) {
   EdgeSettings settings;
   EXPECT_EQ(connections_that_fit(settings, 1 << 20).value(), kDefaultConnections);
   EXPECT_EQ(connections_that_fit(settings, 1024).value(), 768);
@@ -18,7 +18,7 @@ TEST(EdgeFlags, ConnectionsFitTheDescriptors) {
             std::string::npos);
 }
 
-TEST(EdgeFlags, HostsAreCheckedWhereAPageCouldReachTheServer) {
+TEST(EdgeSettings, HostsAreCheckedWhereAPageCouldReachTheServer) {
   EdgeSettings settings;
   EXPECT_TRUE(checks_host(settings));
   settings.api_keys = "keys";
@@ -32,7 +32,7 @@ TEST(EdgeFlags, HostsAreCheckedWhereAPageCouldReachTheServer) {
   EXPECT_EQ(known_hosts(settings), (std::vector<std::string>{"llm.example", "[::1]"}));
 }
 
-TEST(EdgeFlags, AllBodiesHaveRoomForOne) {
+TEST(EdgeSettings, AllBodiesHaveRoomForOne) {
   EdgeSettings settings;
   EXPECT_TRUE(check_edge(settings).ok());
   settings.max_body_mib = 600;

@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 Result<LayoutReport> try_report(const std::string& parallel, DryRunOptions options = {}) {
-  StackOptions stack;
+  serving::StackOptions stack;
   stack.model = FATHOM_TEST_DATA "/deepseek-v3-config.json";
   return plan_layout(stack, parallel, options);
 }

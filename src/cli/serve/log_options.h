@@ -5,10 +5,6 @@
 #include "base/log.h"
 #include "base/result.h"
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace fathom::cli {
 
 struct LogOptions {
@@ -17,8 +13,6 @@ struct LogOptions {
   bool requests = true;  // a line for each
   bool prompts = false;  // with its prompt and answer
 };
-
-void add_log_flags(CLI::App& app, LogOptions& options);
 
 // Whether they fit together; the error names the flag.
 Status check_log(const LogOptions& options);

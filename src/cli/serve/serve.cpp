@@ -91,8 +91,8 @@ Result<EdgeFiles> EdgeFiles::load(const EdgeSettings& edge) {
   return files;
 }
 
-Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& options, Stack stack,
-                                                          EdgeFiles files) {
+Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& options,
+                                                          serving::Stack stack, EdgeFiles files) {
   FATHOM_TRY(check_edge(options.edge));
   auto serving = std::unique_ptr<ServingStack>(new ServingStack(std::move(stack)));
   serving->reloader_ = std::move(files.reloader);
@@ -108,15 +108,15 @@ Result<std::unique_ptr<ServingStack>> ServingStack::start(const ServeOptions& op
   api.stored_responses = {std::chrono::seconds(options.keep_responses_seconds),
                           static_cast<size_t>(options.keep_responses_mib) << 20};
   api.answer_memory_bytes = static_cast<size_t>(options.answer_memory_mib) << 20;
-  api.version = kVersion;
+  api.version = serving::kVersion;
   api.default_thinking = options.thinking;
   api.add_bos_token = serving->stack_.add_bos_token;
   api.expert_metrics = options.expert_metrics;
   api.max_body_bytes = net.max_body_bytes;
   api.max_waiting = options.stack.max_waiting;
   FATHOM_ASSIGN(serving->prefill_,
-                start_prefill_server(options.stack.apart, serving->stack_.model_hash,
-                                     *serving->stack_.engine));
+                serving::start_prefill_server(options.stack.disaggregation,
+                                              serving->stack_.model_hash, *serving->stack_.engine));
   if (serving->prefill_) {
     api.kv_sent = [server = serving->prefill_.get()] { return server->stats(); };
   }
@@ -163,7 +163,7 @@ int end_without_chip(ServingStack& serving) {
   constexpr std::chrono::milliseconds kTimeToTell{1000};
   log_error("chip {} is lost: this process ends, to be started again",
             serving.device().backend().name);
-  notify_manager("STOPPING=1\nSTATUS=the chip is lost");
+  serving::notify_manager("STOPPING=1\nSTATUS=the chip is lost");
   (void)serving.shut_down(kTimeToTell);
   return comm::kExitRankLost;
 }
@@ -184,7 +184,9 @@ int run_serve(ServeOptions options) {
     log_error("{}", fits.error().message);
     return 2;
   }
-  if (const auto fits = check_apart(options.stack.apart, options.stack.prefix_cache); !fits) {
+  if (const auto fits =
+          serving::check_disaggregation(options.stack.disaggregation, options.stack.prefix_cache);
+      !fits) {
     log_error("{}", fits.error().message);
     return 2;
   }
@@ -209,12 +211,12 @@ int run_serve(ServeOptions options) {
   }
   const sigset_t signals = awaited_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  auto stack = build_stack(options.stack);
+  auto stack = serving::build_stack(options.stack);
   if (!stack) {
     log_error("{}", stack.error().message);
     return 1;
   }
-  if (stack->follower) return follow_rank_0(*stack);
+  if (stack->follower) return serving::follow_rank_0(stack->membership.ranks(), *stack->follower);
   if (options.check_only) {
     fmt::print("{} is good\n", options.stack.name());
     return 0;
@@ -230,13 +232,13 @@ int run_serve(ServeOptions options) {
   (void)flush_log(kPatience);
   fmt::print("listening on {}\n", (*serving)->url());
   std::fflush(stdout);
-  notify_manager(
+  serving::notify_manager(
       fmt::format("READY=1\nSTATUS=serving {} at {}", (*serving)->model_name(), (*serving)->url()));
 
   const device::Device& chip = (*serving)->device();
   wait_for_stop(signals, (*serving)->reloader(), chip);
   if (chip.lost()) return end_without_chip(**serving);
-  notify_manager("STOPPING=1\nSTATUS=finishing running answers");
+  serving::notify_manager("STOPPING=1\nSTATUS=finishing running answers");
   log_info("stopping: running answers have {} s to finish; press Ctrl-C again to stop now",
            options.shutdown_seconds);
   const sigset_t stop_now = set_of({SIGTERM, SIGINT});

@@ -19,7 +19,7 @@
 namespace fathom::cli {
 
 struct ServeOptions {
-  StackOptions stack;
+  serving::StackOptions stack;
   EdgeSettings edge;
   LogOptions log;
   std::string model_name;                 // "": the name of the model's directory
@@ -49,8 +49,8 @@ struct EdgeFiles {
 class ServingStack {
  public:
   // `stack` has the engine, `files` are those that `options` name.
-  static Result<std::unique_ptr<ServingStack>> start(const ServeOptions& options, Stack stack,
-                                                     EdgeFiles files);
+  static Result<std::unique_ptr<ServingStack>> start(const ServeOptions& options,
+                                                     serving::Stack stack, EdgeFiles files);
   ~ServingStack();
 
   const std::string& url() const { return url_; }
@@ -63,12 +63,12 @@ class ServingStack {
   Reloader& reloader() { return reloader_; }
 
  private:
-  explicit ServingStack(Stack stack) : stack_(std::move(stack)) {}
+  explicit ServingStack(serving::Stack stack) : stack_(std::move(stack)) {}
 
   std::string url_;
   std::string model_name_;
   Reloader reloader_;
-  Stack stack_;
+  serving::Stack stack_;
   std::unique_ptr<kvtransfer::PrefillServer> prefill_;  // of a prefill engine
   std::shared_ptr<api::ApiService> service_;
   std::unique_ptr<net::HttpServer> server_;
