@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that folders stay small, that none of them form a circle, and that helpers of tests stay
-out of what is shipped.
+"""Checks that folders stay small, that none of them form a circle, nor their units where what the
+binary does is put together, and that helpers of tests stay out of what is shipped.
 
 A unit is a .cpp, or a header without one of its name; tests and their helpers do not count.
 """
@@ -12,6 +12,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOPS = ["api", "cli", "grammar", "jinja", "net", "serving", "tokenizer"]
+UNITS_WITHOUT_CIRCLES = {"api", "cli", "serving"}
 MOST_UNITS = 25
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 # Names that helpers of tests have had elsewhere than in testing/.
@@ -31,31 +32,39 @@ def units(paths):
     return found
 
 
-def edges(files):
-    """{folder: {another folder of the same top that it includes: by which file}}."""
+def folder_of(path):
+    return path.parent
+
+
+def unit_of(path):
+    return path.with_suffix("")
+
+
+def edges(files, part_of):
+    """{part: {another part of the same top that it includes: by which file}}."""
     found = collections.defaultdict(dict)
     for path, text in files.items():
         for included in INCLUDE.findall(text):
             target = pathlib.PurePosixPath(included)
             same_top = target.parts[0] == path.parts[0] and target in files
-            if same_top and target.parent != path.parent and not is_test(path):
-                found[path.parent].setdefault(target.parent, path)
+            if same_top and part_of(target) != part_of(path) and not is_test(path):
+                found[part_of(path)].setdefault(part_of(target), path)
     return found
 
 
 def circle(graph):
-    """Folders of which each includes the next, and the last the first; none if there are none."""
+    """Parts of which each includes the next, and the last the first; none if there are none."""
     done = set()
 
-    def walk(folder, way):
-        if folder in way:
-            return way[way.index(folder) :]
-        if folder in done:
+    def walk(part, way):
+        if part in way:
+            return way[way.index(part) :]
+        if part in done:
             return []
-        for target in sorted(graph.get(folder, {})):
-            if found := walk(target, [*way, folder]):
+        for target in sorted(graph.get(part, {})):
+            if found := walk(target, [*way, part]):
                 return found
-        done.add(folder)
+        done.add(part)
         return []
 
     for start in sorted(graph):
@@ -69,11 +78,15 @@ def violations(files):
     for folder, names in sorted(units(files).items()):
         if len(names) > MOST_UNITS:
             yield f"src/{folder}: expected at most {MOST_UNITS} units, got {len(names)}"
-    graph = edges(files)
-    if way := circle(graph):
-        steps = zip(way, [*way[1:], way[0]])
-        told = ", ".join(f"{a} includes {b} (in {graph[a][b]})" for a, b in steps)
-        yield f"circle of folders: {told}"
+    joining = {path: text for path, text in files.items() if path.parts[0] in UNITS_WITHOUT_CIRCLES}
+    for kind, graph in [
+        ("folders", edges(files, folder_of)),
+        ("units", edges(joining, unit_of)),
+    ]:
+        if way := circle(graph):
+            steps = zip(way, [*way[1:], way[0]])
+            told = ", ".join(f"{a} includes {b} (in {graph[a][b]})" for a, b in steps)
+            yield f"circle of {kind}: {told}"
     for path, text in sorted(files.items()):
         if STRAY.search(path.stem) and "testing" not in path.parts:
             yield f"src/{path}: expected helpers of tests in a folder testing/"
@@ -97,6 +110,10 @@ def self_test():
     assert not found({**child, "api/c_test.cpp": '#include "api/x/b.h"\n'})
     three = {f"api/{a}/f.h": f'#include "api/{b}/f.h"\n' for a, b in ["xy", "yz", "zx"]}
     assert found(three)
+    units_of = {"a.h": "b", "b.h": "c", "c.h": ""}
+    chain = {f"serving/{name}": f'#include "serving/{to}.h"\n' for name, to in units_of.items()}
+    assert not found(chain)
+    assert found({**chain, "serving/c.cpp": '#include "serving/a.h"\n'})
     helper = {"cli/testing/h.h": "", "cli/a_test.cpp": '#include "cli/testing/h.h"\n'}
     assert not found(helper)
     assert found({**helper, "cli/a.cpp": '#include "cli/testing/h.h"\n'})
