@@ -138,7 +138,7 @@ class ModelLoader {
     ProgressBar bar("loading " + options_.name(), options_.progress && first);
     LoadingStatus status(options_.name());
     models::WeightReport report;
-    Loading loading;
+    LoadReport loading;
     const auto begin = std::chrono::steady_clock::now();
     auto model = load({.format = options_.weights,
                        .threads = options_.threads,

@@ -6,7 +6,7 @@
 
 #include "comm/group.h"
 #include "models/deepseek_v3/model.h"
-#include "serving/loading.h"
+#include "serving/load_report.h"
 #include "serving/model_input.h"
 #include "serving/options.h"
 
@@ -18,7 +18,7 @@ Result<models::RunLimits> step_limits(const StackOptions& options,
 
 struct LoadedModel {
   std::unique_ptr<models::deepseek_v3::Model> model;
-  Loading loading;
+  LoadReport loading;
 };
 
 // Every rank of `ranks` calls it, of which ranks_here are on this host and share its memory. An

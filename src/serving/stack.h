@@ -14,7 +14,7 @@
 #include "models/deepseek_v3/config.h"
 #include "models/deepseek_v3/cost.h"
 #include "models/deepseek_v3/model.h"
-#include "serving/loading.h"
+#include "serving/load_report.h"
 #include "serving/membership.h"
 #include "serving/options.h"
 #include "tokenizer/tokenizer.h"
@@ -31,7 +31,7 @@ struct Stack {
   std::optional<jinja::ChatTemplate> chat_template;  // models that only complete have none
   bool add_bos_token = false;  // text prompts begin with the model's first token
   std::optional<models::deepseek_v3::CostModel> cost;  // where one rank has the whole model
-  Loading loading;
+  LoadReport loading;
   // Exactly one of the two: rank 0 has the engine, over all ranks; the others follow it.
   std::unique_ptr<engine::Engine> engine = nullptr;
   std::unique_ptr<models::deepseek_v3::Model> follower = nullptr;

@@ -1,4 +1,4 @@
-#include "serving/loading.h"
+#include "serving/load_report.h"
 
 #include <gtest/gtest.h>
 
@@ -8,19 +8,19 @@
 namespace fathom::serving {
 namespace {
 
-TEST(Loading, TellsSpeedACoreAndMemoryByTheWeights) {
-  const Loading loading{.seconds = 2,
-                        .threads = 4,
-                        .stored_bytes = 24'000'000'000,
-                        .loaded_bytes = 10'000'000'000,
-                        .peak_bytes = 10'500'000'000};
+TEST(LoadReport, TellsSpeedACoreAndMemoryByTheWeights) {
+  const LoadReport loading{.seconds = 2,
+                           .threads = 4,
+                           .stored_bytes = 24'000'000'000,
+                           .loaded_bytes = 10'000'000'000,
+                           .peak_bytes = 10'500'000'000};
   EXPECT_EQ(loading.text(),
             "loaded 24.00 GB in 2.00 s, 3.00 GB/s a core; memory 10.50 GB at most, 1.05 times the "
             "weights");
   EXPECT_DOUBLE_EQ(loading.json()["gbps_core"], 3.0);
 }
 
-TEST(Loading, PeakMemoryStaysWhenMemoryIsFreed) {
+TEST(LoadReport, PeakMemoryStaysWhenMemoryIsFreed) {
   constexpr size_t kBytes = 64 << 20;
   const size_t before = peak_memory();
   ASSERT_GT(before, 0u);

@@ -7,7 +7,7 @@
 
 namespace fathom::serving {
 
-struct Loading {
+struct LoadReport {
   double seconds = 0;
   int threads = 1;
   size_t stored_bytes = 0;  // of the matrices where they come from

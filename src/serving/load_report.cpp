@@ -1,4 +1,4 @@
-#include "serving/loading.h"
+#include "serving/load_report.h"
 
 #include <fmt/format.h>
 
@@ -6,15 +6,15 @@
 
 namespace fathom::serving {
 
-double Loading::gigabytes_per_second_core() const {
+double LoadReport::gigabytes_per_second_core() const {
   return static_cast<double>(stored_bytes) * 1e-9 / seconds / threads;
 }
 
-double Loading::peak_share() const {
+double LoadReport::peak_share() const {
   return static_cast<double>(peak_bytes) / static_cast<double>(loaded_bytes);
 }
 
-std::string Loading::text() const {
+std::string LoadReport::text() const {
   return fmt::format(
       "loaded {:.2f} GB in {:.2f} s, {:.2f} GB/s a core; memory {:.2f} GB at most, "
       "{:.2f} times the weights",
@@ -22,7 +22,7 @@ std::string Loading::text() const {
       static_cast<double>(peak_bytes) * 1e-9, peak_share());
 }
 
-nlohmann::json Loading::json() const {
+nlohmann::json LoadReport::json() const {
   return {{"seconds", seconds},
           {"stored_bytes", stored_bytes},
           {"gbps_core", gigabytes_per_second_core()},
