@@ -1,5 +1,4 @@
-// From a model's files to memory on the chip: how much of it the cache and a step may take, and the
-// weights, or this rank's part of them.
+// From a model's files to memory on the chip: the weights, or this rank's part of them.
 #pragma once
 
 #include <memory>
@@ -11,10 +10,6 @@
 #include "serving/options.h"
 
 namespace fathom::serving {
-
-// How large a step may be; without the cache's blocks, which depend on the memory.
-Result<models::RunLimits> step_limits(const StackOptions& options,
-                                      const models::deepseek_v3::Config& config);
 
 struct LoadedModel {
   std::unique_ptr<models::deepseek_v3::Model> model;

@@ -1,10 +1,8 @@
-// This process as a rank of a job: which layout, which ranks, and what they must agree on before
-// the first step (docs/parallel.md).
+// This process as a rank of a job: which ranks there are, and which layout they have
+// (docs/parallel.md).
 #pragma once
 
 #include <memory>
-#include <optional>
-#include <string>
 
 #include "base/result.h"
 #include "comm/launch.h"
@@ -23,24 +21,11 @@ Result<comm::Launch> read_launch();
 // before anything is loaded.
 Status check_parallel(const StackOptions& options, const comm::Launch& launch);
 
-// Of the config, and of sizes and samples of the files.
-std::string model_hash(const StackOptions& options, const ModelInput& input);
-
-// What must be equal on all ranks.
-comm::Identity identity_of(const StackOptions& options, const ModelInput& input,
-                           const device::Device& device);
-
 // The layout's plan; of "auto" what suits the memory of the rank that has least. Collective.
 Result<models::deepseek_v3::ShardPlan> plan_job(const StackOptions& options,
                                                 const ModelInput& input, comm::Group& ranks,
                                                 const models::RunLimits& limits,
                                                 int64_t free_memory);
-
-// The least of all ranks' values. Collective.
-Result<int64_t> least_of(comm::Group& ranks, std::string_view name, int64_t value);
-// Whether all ranks are well; the error names one that is not, and says why. Collective: returns
-// when all have called it, however long they load.
-Status agree(comm::Group& ranks, std::string_view name, const Status& own);
 
 // What a rank with a follower does until rank 0 says that this is the end. Returns the process's
 // exit code; where a rank is lost, itself for its own device's sake included, it does not return.

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "models/deepseek_v3/parallel_model.h"
+#include "serving/agreement.h"
 #include "serving/chips.h"
 #include "serving/load_model.h"
 #include "serving/model_input.h"

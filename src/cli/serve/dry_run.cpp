@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "models/deepseek_v3/choose_layout.h"
-#include "serving/load_model.h"
+#include "serving/capacity.h"
 #include "serving/planned_model.h"
 
 namespace fathom::cli {
