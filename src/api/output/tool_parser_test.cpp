@@ -11,15 +11,15 @@ Piece mark(Marker marker) {
   return {std::string(marker_text(marker)), marker};
 }
 
-struct Call {
+struct ParsedCall {
   std::string name;
   std::string arguments;
-  bool operator==(const Call&) const = default;
+  bool operator==(const ParsedCall&) const = default;
 };
 
 struct Parsed {
   std::string content;
-  std::vector<Call> calls;
+  std::vector<ParsedCall> calls;
 };
 
 Parsed parse(const std::vector<Piece>& pieces, bool parallel = true) {
@@ -66,7 +66,7 @@ TEST(ToolParser, ReadsCallsOfV31) {
                                kListEnd});
   EXPECT_EQ(parsed.content, "Let me see.");
   EXPECT_EQ(parsed.calls,
-            (std::vector<Call>{{"get_weather", "{\"city\": \"Rome\"}"}, {"add", "{}"}}));
+            (std::vector<ParsedCall>{{"get_weather", "{\"city\": \"Rome\"}"}, {"add", "{}"}}));
 }
 
 TEST(ToolParser, ReadsCallsOfV3) {
@@ -79,7 +79,7 @@ TEST(ToolParser, ReadsCallsOfV3) {
                                kCallDone,
                                kListEnd});
   EXPECT_EQ(parsed.content, "");
-  EXPECT_EQ(parsed.calls, (std::vector<Call>{{"get_weather", "{\"city\": \"Rome\"}"}}));
+  EXPECT_EQ(parsed.calls, (std::vector<ParsedCall>{{"get_weather", "{\"city\": \"Rome\"}"}}));
 }
 
 TEST(ToolParser, StreamsArguments) {
@@ -125,7 +125,7 @@ TEST(ToolParser, StreamsFencedArgumentsWithoutTheFence) {
 }
 
 TEST(ToolParser, TheFenceMayBeMissingOrFollowedByWords) {
-  const std::vector<Call> call = {{"f", "{\"a\": 1}"}};
+  const std::vector<ParsedCall> call = {{"f", "{\"a\": 1}"}};
   const auto fenced = [](const char* text) {
     return parse({kList, kCall, {"function"}, kSep, {text}, kCallDone, kListEnd});
   };
@@ -156,9 +156,9 @@ TEST(ToolParser, MalformedCallsBecomeText) {
 
 TEST(ToolParser, AnUnfinishedCallKeepsItsArguments) {
   EXPECT_EQ(parse({kList, kCall, {"f"}, kSep, {"{\"a\": 1"}}).calls,
-            (std::vector<Call>{{"f", "{\"a\": 1"}}));
+            (std::vector<ParsedCall>{{"f", "{\"a\": 1"}}));
   EXPECT_EQ(parse({kCall, {"f"}, kSep, {"{}"}, kCall, {"g"}, kSep, {"[]"}}).calls,
-            (std::vector<Call>{{"f", "{}"}, {"g", "[]"}}));
+            (std::vector<ParsedCall>{{"f", "{}"}, {"g", "[]"}}));
 }
 
 TEST(ToolParser, WithoutParallelCallsOnlyTheFirstCounts) {
@@ -176,7 +176,7 @@ TEST(ToolParser, WithoutParallelCallsOnlyTheFirstCounts) {
                    kListEnd},
                   false)
                 .calls,
-            (std::vector<Call>{{"f", "{}"}}));
+            (std::vector<ParsedCall>{{"f", "{}"}}));
 }
 
 TEST(ToolParser, TextBehindAMarkThatIsNoCallIsKept) {
@@ -185,12 +185,12 @@ TEST(ToolParser, TextBehindAMarkThatIsNoCallIsKept) {
             "Hello\n we count");
   const Parsed behind = parse({kList, kCall, {"f"}, kSep, {"{}"}, kCallDone, {" Done."}, kListEnd});
   EXPECT_EQ(behind.content, " Done.");
-  EXPECT_EQ(behind.calls, (std::vector<Call>{{"f", "{}"}}));
+  EXPECT_EQ(behind.calls, (std::vector<ParsedCall>{{"f", "{}"}}));
   EXPECT_EQ(parse({kList, {"\n"}, kListEnd}).content, "");
 }
 
 TEST(ToolParser, WithoutArgumentsTheyAreAnEmptyObject) {
-  const std::vector<Call> call = {{"now", "{}"}};
+  const std::vector<ParsedCall> call = {{"now", "{}"}};
   EXPECT_EQ(parse({kList, kCall, {"now"}, kSep, kCallDone, kListEnd}).calls, call);
   EXPECT_EQ(parse({kList, kCall, {"now"}, kSep, {" \n"}, kCallDone, kListEnd}).calls, call);
   EXPECT_EQ(parse({kList, kCall, {"now"}, kSep, kListEnd}).calls, call);
@@ -203,7 +203,7 @@ TEST(ToolParser, WithoutArgumentsTheyAreAnEmptyObject) {
   }
   const Parsed two =
       parse({kList, kCall, {"now"}, kSep, kCallDone, kCall, {"f"}, kSep, {"{\"a\":1}"}, kCallDone});
-  EXPECT_EQ(two.calls, (std::vector<Call>{{"now", "{}"}, {"f", "{\"a\":1}"}}));
+  EXPECT_EQ(two.calls, (std::vector<ParsedCall>{{"now", "{}"}, {"f", "{\"a\":1}"}}));
   EXPECT_EQ(parse({kCall, {"now"}, kSep, kCallDone, kCall, {"f"}, kSep, kCallDone}, false).calls,
             call);
 }
@@ -212,8 +212,8 @@ TEST(ToolParser, AFenceMayHoldItsArgumentsOnOneLine) {
   const auto fenced = [](const char* text) {
     return parse({kList, kCall, {"function"}, kSep, {text}, kCallDone, kListEnd}).calls;
   };
-  EXPECT_EQ(fenced("f\n```json {\"a\": 1}```"), (std::vector<Call>{{"f", "{\"a\": 1}"}}));
-  EXPECT_EQ(fenced("f\n```{\"a\": 1}\n```"), (std::vector<Call>{{"f", "{\"a\": 1}"}}));
+  EXPECT_EQ(fenced("f\n```json {\"a\": 1}```"), (std::vector<ParsedCall>{{"f", "{\"a\": 1}"}}));
+  EXPECT_EQ(fenced("f\n```{\"a\": 1}\n```"), (std::vector<ParsedCall>{{"f", "{\"a\": 1}"}}));
 }
 
 TEST(ToolParser, AToolMayBeNamedFunction) {
@@ -227,21 +227,21 @@ TEST(ToolParser, AToolMayBeNamedFunction) {
     parser.feed(kCallDone, content, deltas);
     parser.feed(kListEnd, content, deltas);
     parser.flush(content, deltas);
-    Call call;
+    ParsedCall call;
     for (const ToolCallDelta& delta : deltas) {
       call.name += delta.name.value_or("");
       call.arguments += delta.arguments;
     }
     return std::pair(call, content);
   };
-  const Call call = {"function", "{\"city\": \"Rome\"}"};
+  const ParsedCall call = {"function", "{\"city\": \"Rome\"}"};
   EXPECT_EQ(parsed({{" {"}, {"\"city\": "}, {"\"Rome\"}"}}, true), std::pair(call, std::string()));
-  EXPECT_EQ(parsed({}, true), std::pair(Call{"function", "{}"}, std::string()));
+  EXPECT_EQ(parsed({}, true), std::pair(ParsedCall{"function", "{}"}, std::string()));
   // V3's form, of that tool and of others.
   EXPECT_EQ(parsed({{"function\n```json\n{\"city\": \"Rome\"}\n```"}}, true).first, call);
-  EXPECT_EQ(parsed({{"f\n```json\n{}\n```"}}, true).first, (Call{"f", "{}"}));
+  EXPECT_EQ(parsed({{"f\n```json\n{}\n```"}}, true).first, (ParsedCall{"f", "{}"}));
   // Where no tool has that name it is no call.
-  EXPECT_EQ(parsed({{"{\"a\": 1}"}}, false), std::pair(Call{}, std::string("{\"a\": 1}")));
+  EXPECT_EQ(parsed({{"{\"a\": 1}"}}, false), std::pair(ParsedCall{}, std::string("{\"a\": 1}")));
 }
 
 TEST(ToolParser, SaysWhetherTheLastCallWasCut) {
@@ -267,7 +267,8 @@ TEST(ToolParser, SurvivesAnyOrderOfPieces) {
   for (int round = 0; round < 3000; ++round) {
     std::vector<Piece> pieces;
     for (int i = 0; i < 10; ++i) pieces.push_back(alphabet[random() % alphabet.size()]);
-    for (const Call& call : parse(pieces, round % 2 == 0).calls) EXPECT_FALSE(call.name.empty());
+    for (const ParsedCall& call : parse(pieces, round % 2 == 0).calls)
+      EXPECT_FALSE(call.name.empty());
   }
 }
 
