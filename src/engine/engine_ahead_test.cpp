@@ -266,19 +266,24 @@ TEST(EngineAhead, AFailureOfAnyCallFailsBothStepsOnce) {
   }
 }
 
-// The second prompt is begun in the second step, while the first one, which fails, is in flight.
+// Behind a step that holds the engine up until both are there, the first prompt has a step, and the
+// second one the next, which is begun while that one, which fails, is in flight.
 TEST(EngineAhead, AFailureFailsWhoIsInTheNewerStepAlone) {
   Gate gate;
   const auto engine = start_ahead(roomy_limits(), {.prefill_chunk = 4},
                                   {.before_step = behind(gate), .before_finish = [] {
                                      return Status(Error{ErrorCode::kInternal, "on fire"});
                                    }});
+  Client before;
+  submit(*engine, some_request(3, 1, 8), before);
+  gate.wait_for_arrival();
   Client clients[2];
   for (uint64_t i = 0; i < 2; ++i) submit(*engine, some_request(8, 10, i + 1), clients[i]);
   gate.open();
   for (const Client& client : clients) EXPECT_EQ(client.wait().finish, FinishReason::kError);
+  EXPECT_EQ(before.wait().finish, FinishReason::kError);
   const EngineStats stats = engine->stats();
-  EXPECT_EQ(stats.failed, 2u);
+  EXPECT_EQ(stats.failed, 3u);
   EXPECT_EQ(stats.steps_ahead, 1u);
   EXPECT_EQ(stats.kv_blocks_used, 0);
 }
