@@ -27,6 +27,15 @@ def fathom_binary():
     return path
 
 
+def environment_for(flags, environment=os.environ):
+    """What a server with these flags runs in: kernels named there are of the chip that is named
+    there, so a test that chooses a chip of its own goes without."""
+    chosen = dict(environment)
+    if "--chip" in flags:
+        chosen.pop("FATHOM_KERNELS", None)
+    return chosen
+
+
 class Server:
     """A server process: `with Server(model_dir, "--threads", "2") as server: server.post(...)`.
 
@@ -46,7 +55,7 @@ class Server:
             stderr=self._stderr,
             text=True,
             errors="replace",
-            env=self.job.environment() if self.job else None,
+            env=environment_for(flags, self.job.environment() if self.job else os.environ),
             preexec_fn=preexec_fn,
         )
         self._lines = queue.Queue()
