@@ -1,5 +1,6 @@
-// The rule for a draw as the chip contract has it (fathom_draw, fathom_sample_args), for chips
-// whose kernels run on the host. Templates, for this folder does not know the contract.
+// The rule for a draw as the chip contract has it (fathom_draw, fathom_sample_args): for chips
+// whose kernels run on the host, and for who makes such draws. Templates, for this folder does not
+// know the contract.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,20 @@ Terms terms_of_draw(const ContractDraw& draw) {
           .least_exponent = draw.least_exponent,
           .top_k = draw.top_k,
           .share = draw.share};
+}
+
+// The other way round; leaves the rest of the draw alone.
+template <typename ContractDraw>
+void set_terms(const Terms& terms, ContractDraw& draw) {
+  draw.share = terms.share;
+  draw.greedy = terms.greedy ? 1 : 0;
+  draw.repetition_penalty = terms.repetition_penalty;
+  draw.inverse_repetition_penalty = terms.inverse_repetition_penalty;
+  draw.presence_penalty = terms.presence_penalty;
+  draw.frequency_penalty = terms.frequency_penalty;
+  draw.inverse_temperature = terms.inverse_temperature;
+  draw.least_exponent = terms.least_exponent;
+  draw.top_k = terms.top_k;
 }
 
 template <typename T>

@@ -91,21 +91,10 @@ class ChatStream : public Answer {
   }
 
   void end(const UsageCounts& usage) override {
-    if (options_.include_usage) {
-      Json chunk = head_;
-      chunk["choices"] = Json::array();
-      chunk["usage"] = usage_json(usage);
-      reply_->event(chunk);
-    }
-    reply_->event_text("[DONE]");
-    reply_->end_events();
+    end_stream(*reply_, head_, usage, options_.include_usage);
   }
 
-  void fail(const ApiError& error) override {
-    if (!begun_) return reply_->send_error(error);
-    reply_->error_event(error);
-    reply_->end_events();
-  }
+  void fail(const ApiError& error) override { fail_stream(*reply_, error, begun_); }
 
  private:
   // `logprobs` is JSON.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "api/http/reply.h"
 #include "base/utf8.h"
 
 namespace fathom::api {
@@ -34,6 +35,22 @@ Json usage_json(const UsageCounts& usage) {
           {"completion_tokens_details", {{"reasoning_tokens", usage.reasoning_tokens}}},
           {"prompt_cache_hit_tokens", usage.cached_tokens},
           {"prompt_cache_miss_tokens", usage.prompt_tokens - usage.cached_tokens}};
+}
+
+void end_stream(Reply& reply, Json head, const UsageCounts& usage, bool include_usage) {
+  if (include_usage) {
+    head["choices"] = Json::array();
+    head["usage"] = usage_json(usage);
+    reply.event(head);
+  }
+  reply.event_text("[DONE]");
+  reply.end_events();
+}
+
+void fail_stream(Reply& reply, const ApiError& error, bool begun) {
+  if (!begun) return reply.send_error(error);
+  reply.error_event(error);
+  reply.end_events();
 }
 
 void add_end(const std::optional<ChoiceEnd>& end, Json& choice) {

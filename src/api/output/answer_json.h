@@ -11,6 +11,8 @@
 
 namespace fathom::api {
 
+class Reply;
+
 // What every object of one answer carries.
 struct AnswerHead {
   std::string id;
@@ -21,6 +23,12 @@ struct AnswerHead {
 
 Json head_json(const AnswerHead& head);
 Json usage_json(const UsageCounts& usage);
+
+// The end of a stream of OpenAI's dialect: usage in a last chunk without choices, where it is asked
+// for, and the mark that nothing follows.
+void end_stream(Reply& reply, Json head, const UsageCounts& usage, bool include_usage);
+// Its end by an error: the answer's status where nothing was sent yet, else an event.
+void fail_stream(Reply& reply, const ApiError& error, bool begun);
 
 // How a choice ended, put into its JSON: null while it goes on. vLLM's `stop_reason` is there where
 // a stop string ended it.

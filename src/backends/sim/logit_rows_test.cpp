@@ -80,17 +80,8 @@ struct RandomDraw {
     params.repetition_penalty = dice.chance(3) ? dice.real(0.7, 1.5) : 1.0f;
     params.presence_penalty = dice.chance(3) ? dice.real(-2, 2) : 0.0f;
     params.frequency_penalty = dice.chance(3) ? dice.real(-2, 2) : 0.0f;
-    const sampling::Terms terms = sampling::terms_of(params);
+    sampling::set_terms(sampling::terms_of(params), draw);
     draw.noise = dice.bits();
-    draw.share = terms.share;
-    draw.greedy = terms.greedy ? 1 : 0;
-    draw.repetition_penalty = terms.repetition_penalty;
-    draw.inverse_repetition_penalty = terms.inverse_repetition_penalty;
-    draw.presence_penalty = terms.presence_penalty;
-    draw.frequency_penalty = terms.frequency_penalty;
-    draw.inverse_temperature = terms.inverse_temperature;
-    draw.least_exponent = terms.least_exponent;
-    draw.top_k = terms.top_k;
   }
 
   fathom_sample_args args(const fathom_tensor& logits) const {

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "sampling/adjust.h"
+#include "sampling/contract_draw.h"
 #include "sampling/noise.h"
 
 namespace fathom::models::deepseek_v3 {
@@ -84,24 +85,11 @@ Entry* DrawLists::take(size_t count, int32_t& begin) {
 bool DrawLists::add(size_t index, const sampling::Draw& draw, int32_t row) {
   const sampling::Terms terms = sampling::terms_of(draw.params);
   fathom_draw& to = host<fathom_draw>(kHeadBytes)[index];
-  to = {.share = terms.share,
-        .noise = sampling::noise_bits(draw.seed, draw.position()),
-        .logit_row = row,
-        .greedy = terms.greedy ? 1 : 0,
-        .repetition_penalty = terms.repetition_penalty,
-        .inverse_repetition_penalty = terms.inverse_repetition_penalty,
-        .presence_penalty = terms.presence_penalty,
-        .frequency_penalty = terms.frequency_penalty,
-        .inverse_temperature = terms.inverse_temperature,
-        .least_exponent = terms.least_exponent,
-        .top_k = terms.top_k,
-        .mask = -1,
-        .seen_begin = 0,
-        .seen_count = 0,
-        .bias_begin = 0,
-        .bias_count = 0,
-        .banned_begin = 0,
-        .banned_count = 0};
+  to = {};
+  sampling::set_terms(terms, to);
+  to.noise = sampling::noise_bits(draw.seed, draw.position());
+  to.logit_row = row;
+  to.mask = -1;
   return add_seen(draw, terms, to) && add_biases(draw, to) && add_banned(draw, to);
 }
 
