@@ -24,7 +24,7 @@ using nlohmann::ordered_json;
 
 constexpr int64_t kContext = 512;
 constexpr int32_t kBlockSize = 32;
-constexpr int kEveryNth = 24;  // of the held-out problems, over all tasks
+constexpr int kEveryNth = 12;  // of the held-out problems, over all tasks
 
 // One sequence in blocks 0, 1, 2, ... of the cache.
 class GreedySequence {
