@@ -28,7 +28,8 @@ class SteppedModel {
 
   dsv3::Model& operator*() { return *model_; }
   dsv3::Model* operator->() { return model_.get(); }
-  const device::Device& device() const { return *device_; }
+  device::Device& device() const { return *device_; }
+  void end() { model_.reset(); }
 
  private:
   std::unique_ptr<device::Device> device_;
@@ -112,6 +113,17 @@ TEST_P(Steps, MayDrawAndReadNothing) {
   ASSERT_TRUE(result.ok());
   EXPECT_TRUE(result->tokens.empty());
   EXPECT_TRUE(result->logits.empty());
+}
+
+// Work that is left would find the model's memory gone.
+TEST_P(Steps, AModelEndsBehindItsStepsInFlight) {
+  {
+    Generation generation(*model_);
+    ASSERT_TRUE(model_->begin_step(generation.batch(0, false)).ok());
+    model_.end();
+  }
+  const auto ended = model_.device().synchronize();
+  EXPECT_TRUE(ended.ok()) << ended.error().message;
 }
 
 // Biases are as many as a request has.
