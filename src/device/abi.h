@@ -31,11 +31,13 @@
  *  - One thread at a time calls functions of a device. Three may be called beside any other: pack()
  *    while weights load, comm_abort(), and last_error(), which is each thread's own.
  *  - alloc(), host_alloc() and their counterparts, create and destroy functions, pack(),
- * self_test() and measure_limits() are called while a model loads and ends, never in a step: they
- * may be slow and may wait for the chip. So no call in a step needs memory. FATHOM_NO_MEMORY is no
- * failure of the device: what was there before stays whole, and the host says what did not fit.
- *  - After FATHOM_DEVICE_LOST every further call on the device returns it, and device_close() and
- *    the destroy functions return without waiting for the chip.
+ *    self_test() and measure_limits() are called while a model loads and ends, never in a step:
+ *    they may be slow and may wait for the chip. So no call in a step needs memory.
+ *    FATHOM_NO_MEMORY is no failure of the device: what was there before stays whole, and the host
+ *    says what did not fit.
+ *  - After FATHOM_DEVICE_LOST every further call on the device returns it, supports(),
+ *    workspace_bytes() and pack_bytes() too; free(), device_close() and the destroy functions
+ *    return without waiting for the chip.
  *  - Kernels are stateless and allocate nothing: scratch memory is given by the caller, who asked
  *    workspace_bytes() for the amount beforehand.
  *  - Tensors are dense in their last dimension. Index arithmetic must be 64-bit: one weight may
@@ -369,7 +371,8 @@ typedef struct fathom_take_tokens_args {
 /*
  * What one token is drawn for. src/sampling/rule.h says to the last bit what is drawn, whatever the
  * order of additions and the width of a warp; these are its inputs by the same names. Lists that
- * belong to a draw are [begin, begin + count) of an array that all draws share.
+ * belong to a draw are [begin, begin + count) of an array that all draws share, counted in entries;
+ * of an empty list count is 0, and begin means nothing.
  */
 typedef struct fathom_draw {
   uint64_t share; /* top_p; 0: off */
@@ -407,6 +410,11 @@ typedef struct fathom_token_bias {
 /*
  * tokens[i] = the token of draw i, -1 where none has a finite logit or none that has is allowed.
  * Entries from *num_draws on are left alone. Logits are left as they are.
+ *
+ * How long the arrays are is said by the first *num_draws draws, so in device memory like them:
+ * `seen`, `biases` and `banned` reach to the greatest begin + count of a list that is not empty,
+ * `masks` to the greatest `mask`. Where no draw has any, an array is empty and its address may be
+ * any. Two draws may name one mask.
  */
 typedef struct fathom_sample_args {
   size_t size;
@@ -414,11 +422,12 @@ typedef struct fathom_sample_args {
   const fathom_draw* draws; /* [max_draws] */
   const int32_t* num_draws; /* one number, in [0, max_draws] */
   int64_t max_draws;
-  const uint32_t* masks; /* [max_draws, ceil(vocab / 32)]; token t is bit t % 32 of word t / 32 */
-  const fathom_seen_token* seen;
-  const fathom_token_bias* biases;
-  const int32_t* banned;
-  int32_t* tokens; /* out [max_draws] */
+  /* [masks, ceil(vocab / 32)], at most max_draws; token t is bit t % 32 of word t / 32 */
+  const uint32_t* masks;
+  const fathom_seen_token* seen;   /* by fathom_draw.seen_begin and seen_count */
+  const fathom_token_bias* biases; /* by bias_begin and bias_count */
+  const int32_t* banned;           /* by banned_begin and banned_count */
+  int32_t* tokens;                 /* out [max_draws] */
   void* workspace;
   size_t workspace_bytes;
 } fathom_sample_args;
@@ -429,23 +438,26 @@ typedef struct fathom_comm fathom_comm; /* the ranks of a group, as one of them 
  * Experts on the ranks of `comm`: rank r has [r * experts_a_rank, (r + 1) * experts_a_rank) of the
  * places that expert_ids count. A row goes to each rank that has a place it chose, once. No row is
  * dropped: every rank has room for all rows of all ranks.
- * MOE_DISPATCH: `out` are the rows that came, in the order of ranks, then of rows, with what they
- *   chose; places of other ranks are -1 there. counts[r] says how many came from rank r.
- * MOE_COMBINE: takes them back: out[t] (+)= the sum over ranks in rising order of what each made of
- *   row t, in F32, rounded once. Its arguments are those of the dispatch before it.
+ * Collective, like comm_*: every rank calls both in the same order, those without rows too.
+ * MOE_DISPATCH: `out` are the rows that came, one behind the other in the order of ranks, then of
+ *   rows, with what they chose; places of other ranks are -1 there, and so are all of the rows
+ *   behind the last one that came. counts[r] says how many came from rank r.
+ * MOE_COMBINE: takes them back: x[t] (+)= the sum over ranks in rising order of what each made of
+ *   row t, in F32, rounded once; it is 0 of a rank that the row did not go to. Its arguments are
+ *   those of the dispatch before it, but for `x`, which it writes, and `out`, which it reads.
  */
 typedef struct fathom_moe_exchange_args {
   size_t size;
   fathom_comm* comm;
   int64_t experts_a_rank;
   int32_t top_k;
-  int32_t accumulate;          /* of MOE_COMBINE: 0: out is overwritten; 1: added to */
+  int32_t accumulate;          /* of MOE_COMBINE: 0: x is overwritten; 1: added to */
   int64_t max_rows;            /* that one rank has at most, on all ranks alike */
   const int32_t* rows;         /* one number: how many of T this rank has */
-  fathom_tensor x;             /* [T, H]; of MOE_COMBINE `out` */
+  fathom_tensor x;             /* [T, H], T at most max_rows; MOE_COMBINE writes it */
   const int32_t* expert_ids;   /* [T, top_k] */
   const float* expert_weights; /* [T, top_k] */
-  fathom_tensor out;           /* [ranks * max_rows, H]; of MOE_COMBINE what is taken back */
+  fathom_tensor out;           /* [ranks * max_rows, H]; MOE_COMBINE takes it back */
   int32_t* out_ids;            /* [ranks * max_rows, top_k], rows that did not come are -1 */
   float* out_weights;          /* likewise */
   int32_t* counts;             /* [ranks] */
@@ -578,12 +590,13 @@ typedef struct fathom_backend {
    * event_record(): the event stands for the point behind all that was queued on the stream so far,
    *   and no longer for any earlier one.
    * event_wait(): what is queued on the stream from now on runs when that point has been reached,
-   *   wherever the event is recorded later; it does not hold up the host. One that was never
-   *   recorded is waited for by nobody.
+   *   wherever the event is recorded later; it does not hold up the host.
    * event_elapsed_ms(): of two that were recorded; waits until both have been reached.
    * event_query(): *reached is 1 where that point has been reached, else 0; never waits.
    * event_synchronize(): waits until it has been. What failed before it is told by both, as
    *   stream_synchronize() does.
+   * An event that was never recorded counts as reached: event_query() gives 1, event_wait() and
+   *   event_synchronize() return FATHOM_OK and wait for nothing.
    */
   fathom_status (*event_create)(fathom_device* device, fathom_event** event);
   void (*event_destroy)(fathom_device* device, fathom_event* event);
@@ -606,7 +619,8 @@ typedef struct fathom_backend {
   fathom_kernel kernels[FATHOM_OP_COUNT];
   /*
    * Whether the kernel takes these arguments: shapes, types and weight formats count, pointers to
-   * data are not read and may be NULL. FATHOM_OK or FATHOM_UNSUPPORTED.
+   * data are not read and may be NULL. FATHOM_OK or FATHOM_UNSUPPORTED, or
+   * FATHOM_DEVICE_LOST, which is no answer.
    */
   fathom_status (*supports)(fathom_device* device, int32_t op, const void* args);
   /*

@@ -182,7 +182,10 @@ Status Device::run(fathom_op op, const void* args) {
 }
 
 bool Device::supports(fathom_op op, const void* args) const {
-  return has(op) && backend_.supports(device_, op, args) == FATHOM_OK;
+  if (!has(op)) return false;
+  const fathom_status status = backend_.supports(device_, op, args);
+  if (status == FATHOM_DEVICE_LOST) lost_ = true;
+  return status == FATHOM_OK;
 }
 
 Result<size_t> Device::workspace_bytes(fathom_op op, const void* args) const {
