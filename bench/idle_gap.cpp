@@ -23,7 +23,7 @@
 #include "engine/engine.h"
 #include "grammar/compiler.h"
 #include "models/deepseek_v3/model.h"
-#include "models/deepseek_v3/synthetic.h"
+#include "models/deepseek_v3/weights/synthetic.h"
 
 namespace fathom {
 namespace {

@@ -1,6 +1,6 @@
 // One rank of a job that tests comm over MPI, started by mpirun. What it does is its first
 // argument:
-//   operations       every check of group_checks_for_tests.h, then an orderly end
+//   operations       every check of group_checks.h, then an orderly end
 //   sums             prints a hash of sums, to be compared between runs
 //   mismatch         the last rank takes another operation than the rest
 //   roster           the last rank says that it has another model
@@ -19,7 +19,7 @@
 #include <thread>
 #include <vector>
 
-#include "comm/group_checks_for_tests.h"
+#include "comm/testing/group_checks.h"
 #include "comm/world.h"
 
 namespace fathom::comm {

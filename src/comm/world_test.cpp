@@ -11,8 +11,8 @@
 #include <mutex>
 #include <thread>
 
-#include "comm/group_checks_for_tests.h"
-#include "comm/memory_transport_for_tests.h"
+#include "comm/testing/group_checks.h"
+#include "comm/testing/memory_transport.h"
 
 namespace fathom::comm {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "base/allocation_counter_for_tests.h"
+#include "base/testing/allocation_counter.h"
 #include "engine/engine_harness.h"
 
 namespace fathom::engine {

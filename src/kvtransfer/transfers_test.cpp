@@ -9,9 +9,9 @@
 #include <thread>
 
 #include "engine/engine_harness.h"
-#include "kvtransfer/memory_transport_for_tests.h"
 #include "kvtransfer/prefill_client.h"
 #include "kvtransfer/prefill_server.h"
+#include "kvtransfer/testing/memory_transport.h"
 
 namespace fathom::kvtransfer {
 namespace {

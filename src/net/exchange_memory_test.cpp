@@ -4,7 +4,7 @@
 
 #include <new>
 
-#include "base/allocation_counter_for_tests.h"
+#include "base/testing/allocation_counter.h"
 #include "net/exchange.h"
 #include "net/testing/test_server.h"
 

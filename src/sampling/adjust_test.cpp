@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "sampling/cases_for_tests.h"
+#include "sampling/testing/cases.h"
 
 namespace fathom::sampling {
 namespace {

@@ -9,8 +9,8 @@
 #include <numeric>
 
 #include "sampling/adjust.h"
-#include "sampling/cases_for_tests.h"
 #include "sampling/noise.h"
+#include "sampling/testing/cases.h"
 
 namespace fathom::sampling {
 namespace {

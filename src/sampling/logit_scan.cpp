@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "base/isa.h"
-#include "sampling/scan/scan.h"
+#include "sampling/scan.h"
 
 namespace fathom::sampling {
 namespace {

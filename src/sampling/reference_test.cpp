@@ -5,8 +5,8 @@
 
 #include <cmath>
 
-#include "sampling/cases_for_tests.h"
 #include "sampling/noise.h"
+#include "sampling/testing/cases.h"
 
 namespace fathom::sampling {
 namespace {

@@ -10,8 +10,8 @@
 #include <random>
 #include <set>
 
-#include "sampling/cases_for_tests.h"
 #include "sampling/noise.h"
+#include "sampling/testing/cases.h"
 
 namespace fathom::sampling {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "models/deepseek_v3/plan.h"
+#include "models/deepseek_v3/forward/memory_plan.h"
 
 namespace fathom::serving {
 namespace {

@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "device/device.h"
 #include "models/causal_lm.h"
-#include "models/deepseek_v3/config.h"
+#include "models/deepseek_v3/config/config.h"
 #include "models/tensor_source.h"
 #include "serving/options.h"
 

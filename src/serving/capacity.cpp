@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "models/deepseek_v3/plan.h"
+#include "models/deepseek_v3/forward/memory_plan.h"
 #include "serving/cache_format.h"
 
 namespace fathom::serving {
@@ -38,11 +38,11 @@ Result<models::RunLimits> step_limits(const StackOptions& options, const dsv3::C
 }
 
 Result<int64_t> choose_kv_blocks(const StackOptions& options, const dsv3::Config& config,
-                                 const dsv3::Share& share, const device::Device& device,
+                                 const dsv3::RankShard& shard, const device::Device& device,
                                  int64_t free_bytes, const models::RunLimits& limits) {
   const int64_t context = limits.max_context;
   const auto block_bytes =
-      static_cast<int64_t>(dsv3::kv_block_bytes(config, share, device, limits));
+      static_cast<int64_t>(dsv3::kv_block_bytes(config, shard, device, limits));
   const int64_t blocks_of_one = (context + limits.kv_block_size - 1) / limits.kv_block_size + 1;
   int64_t budget = options.kv_memory_mib << 20;
   if (budget == 0) {

@@ -7,8 +7,8 @@
 #include "base/result.h"
 #include "device/device.h"
 #include "models/causal_lm.h"
-#include "models/deepseek_v3/config.h"
-#include "models/deepseek_v3/share.h"
+#include "models/deepseek_v3/config/config.h"
+#include "models/deepseek_v3/sharding/rank_shard.h"
 #include "serving/options.h"
 
 namespace fathom::serving {
@@ -21,7 +21,7 @@ Result<models::RunLimits> step_limits(const StackOptions& options,
 // but no more than a quarter of the free memory.
 Result<int64_t> choose_kv_blocks(const StackOptions& options,
                                  const models::deepseek_v3::Config& config,
-                                 const models::deepseek_v3::Share& share,
+                                 const models::deepseek_v3::RankShard& shard,
                                  const device::Device& device, int64_t free_bytes,
                                  const models::RunLimits& limits);
 

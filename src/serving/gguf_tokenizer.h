@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-#include "models/gguf.h"
+#include "models/files/gguf.h"
 
 namespace fathom::serving {
 

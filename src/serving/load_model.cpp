@@ -6,7 +6,7 @@
 #include <chrono>
 
 #include "base/log.h"
-#include "models/deepseek_v3/plan.h"
+#include "models/deepseek_v3/forward/memory_plan.h"
 #include "models/parallel_jobs.h"
 #include "serving/agreement.h"
 #include "serving/cache_format.h"
@@ -61,39 +61,39 @@ class ModelLoader {
                   choose_kv_block_size(options_.kv_block_size, device_.kv_block_sizes(),
                                        device_.backend().name));
     if (ranks_.size() == 1) return load_whole(limits);
-    return load_share(limits);
+    return load_shard(limits);
   }
 
  private:
   Result<LoadedModel> load_whole(models::RunLimits limits) {
-    const dsv3::Share share = dsv3::whole_of(input_.config);
+    const dsv3::RankShard shard = dsv3::whole_of(input_.config);
     FATHOM_ASSIGN(const int64_t blocks,
-                  choose_kv_blocks(options_, input_.config, share, device_, free_bytes_, limits));
+                  choose_kv_blocks(options_, input_.config, shard, device_, free_bytes_, limits));
     FATHOM_ASSIGN(limits, fit_to_cache(options_, limits, blocks));
-    return finish(limits, share, [&](const dsv3::LoadOptions& load) {
+    return finish(limits, shard, [&](const dsv3::LoadOptions& load) {
       return dsv3::Model::load(input_.source, input_.config, device_, limits, load);
     });
   }
 
   // What goes wrong on one rank ends all of them in order.
-  Result<LoadedModel> load_share(models::RunLimits limits) {
+  Result<LoadedModel> load_shard(models::RunLimits limits) {
     FATHOM_ASSIGN(const dsv3::ShardPlan plan,
                   plan_job(options_, input_, ranks_, limits, free_bytes_));
-    const dsv3::Share share = dsv3::share_of(plan, ranks_.rank());
-    const auto own = choose_kv_blocks(options_, input_.config, share, device_, free_bytes_, limits);
+    const dsv3::RankShard shard = dsv3::shard_of(plan, ranks_.rank());
+    const auto own = choose_kv_blocks(options_, input_.config, shard, device_, free_bytes_, limits);
     FATHOM_TRY(agree(ranks_, "cache", own ? Status() : own.error()));
     FATHOM_ASSIGN(const int64_t blocks, least_of(ranks_, "kv_blocks", *own));
     FATHOM_ASSIGN(limits, fit_to_cache(options_, limits, blocks));
     if (ranks_.rank() == 0) log_info("{} on {} ranks", plan.layout().text(), ranks_.size());
-    auto model = finish(limits, share, [&](const dsv3::LoadOptions& load) {
-      return dsv3::Model::load_share(input_.source, plan, ranks_, device_, limits, load);
+    auto model = finish(limits, shard, [&](const dsv3::LoadOptions& load) {
+      return dsv3::Model::load_shard(input_.source, plan, ranks_, device_, limits, load);
     });
     FATHOM_TRY(agree(ranks_, "loaded", model ? Status() : model.error()));
     return model;
   }
 
   template <typename Load>
-  Result<LoadedModel> finish(const models::RunLimits& limits, const dsv3::Share& share,
+  Result<LoadedModel> finish(const models::RunLimits& limits, const dsv3::RankShard& shard,
                              Load&& load) {
     const bool first = ranks_.rank() == 0;
     ProgressBar bar("loading " + options_.name(), options_.progress && first);
@@ -118,10 +118,10 @@ class ModelLoader {
     loading.peak_bytes = peak_memory();
     FATHOM_TRY(tell(report, options_, ranks_));
     const auto cache_bytes = static_cast<size_t>(limits.num_kv_blocks) *
-                             dsv3::kv_block_bytes(input_.config, share, device_, limits);
+                             dsv3::kv_block_bytes(input_.config, shard, device_, limits);
     if (first) {
       log_info("{}: {} layers on {}; cache of {} tokens in {} MiB ({}), context {}",
-               options_.name(), share.layers.size(), device_.info().name,
+               options_.name(), shard.layers.size(), device_.info().name,
                limits.num_kv_blocks * limits.kv_block_size, cache_bytes >> 20,
                cache_format_text(limits, device_), limits.max_context);
     }

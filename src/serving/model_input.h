@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "models/deepseek_v3/config.h"
+#include "models/deepseek_v3/config/config.h"
 #include "models/tensor_source.h"
 
 namespace fathom::serving {

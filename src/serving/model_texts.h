@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "models/deepseek_v3/config.h"
+#include "models/deepseek_v3/config/config.h"
 #include "tokenizer/tokenizer.h"
 
 namespace fathom::serving {

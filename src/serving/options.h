@@ -20,7 +20,7 @@ struct StackOptions {
   std::string kernels;          // "native", "reference"; "": the chip's fastest
   int threads = 0;              // 0: one a core, shared by the ranks of this host
   bool pin = true;       // threads to cores, where they have the host's or their share of them
-  std::string parallel;  // how ranks divide the model (layout.h), or "auto"; "": one rank
+  std::string parallel;  // how ranks divide the model (parallel_layout.h), or "auto"; "": one rank
   models::WeightFormat weights = models::WeightFormat::kAsStored;  // requantised while loading
   std::filesystem::path weight_report;  // where the error of each requantised tensor goes; or ""
   int64_t max_context = 0;              // 0: the model's, as far as the cache holds it

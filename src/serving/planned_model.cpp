@@ -1,7 +1,7 @@
 #include "serving/planned_model.h"
 
-#include "models/deepseek_v3/checkpoint_source.h"
-#include "models/deepseek_v3/tensor_list.h"
+#include "models/deepseek_v3/weights/checkpoint_source.h"
+#include "models/deepseek_v3/weights/tensor_list.h"
 #include "serving/model_path.h"
 
 namespace fathom::serving {
@@ -19,10 +19,10 @@ Result<PlannedModel> planned_model(const fs::path& model) {
     if (entry.path().extension() != ".safetensors") continue;
     FATHOM_ASSIGN(const auto source, dsv3::CheckpointSource::open(model, made.config));
     dsv3::drop_absent_mtp(*source, made.config);
-    FATHOM_ASSIGN(made.tensors, dsv3::planned_tensors(made.config, *source));
+    FATHOM_ASSIGN(made.tensors, dsv3::tensor_manifest(made.config, *source));
     return made;
   }
-  FATHOM_ASSIGN(made.tensors, dsv3::planned_tensors(made.config));
+  FATHOM_ASSIGN(made.tensors, dsv3::tensor_manifest(made.config));
   return made;
 }
 

@@ -5,14 +5,14 @@
 #include <vector>
 
 #include "base/result.h"
-#include "models/deepseek_v3/config.h"
-#include "models/deepseek_v3/planned_tensors.h"
+#include "models/deepseek_v3/config/config.h"
+#include "models/deepseek_v3/weights/tensor_manifest.h"
 
 namespace fathom::serving {
 
 struct PlannedModel {
   models::deepseek_v3::Config config;
-  std::vector<models::deepseek_v3::PlannedTensor> tensors;
+  std::vector<models::deepseek_v3::ManifestEntry> tensors;
 };
 // A model's directory, or its config.json: the tensors are as the files' headers say where there
 // are some, else as config.json does.

@@ -7,9 +7,9 @@
 #include <thread>
 
 #include "base/log.h"
-#include "models/deepseek_v3/choose_layout.h"
 #include "models/deepseek_v3/parallel_model.h"
-#include "models/deepseek_v3/shard_rules.h"
+#include "models/deepseek_v3/sharding/choose_layout.h"
+#include "models/deepseek_v3/sharding/shard_rules.h"
 #include "serving/agreement.h"
 #include "serving/planned_model.h"
 
@@ -29,7 +29,7 @@ Status check_parallel(const StackOptions& options, const comm::Launch& launch) {
         "--parallel");
   }
   if (options.parallel.empty() || options.parallel == "auto") return {};
-  FATHOM_ASSIGN(const auto layout, dsv3::Layout::parse(options.parallel));
+  FATHOM_ASSIGN(const auto layout, dsv3::ParallelLayout::parse(options.parallel));
   if (options.synthetic.empty()) {
     FATHOM_ASSIGN(const auto model, planned_model(options.model));
     FATHOM_TRY(dsv3::check_cuts(model.config, layout, model.tensors, options.weights));
@@ -44,9 +44,9 @@ Status check_parallel(const StackOptions& options, const comm::Launch& launch) {
 Result<dsv3::ShardPlan> plan_job(const StackOptions& options, const ModelInput& input,
                                  comm::Group& ranks, const models::RunLimits& limits,
                                  int64_t free_memory) {
-  FATHOM_ASSIGN(auto tensors, dsv3::planned_tensors(input.config, *input.source));
+  FATHOM_ASSIGN(auto tensors, dsv3::tensor_manifest(input.config, *input.source));
   if (options.parallel != "auto") {
-    FATHOM_ASSIGN(const auto layout, dsv3::Layout::parse(options.parallel));
+    FATHOM_ASSIGN(const auto layout, dsv3::ParallelLayout::parse(options.parallel));
     return dsv3::ShardPlan::make(input.config, layout, std::move(tensors), options.weights);
   }
   FATHOM_ASSIGN(const int64_t memory, least_of(ranks, "memory", free_memory));

@@ -8,7 +8,7 @@
 #include "comm/launch.h"
 #include "comm/world.h"
 #include "models/deepseek_v3/model.h"
-#include "models/deepseek_v3/shard.h"
+#include "models/deepseek_v3/sharding/shard.h"
 #include "serving/model_input.h"
 #include "serving/options.h"
 

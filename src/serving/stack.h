@@ -11,7 +11,7 @@
 #include "device/registry.h"
 #include "engine/engine.h"
 #include "jinja/chat_template.h"
-#include "models/deepseek_v3/config.h"
+#include "models/deepseek_v3/config/config.h"
 #include "models/deepseek_v3/cost.h"
 #include "models/deepseek_v3/model.h"
 #include "serving/load_report.h"

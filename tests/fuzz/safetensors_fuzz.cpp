@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 #include "fuzz_target.h"
-#include "models/safetensors.h"
+#include "models/files/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace fathom;

@@ -6,8 +6,8 @@
 #include <tuple>
 
 #include "chips.h"
-#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
+#include "models/deepseek_v3/weights/checkpoint_source.h"
 #include "prompt_steps.h"
 
 namespace fathom {

@@ -3,11 +3,11 @@
 
 #include <vector>
 
-#include "base/allocation_counter_for_tests.h"
+#include "base/testing/allocation_counter.h"
 #include "chips.h"
 #include "generation.h"
-#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
+#include "models/deepseek_v3/weights/checkpoint_source.h"
 
 namespace fathom {
 namespace {

@@ -11,8 +11,8 @@
 
 #include "chips.h"
 #include "meeting_group.h"
-#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
+#include "models/deepseek_v3/weights/checkpoint_source.h"
 #include "prompt_steps.h"
 
 namespace fathom {
@@ -48,10 +48,10 @@ class Served {
     const auto directory = std::filesystem::path(FATHOM_MODELS) / "tiny";
     const auto config = dsv3::Config::load(directory / "config.json").value();
     auto source = dsv3::CheckpointSource::open(directory, config).value();
-    const auto plan = dsv3::ShardPlan::make(config, dsv3::Layout::parse("tp=1").value(),
-                                            dsv3::planned_tensors(config, *source).value(), format)
+    const auto plan = dsv3::ShardPlan::make(config, dsv3::ParallelLayout::parse("tp=1").value(),
+                                            dsv3::tensor_manifest(config, *source).value(), format)
                           .value();
-    model_ = dsv3::Model::load_share(source, plan, world_, *device_, limits_,
+    model_ = dsv3::Model::load_shard(source, plan, world_, *device_, limits_,
                                      {.format = format, .threads = 1})
                  .value();
     free_.resize(static_cast<size_t>(limits_.num_kv_blocks));

@@ -10,8 +10,8 @@
 
 #include "chips.h"
 #include "kvtransfer/block_cutter.h"
-#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
+#include "models/deepseek_v3/weights/checkpoint_source.h"
 
 namespace fathom {
 namespace {

@@ -7,8 +7,8 @@
 
 #include "chips.h"
 #include "device/last_error.h"
-#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
+#include "models/deepseek_v3/weights/checkpoint_source.h"
 #include "prompt_steps.h"
 
 namespace fathom {

@@ -11,8 +11,8 @@
 #include "backends/cpu/cpu_backend.h"
 #include "device/device.h"
 #include "jinja/chat_template.h"
-#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
+#include "models/deepseek_v3/weights/checkpoint_source.h"
 #include "tokenizer/tokenizer.h"
 
 namespace fathom {

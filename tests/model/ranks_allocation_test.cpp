@@ -6,11 +6,11 @@
 #include <tuple>
 #include <vector>
 
-#include "base/allocation_counter_for_tests.h"
+#include "base/testing/allocation_counter.h"
 #include "chips.h"
 #include "meeting_group.h"
-#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/parallel_model.h"
+#include "models/deepseek_v3/weights/checkpoint_source.h"
 #include "prompt_steps.h"
 
 namespace fathom {
@@ -20,19 +20,19 @@ namespace dsv3 = models::deepseek_v3;
 
 const std::filesystem::path kTiny = std::filesystem::path(FATHOM_MODELS) / "tiny";
 
-// Layout and chip.
+// ParallelLayout and chip.
 class RanksAllocation : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {
  protected:
   RanksAllocation()
       : config_(dsv3::Config::load(kTiny / "config.json").value()),
         source_(dsv3::CheckpointSource::open(kTiny, config_).value()),
-        plan_(dsv3::ShardPlan::make(config_, dsv3::Layout::parse(std::get<0>(GetParam())).value(),
-                                    dsv3::planned_tensors(config_, *source_).value(),
-                                    models::WeightFormat::kBf16)
+        plan_(dsv3::ShardPlan::make(
+                  config_, dsv3::ParallelLayout::parse(std::get<0>(GetParam())).value(),
+                  dsv3::tensor_manifest(config_, *source_).value(), models::WeightFormat::kBf16)
                   .value()) {}
 
   std::unique_ptr<dsv3::Model> load(device::Device& device, comm::Group& world) {
-    return dsv3::Model::load_share(source_, plan_, world, device, prompt_limits(),
+    return dsv3::Model::load_shard(source_, plan_, world, device, prompt_limits(),
                                    {.format = models::WeightFormat::kBf16, .threads = 1})
         .value();
   }

@@ -11,10 +11,10 @@
 #include <thread>
 
 #include "chips.h"
-#include "comm/memory_transport_for_tests.h"
+#include "comm/testing/memory_transport.h"
 #include "comm/world.h"
-#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/parallel_model.h"
+#include "models/deepseek_v3/weights/checkpoint_source.h"
 #include "prompt_steps.h"
 
 namespace fathom {
@@ -52,7 +52,7 @@ class RanksTest : public ::testing::TestWithParam<const char*> {
   // What one rank does; rank 0's outcome.
   Result<Outcome> take_part(comm::World& world, const dsv3::ShardPlan& plan, device::Device* device,
                             const Steps& steps) {
-    FATHOM_ASSIGN(auto own, dsv3::Model::load_share(source_, plan, world.group(), *device,
+    FATHOM_ASSIGN(auto own, dsv3::Model::load_shard(source_, plan, world.group(), *device,
                                                     prompt_limits(), load_));
     if (world.group().rank() > 0) {
       FATHOM_TRY(dsv3::follow(*own, world.group()));
@@ -87,8 +87,8 @@ class RanksTest : public ::testing::TestWithParam<const char*> {
   // Of all ranks of the layout together.
   Outcome run_ranks(const std::string& chip, const Steps& steps = run_prompts) {
     const auto plan =
-        dsv3::ShardPlan::make(config_, dsv3::Layout::parse(GetParam()).value(),
-                              dsv3::planned_tensors(config_, *source_).value(), load_.format)
+        dsv3::ShardPlan::make(config_, dsv3::ParallelLayout::parse(GetParam()).value(),
+                              dsv3::tensor_manifest(config_, *source_).value(), load_.format)
             .value();
     const auto ranks = static_cast<size_t>(plan.layout().ranks());
     comm::MemoryJob job(static_cast<int>(ranks));
@@ -171,10 +171,10 @@ class LostRankTest : public RanksTest {
   }
   std::unique_ptr<dsv3::Model> load_half(comm::World& world, device::Device& device) {
     const auto plan =
-        dsv3::ShardPlan::make(config_, dsv3::Layout::parse("tp=2").value(),
-                              dsv3::planned_tensors(config_, *source_).value(), load_.format)
+        dsv3::ShardPlan::make(config_, dsv3::ParallelLayout::parse("tp=2").value(),
+                              dsv3::tensor_manifest(config_, *source_).value(), load_.format)
             .value();
-    return dsv3::Model::load_share(source_, plan, world.group(), device, prompt_limits(), load_)
+    return dsv3::Model::load_shard(source_, plan, world.group(), device, prompt_limits(), load_)
         .value();
   }
 

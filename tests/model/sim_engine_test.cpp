@@ -10,7 +10,7 @@
 #include "device/device.h"
 #include "engine/engine_harness.h"
 #include "models/deepseek_v3/model.h"
-#include "models/deepseek_v3/synthetic.h"
+#include "models/deepseek_v3/weights/synthetic.h"
 
 namespace fathom {
 namespace {

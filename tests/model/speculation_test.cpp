@@ -6,8 +6,8 @@
 
 #include "chips.h"
 #include "engine/engine_harness.h"
-#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
+#include "models/deepseek_v3/weights/checkpoint_source.h"
 
 namespace fathom {
 namespace {

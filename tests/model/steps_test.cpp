@@ -6,8 +6,8 @@
 
 #include "chips.h"
 #include "generation.h"
-#include "models/deepseek_v3/checkpoint_source.h"
 #include "models/deepseek_v3/model.h"
+#include "models/deepseek_v3/weights/checkpoint_source.h"
 
 namespace fathom {
 namespace {

@@ -11,7 +11,23 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TOPS = ["api", "cli", "grammar", "jinja", "net", "serving", "tokenizer"]
+TOPS = [
+    "api",
+    "backends",
+    "base",
+    "cli",
+    "comm",
+    "device",
+    "grammar",
+    "jinja",
+    "kvtransfer",
+    "models",
+    "net",
+    "ops",
+    "sampling",
+    "serving",
+    "tokenizer",
+]
 UNITS_WITHOUT_CIRCLES = {"api", "cli", "serving"}
 MOST_UNITS = 25
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)

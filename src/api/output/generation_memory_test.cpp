@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "api/testing/harness.h"
-#include "base/allocation_counter_for_tests.h"
+#include "base/testing/allocation_counter.h"
 
 namespace fathom::api {
 namespace {

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "backends/cpu/chip_for_tests.h"
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/discrete/discrete_backend.h"
-#include "base/allocation_counter_for_tests.h"
+#include "backends/cpu/testing/chip.h"
+#include "base/testing/allocation_counter.h"
 
 namespace fathom::cpu {
 namespace {

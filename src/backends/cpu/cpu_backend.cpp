@@ -8,12 +8,12 @@
 
 #include "backends/cpu/cpu_device.h"
 #include "backends/cpu/cpu_operators.h"
-#include "backends/cpu/host_info.h"
-#include "backends/cpu/host_topology.h"
+#include "backends/cpu/host/host_info.h"
+#include "backends/cpu/host/host_topology.h"
+#include "backends/cpu/host/pages.h"
+#include "backends/cpu/host/parallel_checksum.h"
 #include "backends/cpu/limits.h"
 #include "backends/cpu/open_device.h"
-#include "backends/cpu/pages.h"
-#include "backends/cpu/parallel_checksum.h"
 #include "backends/cpu/self_test.h"
 #include "device/last_error.h"
 

@@ -5,9 +5,9 @@
 #include <string>
 #include <utility>
 
-#include "backends/cpu/kernel_set.h"
-#include "backends/cpu/placement.h"
-#include "backends/cpu/thread_pool.h"
+#include "backends/cpu/host/placement.h"
+#include "backends/cpu/host/thread_pool.h"
+#include "backends/cpu/kernels/kernel_set.h"
 #include "device/abi.h"
 
 struct fathom_device {

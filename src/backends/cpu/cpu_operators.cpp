@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <cstring>
 
-#include "backends/cpu/check_args.h"
-#include "backends/cpu/check_parts.h"
+#include "backends/cpu/checks/check_args.h"
+#include "backends/cpu/checks/check_parts.h"
 #include "backends/cpu/cpu_device.h"
-#include "backends/cpu/pack_weights.h"
-#include "backends/cpu/packed_layout.h"
-#include "backends/cpu/sample.h"
+#include "backends/cpu/kernels/sample.h"
+#include "backends/cpu/packing/pack_weights.h"
+#include "backends/cpu/packing/packing.h"
 #include "device/device.h"
 #include "device/last_error.h"
 

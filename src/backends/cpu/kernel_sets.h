@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "backends/cpu/kernel_set.h"
+#include "backends/cpu/kernels/kernel_set.h"
 
 namespace fathom::cpu {
 

@@ -11,7 +11,7 @@
 #include <memory>
 
 #include "backends/cpu/cpu_device.h"
-#include "backends/cpu/pages.h"
+#include "backends/cpu/host/pages.h"
 #include "device/last_error.h"
 
 namespace fathom::cpu {

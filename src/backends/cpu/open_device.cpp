@@ -1,8 +1,8 @@
 #include "backends/cpu/open_device.h"
 
-#include "backends/cpu/check_parts.h"
-#include "backends/cpu/host_info.h"
-#include "backends/cpu/host_topology.h"
+#include "backends/cpu/checks/check_parts.h"
+#include "backends/cpu/host/host_info.h"
+#include "backends/cpu/host/host_topology.h"
 #include "backends/cpu/kernel_sets.h"
 
 namespace fathom::cpu {

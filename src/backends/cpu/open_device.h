@@ -5,8 +5,8 @@
 
 #include <exception>
 
-#include "backends/cpu/kernel_set.h"
-#include "backends/cpu/placement.h"
+#include "backends/cpu/host/placement.h"
+#include "backends/cpu/kernels/kernel_set.h"
 #include "device/abi.h"
 #include "device/last_error.h"
 

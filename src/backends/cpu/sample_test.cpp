@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "backends/cpu/chip_for_tests.h"
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/discrete/discrete_backend.h"
-#include "sampling/cases_for_tests.h"
+#include "backends/cpu/testing/chip.h"
 #include "sampling/noise.h"
+#include "sampling/testing/cases.h"
 
 namespace fathom::cpu {
 namespace {

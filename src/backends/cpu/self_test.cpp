@@ -10,11 +10,11 @@
 #include <string_view>
 #include <vector>
 
-#include "backends/cpu/check_parts.h"
+#include "backends/cpu/checks/check_parts.h"
 #include "backends/cpu/cpu_device.h"
-#include "backends/cpu/pack_weights.h"
-#include "backends/cpu/packed_layout.h"
-#include "backends/cpu/pages.h"
+#include "backends/cpu/host/pages.h"
+#include "backends/cpu/packing/pack_weights.h"
+#include "backends/cpu/packing/packing.h"
 
 namespace fathom::cpu {
 namespace {

@@ -7,8 +7,8 @@
 #include <map>
 #include <vector>
 
-#include "sampling/cases_for_tests.h"
 #include "sampling/contract_draw.h"
+#include "sampling/testing/cases.h"
 
 namespace fathom::sim {
 namespace {

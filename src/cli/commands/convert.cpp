@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/log.h"
-#include "models/deepseek_v3/checkpoint_writer.h"
-#include "models/deepseek_v3/gguf_writer.h"
+#include "models/deepseek_v3/gguf/gguf_writer.h"
+#include "models/deepseek_v3/weights/checkpoint_writer.h"
 #include "serving/gguf_tokenizer.h"
 #include "serving/model_input.h"
 #include "serving/progress.h"

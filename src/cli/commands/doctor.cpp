@@ -8,7 +8,7 @@
 
 #include "comm/load_transport.h"
 #include "kvtransfer/load_transport.h"
-#include "models/safetensors.h"
+#include "models/files/safetensors.h"
 #include "net/http_server.h"
 #include "serving/chips.h"
 #include "serving/model_path.h"

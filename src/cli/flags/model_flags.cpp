@@ -5,7 +5,7 @@
 #include "cli/flags/checks.h"
 #include "cli/flags/help.h"
 #include "device/device.h"
-#include "models/deepseek_v3/synthetic.h"
+#include "models/deepseek_v3/weights/synthetic.h"
 
 namespace fathom::cli {
 namespace {

@@ -6,7 +6,7 @@
 #include <cstdio>
 
 #include "base/log.h"
-#include "models/deepseek_v3/choose_layout.h"
+#include "models/deepseek_v3/sharding/choose_layout.h"
 #include "serving/capacity.h"
 #include "serving/planned_model.h"
 
@@ -27,7 +27,8 @@ Result<dsv3::ShardPlan> make_plan(serving::PlannedModel model, const serving::St
     return dsv3::choose_layout(model.config, model.tensors, stack.weights, options.ranks, limits,
                                memory);
   }
-  FATHOM_ASSIGN(const auto layout, dsv3::Layout::parse(parallel.empty() ? "pp=1" : parallel));
+  FATHOM_ASSIGN(const auto layout,
+                dsv3::ParallelLayout::parse(parallel.empty() ? "pp=1" : parallel));
   if (options.ranks > 0) FATHOM_TRY(dsv3::check_ranks(layout, options.ranks));
   return dsv3::ShardPlan::make(model.config, layout, std::move(model.tensors), stack.weights);
 }

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "models/deepseek_v3/footprint.h"
-#include "models/deepseek_v3/traffic.h"
+#include "models/deepseek_v3/sharding/footprint.h"
+#include "models/deepseek_v3/sharding/traffic.h"
 
 namespace fathom::cli {
 

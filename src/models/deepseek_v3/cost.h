@@ -4,8 +4,8 @@
 #include <cstdint>
 
 #include "device/device.h"
-#include "models/deepseek_v3/config.h"
-#include "models/deepseek_v3/weights.h"
+#include "models/deepseek_v3/config/config.h"
+#include "models/deepseek_v3/weights/weights.h"
 
 namespace fathom::models::deepseek_v3 {
 

@@ -5,21 +5,23 @@
 #include <algorithm>
 
 #include "base/log.h"
-#include "models/deepseek_v3/plan.h"
+#include "models/deepseek_v3/forward/block.h"
+#include "models/deepseek_v3/forward/memory_plan.h"
+#include "models/deepseek_v3/forward/rank_exchange.h"
 
 namespace fathom::models::deepseek_v3 {
 
 Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const TensorSource> source,
                                            const Config& config, device::Device& device,
                                            const RunLimits& limits, const LoadOptions& options) {
-  FATHOM_ASSIGN(Weights weights, Weights::load(std::move(source), config, device, options));
+  FATHOM_ASSIGN(Weights weights, load_weights(std::move(source), config, device, options));
   auto model = std::unique_ptr<Model>(
       new Model(config, whole_of(config), Ranks{}, device, limits, std::move(weights)));
   FATHOM_TRY(model->plan_memory());
   return model;
 }
 
-Result<std::unique_ptr<Model>> Model::load_share(std::shared_ptr<const TensorSource> source,
+Result<std::unique_ptr<Model>> Model::load_shard(std::shared_ptr<const TensorSource> source,
                                                  const ShardPlan& plan, comm::Group& world,
                                                  device::Device& device, const RunLimits& limits,
                                                  const LoadOptions& options) {
@@ -29,9 +31,9 @@ Result<std::unique_ptr<Model>> Model::load_share(std::shared_ptr<const TensorSou
     FATHOM_ASSIGN(links, RankLinks::make(device, ranks, plan.config(), plan.layout(),
                                          limits.max_step_tokens));
   }
-  FATHOM_ASSIGN(Weights weights, Weights::load_share(source, plan, world.rank(), device, options));
+  FATHOM_ASSIGN(Weights weights, load_weights(source, plan, world.rank(), device, options));
   auto model =
-      std::unique_ptr<Model>(new Model(plan.config(), share_of(plan, world.rank()),
+      std::unique_ptr<Model>(new Model(plan.config(), shard_of(plan, world.rank()),
                                        std::move(ranks), device, limits, std::move(weights)));
   model->links_ = std::move(links);
   model->source_ = std::move(source);
@@ -48,13 +50,13 @@ Model::~Model() {
 }
 
 Status Model::plan_memory() {
-  const size_t kv_bytes = kv_block_bytes(config_, share_, device_, limits_) *
+  const size_t kv_bytes = kv_block_bytes(config_, shard_, device_, limits_) *
                           static_cast<size_t>(cached_blocks(device_, limits_));
   FATHOM_ASSIGN(kv_arena_, device_.alloc_arena(kv_bytes, "the KV cache"));
-  caches_ = plan_caches(config_, share_, device_, limits_, kv_arena_);
+  caches_ = plan_caches(config_, shard_, device_, limits_, kv_arena_);
 
   FATHOM_ASSIGN(const WorkspacePlan plan,
-                WorkspacePlan::make(config_, share_, weights_, device_, limits_));
+                WorkspacePlan::make(config_, shard_, weights_, device_, limits_));
   FATHOM_ASSIGN(workspace_arena_, device_.alloc_arena(plan.bytes, "activations"));
   FATHOM_ASSIGN(buffers_, plan.take(workspace_arena_, device_));
   FATHOM_TRY(plan_steps());
@@ -79,19 +81,19 @@ Status Model::record_steps() {
 Status Model::plan_ranks() {
   const int64_t rows = limits_.max_step_tokens;
   const auto layers = static_cast<int64_t>(caches_.size());
-  if (config_.n_routed_experts > 0 && share_.layout.stage_ranks() > 1) {
+  if (config_.n_routed_experts > 0 && shard_.layout.stage_ranks() > 1) {
     FATHOM_ASSIGN(exchange_,
-                  ExpertExchange::make(device_, config_, share_, buffers_.exchange, rows, layers));
+                  ExpertExchange::make(device_, config_, shard_, buffers_.exchange, rows, layers));
   }
   if (exchange_ && ranks_.world->rank() == 0) log_info("experts: {}", exchange_->way());
   return {};
 }
 
 Result<Step> Model::lay_out_step(const StepBatch& batch, std::span<const int32_t> sources,
-                                 const KeptRows* kept, int64_t first_row, int64_t first_logit) {
+                                 const LogitRows* kept, int64_t first_row, int64_t first_logit) {
   const auto rows = static_cast<int64_t>(batch.tokens.size());
   const auto logit_rows =
-      share_.is_last() ? static_cast<int64_t>(batch.logit_rows.size()) : int64_t{0};
+      shard_.is_last() ? static_cast<int64_t>(batch.logit_rows.size()) : int64_t{0};
   FATHOM_CHECK(rows > 0 || !ranks_.alone(), "step: expected rows");
   FATHOM_CHECK(
       batch.positions.size() == batch.tokens.size() && batch.slots.size() == batch.tokens.size(),
@@ -108,13 +110,13 @@ Step Model::step_of(const StepInputs& in, int64_t first_row, int64_t rows, int64
                     int64_t logit_rows) {
   return {.ops = {device_, buffers_.scratch, buffers_.scratch_bytes},
           .config = config_,
-          .share = share_,
+          .shard = shard_,
           .ranks = ranks_,
           .links = links_.get(),
           .exchange = exchange_ ? &*exchange_ : nullptr,
           .counts = counts_ ? &*counts_ : nullptr,
           .layer = 0,
-          .mla = mla_shape(config_, share_.heads),
+          .mla = mla_shape(config_, shard_.heads),
           .at = cut(buffers_, first_row, rows, first_logit, logit_rows),
           .in = in,
           .given = in.sequences[kGiven],
@@ -129,7 +131,7 @@ Status Model::queue_step(const StepBatch& batch) {
     const int64_t begin = rows * i / microbatches_;
     rows_.cut(batch, begin, rows * (i + 1) / microbatches_);
     FATHOM_TRY(queue_rows(rows_.batch(), begin, logit));
-    if (share_.is_last()) logit += static_cast<int64_t>(rows_.batch().logit_rows.size());
+    if (shard_.is_last()) logit += static_cast<int64_t>(rows_.batch().logit_rows.size());
   }
   return {};
 }
@@ -138,8 +140,8 @@ Status Model::queue_rows(const StepBatch& batch, int64_t first_row, int64_t firs
   kept_.keep_all();
   if (const RecordedStep* recorded = graphs_.find(batch)) return queue_recorded(batch, *recorded);
   // The MTP layer goes on from every row.
-  const bool some = share_.is_last() && !can_draft() && kept_.choose(batch);
-  const KeptRows* kept = some ? &kept_ : nullptr;
+  const bool some = shard_.is_last() && !can_draft() && kept_.choose(batch);
+  const LogitRows* kept = some ? &kept_ : nullptr;
   FATHOM_ASSIGN(Step step, lay_out_step(batch, {}, kept, first_row, first_logit));
   FATHOM_TRY(take_drawn(batch, step.in.tokens));
   FATHOM_TRY(queue_forward(step, kept));
@@ -161,8 +163,8 @@ Status Model::take_drawn(const StepBatch& batch, int32_t* tokens) {
   return ops::take_tokens(context, batch.tokens, tokens, buffers_.drawn, limits_.max_logit_rows);
 }
 
-Status Model::queue_forward(Step& step, const KeptRows* kept) {
-  if (share_.is_first()) {
+Status Model::queue_forward(Step& step, const LogitRows* kept) {
+  if (shard_.is_first()) {
     FATHOM_TRY(embed(step, weights_.embed, step.at.residual));  // [T, H]
   } else {
     FATHOM_TRY(receive_stream(step));  // [T, H]
@@ -175,7 +177,7 @@ Status Model::queue_forward(Step& step, const KeptRows* kept) {
     FATHOM_TRY(block(step, weights_.blocks[layer], caches_[layer], input, last ? kept : nullptr));
     input = StreamInput::kResidualPlusX;
   }
-  if (!share_.is_last()) return send_stream(step);
+  if (!shard_.is_last()) return send_stream(step);
   return head(step, weights_.norm, weights_.head);  // [L, vocab]
 }
 
@@ -199,7 +201,7 @@ Result<std::span<const float>> Model::run_draft(const StepBatch& batch,
   FATHOM_CHECK(in_flight_ == 0, "draft: expected no step in flight");
   sources_.clear();
   for (const int32_t row : rows) sources_.push_back(kept_.place_of(row));
-  const KeptRows* kept = kept_.choose(batch) ? &kept_ : nullptr;
+  const LogitRows* kept = kept_.choose(batch) ? &kept_ : nullptr;
   FATHOM_ASSIGN(Step step, lay_out_step(batch, sources_, kept, 0, 0));
   const int64_t logit_rows = step.at.logits.shape[0];
   FATHOM_TRY(queue_draft(step, kept));
@@ -208,7 +210,7 @@ Result<std::span<const float>> Model::run_draft(const StepBatch& batch,
   return results_.logits();
 }
 
-Status Model::queue_draft(Step& step, const KeptRows* kept) {
+Status Model::queue_draft(Step& step, const LogitRows* kept) {
   const MtpWeights& mtp = *weights_.mtp;
   const float eps = config_.rms_norm_eps;
   auto& at = step.at;

@@ -1,4 +1,4 @@
-// DeepSeek-V3 and R1 on one device: embedding, blocks, head, and the MTP layer; or one rank's share
+// DeepSeek-V3 and R1 on one device: embedding, blocks, head, and the MTP layer; or one rank's shard
 // of it.
 //
 // Architecture: DeepSeek-V3 paper (arXiv 2412.19437), section 2; DeepSeek-V2 paper (2405.04434),
@@ -16,17 +16,18 @@
 #include "base/result.h"
 #include "device/device.h"
 #include "models/causal_lm.h"
-#include "models/deepseek_v3/config.h"
+#include "models/deepseek_v3/config/config.h"
 #include "models/deepseek_v3/cost.h"
-#include "models/deepseek_v3/draw_lists.h"
-#include "models/deepseek_v3/shard.h"
-#include "models/deepseek_v3/staging.h"
-#include "models/deepseek_v3/step.h"
-#include "models/deepseek_v3/step_graphs.h"
-#include "models/deepseek_v3/step_metadata.h"
-#include "models/deepseek_v3/step_results.h"
-#include "models/deepseek_v3/step_rows.h"
-#include "models/deepseek_v3/weights.h"
+#include "models/deepseek_v3/forward/step.h"
+#include "models/deepseek_v3/loading/load_weights.h"
+#include "models/deepseek_v3/sharding/shard.h"
+#include "models/deepseek_v3/step/batch_slice.h"
+#include "models/deepseek_v3/step/draw_lists.h"
+#include "models/deepseek_v3/step/staging.h"
+#include "models/deepseek_v3/step/step_graphs.h"
+#include "models/deepseek_v3/step/step_metadata.h"
+#include "models/deepseek_v3/step/step_results.h"
+#include "models/deepseek_v3/weights/weights.h"
 #include "sampling/sampler.h"
 
 namespace fathom::models::deepseek_v3 {
@@ -38,7 +39,7 @@ class Model final : public CausalLm {
                                              const Config& config, device::Device& device,
                                              const RunLimits& limits, const LoadOptions& options);
   // Likewise what this rank of `world` holds by `plan`; `world` must outlive it too. Collective.
-  static Result<std::unique_ptr<Model>> load_share(std::shared_ptr<const TensorSource> source,
+  static Result<std::unique_ptr<Model>> load_shard(std::shared_ptr<const TensorSource> source,
                                                    const ShardPlan& plan, comm::Group& world,
                                                    device::Device& device, const RunLimits& limits,
                                                    const LoadOptions& options);
@@ -49,7 +50,7 @@ class Model final : public CausalLm {
   const RunLimits& limits() const override { return limits_; }
   // Every rank of a divided model takes its steps together, with the rows of its own data index,
   // which may be none; draws are rank 0's business then (ParallelModel). Logits are [L,
-  // share().tokens.size()], and none before the last stage. Likewise draft(), which the ranks of
+  // shard().tokens.size()], and none before the last stage. Likewise draft(), which the ranks of
   // the last stage call.
   int64_t max_steps_in_flight() const override { return max_in_flight_; }
   Status begin_step(const StepBatch& batch) override;
@@ -76,7 +77,7 @@ class Model final : public CausalLm {
   Status place_expert(int64_t layer, size_t number, int64_t expert);
 
   const Config& config() const { return config_; }
-  const Share& share() const { return share_; }
+  const RankShard& shard() const { return shard_; }
   const Ranks& ranks() const { return ranks_; }
   // Of the next call, on all ranks alike: the step that its tags say, and into how many parts
   // begin_step() divides its rows, one after the other, so that the stages of a pipeline work at
@@ -104,10 +105,10 @@ class Model final : public CausalLm {
   std::vector<int64_t> kv_layers() const;
 
  private:
-  Model(const Config& config, Share share, Ranks ranks, device::Device& device,
+  Model(const Config& config, RankShard shard, Ranks ranks, device::Device& device,
         const RunLimits& limits, Weights weights)
       : config_(config),
-        share_(std::move(share)),
+        shard_(std::move(shard)),
         ranks_(std::move(ranks)),
         device_(device),
         limits_(limits),
@@ -132,15 +133,15 @@ class Model final : public CausalLm {
   // last block, null where all do. The batch is of the call's rows from first_row on, and its
   // logits of those from first_logit on.
   Result<Step> lay_out_step(const StepBatch& batch, std::span<const int32_t> sources,
-                            const KeptRows* kept, int64_t first_row, int64_t first_logit);
+                            const LogitRows* kept, int64_t first_row, int64_t first_logit);
   Status queue_step(const StepBatch& batch);
   Status queue_rows(const StepBatch& batch, int64_t first_row, int64_t first_logit);
   Status queue_recorded(const StepBatch& batch, const RecordedStep& recorded);
   // Tokens of the batch that the step before draws, to where its others are.
   Status take_drawn(const StepBatch& batch, int32_t* tokens);
   // From the step's tokens to its logits.
-  Status queue_forward(Step& step, const KeptRows* kept);
-  Status queue_draft(Step& step, const KeptRows* kept);
+  Status queue_forward(Step& step, const LogitRows* kept);
+  Status queue_draft(Step& step, const LogitRows* kept);
   Result<std::span<const float>> run_draft(const StepBatch& batch, std::span<const int32_t> rows);
   // For all that is queued.
   Status wait() { return links_ ? links_->wait(ranks_) : device_.synchronize(); }
@@ -156,7 +157,7 @@ class Model final : public CausalLm {
   Error abandon(const Error& error);
 
   Config config_;
-  Share share_;
+  RankShard shard_;
   Ranks ranks_;
   device::Device& device_;
   RunLimits limits_;
@@ -188,8 +189,8 @@ class Model final : public CausalLm {
   std::optional<ShardPlan> plan_;
   LoadOptions load_;
   std::map<std::pair<int64_t, size_t>, LoadedExpert> moved_;
-  StepRows rows_;  // of a microbatch
-  KeptRows kept_;  // of the last step or draft, whose hidden states a draft goes on from
+  BatchSlice rows_;  // of a microbatch
+  LogitRows kept_;   // of the last step or draft, whose hidden states a draft goes on from
   std::vector<int32_t> sources_;
   int64_t microbatches_ = 1;
   std::vector<std::byte> planes_;  // of blocks that are handed over, where the cache has two

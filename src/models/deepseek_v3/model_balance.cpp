@@ -1,8 +1,8 @@
 #include <algorithm>
 
-#include "models/deepseek_v3/balance.h"
-#include "models/deepseek_v3/expert_table.h"
 #include "models/deepseek_v3/model.h"
+#include "models/deepseek_v3/sharding/expert_placement.h"
+#include "models/deepseek_v3/weights/expert_table.h"
 
 namespace fathom::models::deepseek_v3 {
 
@@ -26,7 +26,7 @@ Result<Model::Balance> Model::balance() {
   int64_t mine = 0;
   for (int64_t layer = 0; layer < static_cast<int64_t>(caches_.size()); ++layer) {
     if (moe_of(layer) == nullptr) continue;
-    const auto at = static_cast<size_t>(share_.layers.begin + layer);
+    const auto at = static_cast<size_t>(shard_.layers.begin + layer);
     FATHOM_TRY(count_layer(layer, sum, std::span(rows).subspan(at * width, width)));
     ++mine;
   }
@@ -46,7 +46,7 @@ Result<Model::Balance> Model::balance() {
 }
 
 int64_t Model::place_in_stage() const {
-  return ranks_.alone() ? 0 : ranks_.world->rank() % share_.layout.stage_ranks();
+  return ranks_.alone() ? 0 : ranks_.world->rank() % shard_.layout.stage_ranks();
 }
 
 // row: the tokens of each expert and the imbalance, for balance().
@@ -61,8 +61,8 @@ Status Model::count_layer(int64_t layer, Balance& sum, std::span<float> row) {
   if (exchange_) {
     const auto& placed = exchange_->placement(layer);
     before = after = imbalance(placed, loads);
-    if (share_.layout.redundant > 0) {
-      auto anew = balance_experts(share_.layout, placed, loads);
+    if (shard_.layout.redundant > 0) {
+      auto anew = balance_experts(shard_.layout, placed, loads);
       after = imbalance(anew, loads);
       FATHOM_ASSIGN(const int64_t loaded, take_experts(layer, anew));
       sum.loaded += loaded;
@@ -79,7 +79,7 @@ Status Model::count_layer(int64_t layer, Balance& sum, std::span<float> row) {
 // Loads the experts that this rank did not have in their places; an expert that loses its place
 // goes.
 Result<int64_t> Model::take_experts(int64_t layer, const ExpertExchange::Placement& placed) {
-  const auto index = static_cast<size_t>(share_.place.expert);
+  const auto index = static_cast<size_t>(shard_.place.expert);
   const auto& before = exchange_->placement(layer)[index];
   const auto& after = placed[index];
   int64_t loaded = 0;
@@ -94,9 +94,9 @@ Result<int64_t> Model::take_experts(int64_t layer, const ExpertExchange::Placeme
 Status Model::place_expert(int64_t layer, size_t number, int64_t expert) {
   FATHOM_CHECK(plan_.has_value(), "experts: expected a model that was loaded by a plan");
   const int rank = ranks_.alone() ? 0 : ranks_.world->rank();
-  const int64_t layer_of_all = share_.layers.begin + layer;
+  const int64_t layer_of_all = shard_.layers.begin + layer;
   FATHOM_ASSIGN(LoadedExpert loaded,
-                LoadedExpert::load(source_, *plan_, rank, layer_of_all, expert, device_, load_));
+                load_expert(source_, *plan_, rank, layer_of_all, expert, device_, load_));
   MoeWeights& moe = *moe_of(layer);
   moe.w1[number] = loaded.weights.w1;
   moe.w2[number] = loaded.weights.w2;

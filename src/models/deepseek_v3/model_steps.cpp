@@ -8,7 +8,7 @@ namespace fathom::models::deepseek_v3 {
 
 Status Model::plan_steps() {
   for (StepMetadata& metadata : metadata_) {
-    FATHOM_ASSIGN(metadata, StepMetadata::make(device_, buffers_.metadata, limits_, share_.tokens,
+    FATHOM_ASSIGN(metadata, StepMetadata::make(device_, buffers_.metadata, limits_, shard_.tokens,
                                                config_.vocab_size));
   }
   FATHOM_ASSIGN(results_, StepResults::make(device_, buffers_.drawn, buffers_.logits));
@@ -69,7 +69,7 @@ Result<StepResult> Model::finish_step() {
 Status Model::queue_draws(const StepDraws& draws) {
   FATHOM_ASSIGN(const bool drawn, draw_on_chip(draws));
   if (!drawn) FATHOM_TRY(draw_on_host(draws));
-  FATHOM_TRY(results_.fetch_logits(share_.is_last() ? draws.read : std::span<const int32_t>()));
+  FATHOM_TRY(results_.fetch_logits(shard_.is_last() ? draws.read : std::span<const int32_t>()));
   return results_.mark();
 }
 

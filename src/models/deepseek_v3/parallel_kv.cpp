@@ -9,7 +9,7 @@ namespace {
 
 constexpr const char* kTagName = "kv_blocks";
 
-int rank_at(const Layout& layout, int64_t stage, int64_t data, int64_t tensor) {
+int rank_at(const ParallelLayout& layout, int64_t stage, int64_t data, int64_t tensor) {
   return static_cast<int>((stage * layout.dp + data) * layout.tp + tensor);
 }
 
@@ -52,7 +52,7 @@ Status ParallelModel::call_blocks(StepKind kind, const BlockList& list,
 }
 
 Status ParallelModel::gather_layers(const BlockList& list, std::span<std::byte> out) {
-  const Layout& layout = own_->share().layout;
+  const ParallelLayout& layout = own_->shard().layout;
   const size_t layer = kv_layer_bytes(own_->kv_block_format());
   const size_t block = kv_block_bytes(kv_block_format());
   std::byte* to = out.data();
@@ -73,7 +73,7 @@ Status ParallelModel::gather_layers(const BlockList& list, std::span<std::byte> 
 }
 
 Status ParallelModel::scatter_layers(const BlockList& list, std::span<const std::byte> in) {
-  const Layout& layout = own_->share().layout;
+  const ParallelLayout& layout = own_->shard().layout;
   const size_t layer = kv_layer_bytes(own_->kv_block_format());
   const size_t block = kv_block_bytes(kv_block_format());
   const std::byte* from = in.data();
@@ -97,7 +97,7 @@ Status ParallelModel::scatter_layers(const BlockList& list, std::span<const std:
 
 Status follow_blocks(Model& own, comm::Group& world, int64_t step, StepKind kind,
                      const BlockList& list) {
-  const RankPlace& place = own.share().place;
+  const RankPlace& place = own.shard().place;
   const bool reads = kind == StepKind::kReadBlocks;
   if (place.data != list.data_index || (reads && place.tensor != 0)) return {};
   std::vector<std::byte> layers(list.blocks.size() * kv_block_bytes(own.kv_block_format()));

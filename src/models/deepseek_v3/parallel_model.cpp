@@ -20,13 +20,13 @@ constexpr int64_t kMicrobatchRows = 32;
 
 RunLimits limits_of(const Model& model) {
   RunLimits limits = model.limits();
-  limits.data_indices = model.share().layout.dp;
+  limits.data_indices = model.shard().layout.dp;
   return limits;
 }
 
 Result<std::span<const float>> run(Model& model, StepKind kind, const StepPart& part) {
   if (kind == StepKind::kForward) return model.forward(part.batch);
-  if (!model.share().is_last()) return std::span<const float>();
+  if (!model.shard().is_last()) return std::span<const float>();
   return model.draft(part.batch, part.sources);
 }
 
@@ -45,7 +45,7 @@ ParallelModel::ParallelModel(std::unique_ptr<Model> own, comm::Group& world, int
   const size_t all_rows = rows * static_cast<size_t>(limits_.data_indices);
   logits_.resize(all_rows * vocab);
   tokens_.reserve(all_rows);
-  if (own_->share().layout.tp > 1) received_.resize(rows * vocab);
+  if (own_->shard().layout.tp > 1) received_.resize(rows * vocab);
 }
 
 ParallelModel::~ParallelModel() {
@@ -118,7 +118,7 @@ Error ParallelModel::fail(const Error& error) {
 Status ParallelModel::balance() {
   FATHOM_TRY(announce(StepKind::kBalance, 1));
   FATHOM_ASSIGN(Model::Balance balance, own_->balance());
-  if (own_->share().layout.redundant > 0) {
+  if (own_->shard().layout.redundant > 0) {
     log_info("experts placed anew: the busiest rank had {:.2f} times the mean, would have {:.2f}",
              balance.before, balance.after);
   }
@@ -132,7 +132,7 @@ Status ParallelModel::balance() {
 }
 
 int64_t ParallelModel::microbatches() const {
-  const int64_t stages = own_->share().layout.pp;
+  const int64_t stages = own_->shard().layout.pp;
   if (stages == 1) return 1;
   return std::clamp<int64_t>(parts_.most_rows() / kMicrobatchRows, 1, kMicrobatchesAStage * stages);
 }
@@ -145,15 +145,15 @@ Status ParallelModel::announce(StepKind kind, int64_t microbatches) {
 Status ParallelModel::announce(std::span<std::byte> message) {
   ++step_;
   const comm::Tag tag = {step_, "plan", {}};
-  FATHOM_TRY(world_.broadcast(tag, 0, message.data(), kPlanStart));
-  message = message.subspan(kPlanStart);
+  FATHOM_TRY(world_.broadcast(tag, 0, message.data(), kMessageStart));
+  message = message.subspan(kMessageStart);
   if (message.empty()) return {};
   return world_.broadcast(tag, 0, message.data(), message.size());
 }
 
 // Every rank of the last stage has the logits of its data index for a part of the vocabulary.
 Status ParallelModel::gather(std::span<const float> own) {
-  const Layout& layout = own_->share().layout;
+  const ParallelLayout& layout = own_->shard().layout;
   const int64_t first = (layout.pp - 1) * layout.stage_ranks();
   size_t row = 0;
   for (int64_t data = 0; data < layout.dp; ++data) {
@@ -161,7 +161,7 @@ Status ParallelModel::gather(std::span<const float> own) {
     for (int64_t tensor = 0; tensor < layout.tp && rows > 0; ++tensor) {
       const auto rank = static_cast<int>(first + data * layout.tp + tensor);
       if (rank == 0) {
-        place_logits(own, own_->share().tokens, row);
+        place_logits(own, own_->shard().tokens, row);
       } else {
         FATHOM_TRY(receive_logits(rank, row, rows));
       }
@@ -172,7 +172,7 @@ Status ParallelModel::gather(std::span<const float> own) {
 }
 
 Status ParallelModel::receive_logits(int rank, size_t first_row, size_t rows) {
-  const Layout& layout = own_->share().layout;
+  const ParallelLayout& layout = own_->shard().layout;
   const auto vocab = static_cast<size_t>(vocab_size());
   const Range tokens = part_of(vocab_size(), place_of(layout, rank).tensor, layout.tp);
   const size_t count = rows * static_cast<size_t>(tokens.size());
@@ -195,14 +195,14 @@ void ParallelModel::place_logits(std::span<const float> part, const Range& token
 }
 
 Status follow(Model& own, comm::Group& world) {
-  PlanReader reader(limits_of(own), own.share().place.data);
+  StepMessageReader reader(limits_of(own), own.shard().place.data);
   const std::span<std::byte> memory = reader.memory();
   for (int64_t step = 1;; ++step) {
-    FATHOM_TRY(world.broadcast({step, "plan", kIdle}, 0, memory.data(), kPlanStart));
+    FATHOM_TRY(world.broadcast({step, "plan", kIdle}, 0, memory.data(), kMessageStart));
     FATHOM_ASSIGN(const size_t size, reader.size());
-    if (size > kPlanStart) {
-      FATHOM_TRY(
-          world.broadcast({step, "plan", {}}, 0, memory.data() + kPlanStart, size - kPlanStart));
+    if (size > kMessageStart) {
+      FATHOM_TRY(world.broadcast({step, "plan", {}}, 0, memory.data() + kMessageStart,
+                                 size - kMessageStart));
     }
     FATHOM_ASSIGN(const StepKind kind, reader.read());
     if (kind == StepKind::kEnd) return {};

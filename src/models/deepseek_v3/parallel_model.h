@@ -13,7 +13,7 @@
 #include "comm/group.h"
 #include "models/causal_lm.h"
 #include "models/deepseek_v3/model.h"
-#include "models/deepseek_v3/step_plan.h"
+#include "models/deepseek_v3/step/step_message.h"
 #include "sampling/sampler.h"
 
 namespace fathom::models::deepseek_v3 {
@@ -68,7 +68,7 @@ class ParallelModel final : public CausalLm {
   comm::Group& world_;
   RunLimits limits_;
   StepParts parts_;
-  PlanWriter writer_;
+  StepMessageWriter writer_;
   const int64_t balance_steps_;
   int64_t since_balance_ = 0;  // forward passes
   std::shared_ptr<const ExpertLoads> loads_;

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "backends/cpu/check_parts.h"
-#include "backends/cpu/pack_weights.h"
-#include "backends/cpu/tensor_rows.h"
+#include "backends/cpu/checks/check_parts.h"
+#include "backends/cpu/kernels/tensor_rows.h"
+#include "backends/cpu/packing/pack_weights.h"
 #include "device/tensor.h"
 
 namespace fathom::cpu::discrete {

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "backends/cpu/discrete/discrete_backend.h"
-#include "backends/cpu/discrete/group_of_chips_for_tests.h"
-#include "comm/group_checks_for_tests.h"
+#include "backends/cpu/discrete/testing/group_of_chips.h"
+#include "comm/testing/group_checks.h"
 
 namespace fathom::cpu::discrete {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <exception>
 
-#include "backends/cpu/check_parts.h"
+#include "backends/cpu/checks/check_parts.h"
 
 namespace fathom::cpu::discrete {
 namespace {

@@ -7,7 +7,7 @@
 #include <limits>
 #include <mutex>
 
-#include "backends/cpu/check_parts.h"
+#include "backends/cpu/checks/check_parts.h"
 #include "base/check.h"
 
 namespace fathom::cpu::discrete {

@@ -8,7 +8,7 @@
 #include <new>
 #include <string>
 
-#include "backends/cpu/check_parts.h"
+#include "backends/cpu/checks/check_parts.h"
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/discrete/discrete_device.h"
 #include "backends/cpu/discrete/discrete_operators.h"

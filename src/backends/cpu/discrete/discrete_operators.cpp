@@ -3,12 +3,12 @@
 #include <mutex>
 #include <shared_mutex>
 
-#include "backends/cpu/check_parts.h"
+#include "backends/cpu/checks/check_parts.h"
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/cpu_operators.h"
 #include "backends/cpu/discrete/addresses.h"
 #include "backends/cpu/discrete/discrete_device.h"
-#include "backends/cpu/moe_gate_limits.h"
+#include "backends/cpu/kernels/moe_gate_limits.h"
 #include "device/device.h"
 
 namespace fathom::cpu::discrete {

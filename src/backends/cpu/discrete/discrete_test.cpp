@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "backends/cpu/chip_for_tests.h"
 #include "backends/cpu/discrete/device_memory.h"
 #include "backends/cpu/discrete/discrete_backend.h"
+#include "backends/cpu/testing/chip.h"
 #include "device/device.h"
 
 namespace fathom::cpu::discrete {

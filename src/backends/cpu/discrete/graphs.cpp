@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "backends/cpu/check_parts.h"
+#include "backends/cpu/checks/check_parts.h"
 #include "backends/cpu/discrete/discrete_device.h"
 
 struct fathom_graph {};

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "backends/cpu/check_parts.h"
+#include "backends/cpu/checks/check_parts.h"
 #include "backends/cpu/discrete/discrete_device.h"
 #include "device/device.h"
 

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "backends/cpu/chip_for_tests.h"
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/discrete/discrete_backend.h"
+#include "backends/cpu/testing/chip.h"
 
 namespace fathom::cpu::discrete {
 namespace {

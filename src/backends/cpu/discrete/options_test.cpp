@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "backends/cpu/chip_for_tests.h"
 #include "backends/cpu/discrete/discrete_backend.h"
+#include "backends/cpu/testing/chip.h"
 
 namespace fathom::cpu::discrete {
 namespace {

@@ -6,7 +6,7 @@
 #include <shared_mutex>
 #include <span>
 
-#include "backends/cpu/check_parts.h"
+#include "backends/cpu/checks/check_parts.h"
 #include "backends/cpu/discrete/addresses.h"
 #include "backends/cpu/discrete/comms.h"
 #include "backends/cpu/discrete/discrete_device.h"

@@ -4,9 +4,9 @@
 #include <mutex>
 #include <shared_mutex>
 
-#include "backends/cpu/check_parts.h"
+#include "backends/cpu/checks/check_parts.h"
 #include "backends/cpu/discrete/discrete_device.h"
-#include "backends/cpu/parallel_checksum.h"
+#include "backends/cpu/host/parallel_checksum.h"
 
 namespace fathom::cpu::discrete {
 namespace {

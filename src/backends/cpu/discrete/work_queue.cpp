@@ -6,9 +6,9 @@
 #include <new>
 #include <utility>
 
-#include "backends/cpu/check_parts.h"
+#include "backends/cpu/checks/check_parts.h"
 #include "backends/cpu/discrete/discrete_device.h"
-#include "backends/cpu/moe_gate_limits.h"
+#include "backends/cpu/kernels/moe_gate_limits.h"
 #include "device/last_error.h"
 
 namespace fathom::cpu::discrete {

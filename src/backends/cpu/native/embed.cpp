@@ -1,7 +1,7 @@
-#include "backends/cpu/native/elementwise.h"
+#include "backends/cpu/kernels/tensor_rows.h"
 #include "backends/cpu/native/kernels.h"
-#include "backends/cpu/native/weight_rows.h"
-#include "backends/cpu/tensor_rows.h"
+#include "backends/cpu/native/products/elementwise.h"
+#include "backends/cpu/native/products/weight_rows.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 namespace {

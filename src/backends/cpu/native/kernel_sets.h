@@ -1,7 +1,7 @@
 // The native kernels as compiled for each instruction set; kernel_sets.cpp chooses.
 #pragma once
 
-#include "backends/cpu/kernel_set.h"
+#include "backends/cpu/kernels/kernel_set.h"
 
 namespace fathom::cpu {
 

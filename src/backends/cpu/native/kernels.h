@@ -1,7 +1,7 @@
 // The native kernels of one instruction set. Same base names as in the other layers.
 #pragma once
 
-#include "backends/cpu/kernel_set.h"
+#include "backends/cpu/kernels/kernel_set.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 

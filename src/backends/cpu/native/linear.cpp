@@ -1,8 +1,8 @@
-#include "backends/cpu/native/gemm.h"
+#include "backends/cpu/kernels/tensor_rows.h"
 #include "backends/cpu/native/kernels.h"
-#include "backends/cpu/native/packed_gemm.h"
-#include "backends/cpu/native/shared_work.h"
-#include "backends/cpu/tensor_rows.h"
+#include "backends/cpu/native/products/gemm.h"
+#include "backends/cpu/native/products/packed_gemm.h"
+#include "backends/cpu/native/products/shared_work.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 namespace {

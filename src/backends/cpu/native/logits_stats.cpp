@@ -1,6 +1,6 @@
-#include "backends/cpu/native/elementwise.h"
+#include "backends/cpu/kernels/tensor_rows.h"
 #include "backends/cpu/native/kernels.h"
-#include "backends/cpu/tensor_rows.h"
+#include "backends/cpu/native/products/elementwise.h"
 
 extern "C" double log(double);
 

@@ -1,12 +1,12 @@
 // Tokens are sorted by expert, so that each expert's weights are read once a call for all tokens
 // that chose it. A "pair" is one (token, choice) whose expert is here.
-#include "backends/cpu/expert_weights.h"
-#include "backends/cpu/native/elementwise.h"
-#include "backends/cpu/native/gemm.h"
+#include "backends/cpu/kernels/expert_weights.h"
+#include "backends/cpu/kernels/tensor_rows.h"
 #include "backends/cpu/native/kernels.h"
-#include "backends/cpu/native/packed_gemm.h"
-#include "backends/cpu/native/shared_work.h"
-#include "backends/cpu/tensor_rows.h"
+#include "backends/cpu/native/products/elementwise.h"
+#include "backends/cpu/native/products/gemm.h"
+#include "backends/cpu/native/products/packed_gemm.h"
+#include "backends/cpu/native/products/shared_work.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 namespace {
@@ -18,8 +18,8 @@ bool is_packed(const fathom_moe_experts_args& args, const fathom_weight& format)
 }
 
 // Where the parts of the workspace begin, in bytes.
-struct Layout {
-  explicit Layout(int thread_count, const fathom_moe_experts_args& args)
+struct WorkspaceLayout {
+  explicit WorkspaceLayout(int thread_count, const fathom_moe_experts_args& args)
       : pairs(args.x.shape[0] * args.top_k), inner(args.num_experts > 0 ? padded(args.gate.n) : 0) {
     take(starts, (args.num_experts + 1) * sizeof(int32_t));
     take(active, args.num_experts * sizeof(int32_t));
@@ -271,7 +271,7 @@ class Experts {
 
   ThreadPool& pool_;
   const fathom_moe_experts_args& args_;
-  Layout layout_;
+  WorkspaceLayout layout_;
   int32_t* starts_;
   int32_t* active_;
   int32_t* tokens_;
@@ -284,7 +284,7 @@ class Experts {
 }  // namespace
 
 size_t moe_experts_workspace(int threads, const fathom_moe_experts_args& args) {
-  return static_cast<size_t>(Layout(threads, args).bytes);
+  return static_cast<size_t>(WorkspaceLayout(threads, args).bytes);
 }
 
 void moe_experts(ThreadPool& pool, const fathom_moe_experts_args& args) {

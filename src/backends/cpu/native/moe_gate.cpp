@@ -1,8 +1,8 @@
-#include "backends/cpu/moe_choose.h"
-#include "backends/cpu/moe_gate_limits.h"
-#include "backends/cpu/native/elementwise.h"
+#include "backends/cpu/kernels/moe_choose.h"
+#include "backends/cpu/kernels/moe_gate_limits.h"
+#include "backends/cpu/kernels/tensor_rows.h"
 #include "backends/cpu/native/kernels.h"
-#include "backends/cpu/tensor_rows.h"
+#include "backends/cpu/native/products/elementwise.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 namespace {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "backends/cpu/native/elementwise.h"
+#include "backends/cpu/native/products/elementwise.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 

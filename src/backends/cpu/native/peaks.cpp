@@ -1,7 +1,7 @@
 // Work that does nothing but what is to be measured: loads, or products on registers, with enough
 // independent sums to hide an instruction's latency.
 #include "backends/cpu/native/kernels.h"
-#include "backends/cpu/native/vec.h"
+#include "backends/cpu/native/vec/vec.h"
 #if defined(__ARM_FEATURE_DOTPROD)
 #include <arm_neon.h>
 #endif

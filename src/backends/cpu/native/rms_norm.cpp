@@ -1,6 +1,6 @@
+#include "backends/cpu/kernels/tensor_rows.h"
 #include "backends/cpu/native/kernels.h"
 #include "backends/cpu/native/norm.h"
-#include "backends/cpu/tensor_rows.h"
 
 namespace fathom::cpu::FATHOM_CPU_ISA {
 

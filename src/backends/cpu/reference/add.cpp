@@ -1,5 +1,5 @@
+#include "backends/cpu/kernels/tensor_rows.h"
 #include "backends/cpu/reference/kernels.h"
-#include "backends/cpu/tensor_rows.h"
 
 namespace fathom::cpu::reference {
 

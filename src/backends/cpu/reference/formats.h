@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "backends/cpu/tensor_rows.h"
+#include "backends/cpu/kernels/tensor_rows.h"
 #include "device/abi.h"
 
 namespace fathom::cpu::reference {

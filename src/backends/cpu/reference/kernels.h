@@ -1,7 +1,7 @@
 // The oracle: each operator as its formula reads, F32 data, float64 sums.
 #pragma once
 
-#include "backends/cpu/kernel_set.h"
+#include "backends/cpu/kernels/kernel_set.h"
 
 namespace fathom::cpu::reference {
 

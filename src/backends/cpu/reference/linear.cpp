@@ -1,8 +1,8 @@
 #include <algorithm>
 
+#include "backends/cpu/kernels/tensor_rows.h"
 #include "backends/cpu/reference/formats.h"
 #include "backends/cpu/reference/kernels.h"
-#include "backends/cpu/tensor_rows.h"
 
 namespace fathom::cpu::reference {
 namespace {

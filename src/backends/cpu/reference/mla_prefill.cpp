@@ -1,7 +1,7 @@
+#include "backends/cpu/kernels/tensor_rows.h"
 #include "backends/cpu/reference/formats.h"
 #include "backends/cpu/reference/kernels.h"
 #include "backends/cpu/reference/softmax.h"
-#include "backends/cpu/tensor_rows.h"
 
 namespace fathom::cpu::reference {
 namespace {

@@ -1,11 +1,11 @@
 #include <cmath>
 #include <memory>
 
-#include "backends/cpu/moe_choose.h"
-#include "backends/cpu/moe_gate_limits.h"
+#include "backends/cpu/kernels/moe_choose.h"
+#include "backends/cpu/kernels/moe_gate_limits.h"
+#include "backends/cpu/kernels/tensor_rows.h"
 #include "backends/cpu/reference/kernels.h"
 #include "backends/cpu/reference/softmax.h"
-#include "backends/cpu/tensor_rows.h"
 
 namespace fathom::cpu::reference {
 namespace {

@@ -1,7 +1,7 @@
 #include <cmath>
 
+#include "backends/cpu/kernels/tensor_rows.h"
 #include "backends/cpu/reference/kernels.h"
-#include "backends/cpu/tensor_rows.h"
 
 namespace fathom::cpu::reference {
 
