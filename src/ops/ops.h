@@ -6,8 +6,8 @@
 // arguments. A fused operator that a chip lacks runs as its decomposition on the same chip:
 //   rms_norm with residual = add, then rms_norm
 //   mla_decode             = mla_prefill (the same mathematics, expanded; other rounding)
-//   take_tokens            = copies of single tokens on the device
-// sample() is a chip's own, or not there: can_sample() says. All others are required of a chip;
+// sample() is a chip's own, or not there: can_sample() says. take_tokens() has copy_tokens() in its
+// place, where can_take_tokens() says no. All others are required of a chip;
 // missing_operators() names those it lacks.
 #pragma once
 
@@ -122,7 +122,10 @@ bool can_sample(const device::Device& device, const Tensor& logits, int64_t max_
 // on the device; on_host [T] are the same tokens.
 Status take_tokens(Context& context, std::span<const int32_t> on_host, int32_t* tokens,
                    const int32_t* drawn, int64_t max_drawn);
-// Whether the chip has the operator, or is given copies.
+// The same by a copy for each such token.
+Status copy_tokens(device::Device& device, std::span<const int32_t> on_host, int32_t* tokens,
+                   const int32_t* drawn, int64_t max_drawn);
+// Whether the chip has the operator; to be asked when a model loads.
 bool can_take_tokens(const device::Device& device);
 
 // Scratch that attention and experts need at most, for planning; data pointers may be null.

@@ -1,6 +1,7 @@
 // A decode step of the real model on the real kernels allocates nothing.
 #include <gtest/gtest.h>
 
+#include <tuple>
 #include <vector>
 
 #include "base/testing/allocation_counter.h"
@@ -14,12 +15,19 @@ namespace {
 
 namespace dsv3 = models::deepseek_v3;
 
-class DecodeStep : public ::testing::TestWithParam<const char*> {};
+// On a chip, which goes without something.
+class DecodeStep : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {
+ protected:
+  static std::unique_ptr<device::Device> open() {
+    const auto& [chip, kernels] = GetParam();
+    return open_chip(chip, {.index = 0, .threads = 2, .kernels = kernels});
+  }
+};
 
 TEST_P(DecodeStep, AllocatesNothing) {
   const auto directory = std::filesystem::path(FATHOM_MODELS) / "tiny";
   const auto config = dsv3::Config::load(directory / "config.json").value();
-  const auto device = open_chip(GetParam(), {.index = 0, .threads = 2, .kernels = ""});
+  const auto device = open();
   constexpr int64_t kSequences = 4;
   const models::RunLimits limits = {.max_step_tokens = 16,
                                     .max_logit_rows = kSequences,
@@ -66,7 +74,7 @@ TEST_P(DecodeStep, AllocatesNothing) {
 TEST_P(DecodeStep, InItsThreePartsAllocatesNothing) {
   const auto directory = std::filesystem::path(FATHOM_MODELS) / "tiny";
   const auto config = dsv3::Config::load(directory / "config.json").value();
-  const auto device = open_chip(GetParam(), {.index = 0, .threads = 2, .kernels = ""});
+  const auto device = open();
   auto checkpoint = dsv3::CheckpointSource::open(directory, config).value();
   auto model = dsv3::Model::load(checkpoint, config, *device, generation_limits(), {}).value();
   Generation first(*model);
@@ -81,7 +89,12 @@ TEST_P(DecodeStep, InItsThreePartsAllocatesNothing) {
   EXPECT_EQ(counted, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Chips, DecodeStep, ::testing::Values(kCpu, kCpuDiscrete));
+INSTANTIATE_TEST_SUITE_P(Cpu, DecodeStep, ::testing::Values(std::tuple(kCpu, "")));
+INSTANTIATE_TEST_SUITE_P(
+    Discrete, DecodeStep,
+    ::testing::Combine(::testing::Values(kCpuDiscrete),
+                       ::testing::Values("", "without=graphs", "without=sample",
+                                         "without=take_tokens", "without=asynchronous")));
 
 }  // namespace
 }  // namespace fathom

@@ -159,8 +159,12 @@ Status Model::queue_recorded(const StepBatch& batch, const RecordedStep& recorde
 Status Model::take_drawn(const StepBatch& batch, int32_t* tokens) {
   const auto is_drawn = [](int32_t token) { return token <= kFirstDrawn; };
   if (std::ranges::none_of(batch.tokens, is_drawn)) return {};
+  const int64_t max_drawn = limits_.max_logit_rows;
+  if (!takes_tokens_) {
+    return ops::copy_tokens(device_, batch.tokens, tokens, buffers_.drawn, max_drawn);
+  }
   ops::Context context = {device_, buffers_.scratch, buffers_.scratch_bytes};
-  return ops::take_tokens(context, batch.tokens, tokens, buffers_.drawn, limits_.max_logit_rows);
+  return ops::take_tokens(context, batch.tokens, tokens, buffers_.drawn, max_drawn);
 }
 
 Status Model::queue_forward(Step& step, const LogitRows* kept) {

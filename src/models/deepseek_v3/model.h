@@ -174,6 +174,7 @@ class Model final : public CausalLm {
   StepResults results_;
   DrawLists draw_lists_;  // where the chip draws
   bool draws_on_chip_ = false;
+  bool takes_tokens_ = false;                        // by the chip's operator
   std::optional<sampling::SamplerScratch> sampler_;  // of the host
   uint64_t drawn_on_host_ = 0;
   int64_t max_in_flight_ = 1;

@@ -23,7 +23,8 @@ Status Model::plan_steps() {
   FATHOM_ASSIGN(draw_lists_,
                 DrawLists::make(device_, buffers_.draws, limits_.max_logit_rows, vocab_size()));
   if (device_.asynchronous()) max_in_flight_ = 2;
-  if (max_in_flight_ == 2 && !ops::can_take_tokens(device_)) {
+  takes_tokens_ = ops::can_take_tokens(device_);
+  if (max_in_flight_ == 2 && !takes_tokens_) {
     log_info("chip {}: it has no operator take_tokens: tokens are copied one by one",
              device_.backend().name);
   }
