@@ -263,8 +263,7 @@ class Log(unittest.TestCase):
         read_end, write_end = os.pipe()
         command = [fathom.fathom_binary(), "serve", "--model", MODEL, *SIM, "--port", "0"]
         process = subprocess.Popen([*command, "--log-prompts"], stdout=subprocess.PIPE,
-                                   stderr=write_end, text=True,
-                                   env=fathom.environment_for(SIM))  # fmt: skip
+                                   stderr=write_end, text=True)  # fmt: skip
         os.close(write_end)
         try:
             url = process.stdout.readline().split()[-1]

@@ -27,13 +27,21 @@ def fathom_binary():
     return path
 
 
-def environment_for(flags, environment=os.environ):
-    """What a server with these flags runs in: kernels named there are of the chip that is named
-    there, so a test that chooses a chip of its own goes without."""
-    chosen = dict(environment)
-    if "--chip" in flags:
-        chosen.pop("FATHOM_KERNELS", None)
-    return chosen
+def on_tested_chip(flags):
+    """These flags, with the chip that discrete_suites_test.py asks for where they name none:
+    cpu-discrete with the options in FATHOM_TEST_DISCRETE, and the kernels that they name."""
+    options = os.environ.get("FATHOM_TEST_DISCRETE")
+    if options is None or "--chip" in flags:
+        return list(flags)
+    flags = list(flags)
+    if "--kernels" in flags:
+        named = flags.index("--kernels") + 1
+        options = ",".join(filter(None, (options, flags[named])))
+        del flags[named - 1 : named + 1]
+    if starts := os.environ.get("FATHOM_TEST_STARTS"):
+        with open(starts, "a", encoding="utf-8") as file:
+            file.write(options + "\n")
+    return [*flags, "--chip", "cpu-discrete", *(("--kernels", options) if options else ())]
 
 
 class Server:
@@ -48,14 +56,14 @@ class Server:
         self.job = MpiJob(fathom_binary(), ranks) if ranks > 1 else None
         command = self.job.command() if self.job else []
         command += [fathom_binary(), "serve", "--model", str(model_dir)]
-        command += ["--port", "0", *flags]
+        command += ["--port", "0", *on_tested_chip(flags)]
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             text=True,
             errors="replace",
-            env=environment_for(flags, self.job.environment() if self.job else os.environ),
+            env=self.job.environment() if self.job else None,
             preexec_fn=preexec_fn,
         )
         self._lines = queue.Queue()

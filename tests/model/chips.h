@@ -2,6 +2,9 @@
 // touch. What comes out must not depend on it.
 #pragma once
 
+#include <cctype>
+#include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <string>
 
@@ -16,9 +19,38 @@ inline constexpr const char* kCpuDiscrete = "cpu-discrete";
 // Ranks of it exchange what the host copies.
 inline constexpr const char* kWithoutCollectives = "cpu-discrete without collectives";
 
+// Of every cpu-discrete of these tests, where it is set (tests/e2e/discrete_suites_test.py).
+inline const char* tested_options() {
+  return std::getenv("FATHOM_TEST_DISCRETE");
+}
+// Of tests that are about no chip.
+inline const char* tested_chip() {
+  return tested_options() == nullptr ? kCpu : kCpuDiscrete;
+}
+
+// Options of cpu-discrete: those of the test are behind the others, for the last one holds.
+inline std::string discrete_options(const std::string& name, const std::string& of_the_test) {
+  std::string options = tested_options() == nullptr ? "" : tested_options();
+  for (const std::string& more :
+       {of_the_test, std::string(name == kWithoutCollectives ? "without=collectives" : "")}) {
+    if (!options.empty() && !more.empty()) options += ",";
+    options += more;
+  }
+  if (const char* starts = std::getenv("FATHOM_TEST_STARTS")) {
+    std::ofstream(starts, std::ios::app) << options + "\n";
+  }
+  return options;
+}
+
+// Of a test's parameter, for its name.
+inline std::string letters_of(std::string text) {
+  std::erase_if(text, [](unsigned char letter) { return std::isalnum(letter) == 0; });
+  return text;
+}
+
 inline std::unique_ptr<device::Device> open_chip(const std::string& name,
                                                  device::DeviceOptions options = {}) {
-  if (name == kWithoutCollectives) options.kernels += ",without=collectives";
+  if (name != kCpu) options.kernels = discrete_options(name, options.kernels);
   const auto entry = name == kCpu ? fathom_cpu_backend_entry : fathom_cpu_discrete_backend_entry;
   return device::Device::open(*entry(FATHOM_ABI_VERSION), options).value();
 }

@@ -50,15 +50,22 @@ TEST_P(ChipsTest, MemoryOfTheChipsOwnChangesNoBit) {
   EXPECT_TRUE(outcome(kCpuDiscrete) == outcome(kCpu));
 }
 
+std::string name_of(const testing::TestParamInfo<ChipsTest::ParamType>& info) {
+  return letters_of(to_string(std::get<1>(info.param))) +
+         (std::get<2>(info.param) ? "Drafting" : "Plain");
+}
+
 INSTANTIATE_TEST_SUITE_P(Formats, ChipsTest,
                          testing::Combine(testing::Values("native"),
                                           testing::Values(WeightFormat::kBf16, WeightFormat::kFp8,
                                                           WeightFormat::kInt8, WeightFormat::kInt4),
-                                          testing::Bool()));
+                                          testing::Bool()),
+                         name_of);
 INSTANTIATE_TEST_SUITE_P(Reference, ChipsTest,
                          testing::Combine(testing::Values("reference"),
                                           testing::Values(WeightFormat::kAsStored),
-                                          testing::Bool()));
+                                          testing::Bool()),
+                         name_of);
 
 TEST(CopiesToTheHost, AreLogitsAlone) {
   LoadedModel loaded(kCpuDiscrete, "native", WeightFormat::kAsStored, true);

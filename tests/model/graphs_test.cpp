@@ -206,11 +206,17 @@ TEST_P(GraphsTest, ReplaysHaveTheBitsOfEagerSteps) {
   EXPECT_EQ(got.loads, on_cpu.loads);
 }
 
+std::string name_of(const testing::TestParamInfo<GraphsTest::ParamType>& info) {
+  return letters_of(to_string(std::get<1>(info.param))) +
+         (std::get<2>(info.param) ? "ExpertsMove" : "ExpertsStay");
+}
+
 INSTANTIATE_TEST_SUITE_P(Native, GraphsTest,
                          ::testing::Combine(::testing::Values("native"),
                                             ::testing::Values(WeightFormat::kBf16,
                                                               WeightFormat::kInt8),
-                                            ::testing::Bool()));
+                                            ::testing::Bool()),
+                         name_of);
 
 // Otherwise the moves above would show nothing.
 TEST(Experts, ThatMoveChangeWhatFollows) {

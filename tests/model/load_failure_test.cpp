@@ -22,10 +22,12 @@ class ScarceChip {
  public:
   static constexpr int64_t kEnough = 1 << 20;
 
-  static device::DeviceOptions options() { return {.threads = 1, .kernels = "native,delay=0"}; }
-  static const fathom_backend& table() {
+  static constexpr const char* kKernels = "native,delay=0";
+
+  static std::unique_ptr<device::Device> open() {
     static const fathom_backend table = make_table();
-    return table;
+    const auto kernels = discrete_options(kCpuDiscrete, kKernels);
+    return device::Device::open(table, {.threads = 1, .kernels = kernels}).value();
   }
 
   static inline int64_t room = kEnough;
@@ -94,10 +96,10 @@ Result<std::unique_ptr<dsv3::Model>> load_tiny(device::Device& device) {
 TEST(LoadFailure, EveryPieceThatDoesNotFitIsToldAndLeavesNothingBehind) {
   Outcome expected;
   {
-    const auto device = open_chip(kCpuDiscrete, ScarceChip::options());
+    const auto device = open_chip(kCpuDiscrete, {.threads = 1, .kernels = ScarceChip::kKernels});
     expected = run_prompts(*load_tiny(*device).value(), 1).value();
   }
-  const auto device = device::Device::open(ScarceChip::table(), ScarceChip::options()).value();
+  const auto device = ScarceChip::open();
   const auto at_first = ScarceChip::handed_out;
   for (int64_t pieces = 0;; ++pieces) {
     ASSERT_LT(pieces, 100) << "loading asks for more and more";

@@ -8,8 +8,7 @@
 #include <numeric>
 #include <vector>
 
-#include "backends/cpu/cpu_backend.h"
-#include "device/device.h"
+#include "chips.h"
 #include "jinja/chat_template.h"
 #include "models/deepseek_v3/model.h"
 #include "models/deepseek_v3/weights/checkpoint_source.h"
@@ -117,7 +116,7 @@ TEST(Mtp, FollowsTheEmbeddedModel) {
   const auto source = jinja::ChatTemplate::load_source(directory).value();
   const auto chat =
       jinja::ChatTemplate::parse(source.text, source.bos_token, source.eos_token).value();
-  auto device = device::Device::open(*fathom_cpu_backend_entry(FATHOM_ABI_VERSION), {}).value();
+  const auto device = open_chip(tested_chip());
   const models::RunLimits limits = {.max_step_tokens = kContext,
                                     .max_logit_rows = 1,
                                     .max_context = kContext,

@@ -64,7 +64,7 @@ Outcome run(device::Device& device, int64_t drafts) {
 }
 
 TEST(Speculation, ChangesNoTokenOfTheEmbeddedModel) {
-  const auto device = open_chip(kCpu);
+  const auto device = open_chip(tested_chip());
   const Outcome plain = run(*device, 0);
   EXPECT_EQ(plain.answers.front(), plain.answers.back());
   for (const int64_t drafts : {1, 2, 3}) {

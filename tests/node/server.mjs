@@ -1,7 +1,7 @@
 // Starts `fathom serve` with the embedded model and gives clients a way to it on which every answer
 // is judged by OpenAI's published schemas.
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { appendFileSync, existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import OpenAI from "openai";
@@ -13,6 +13,14 @@ const START_TIMEOUT_MS = 120_000;
 
 export const MODEL = "tiny";
 
+// On the chip that tests/e2e/discrete_suites_test.py asks for.
+function onTestedChip(flags) {
+  const options = process.env.FATHOM_TEST_DISCRETE;
+  if (options === undefined || flags.includes("--chip")) return flags;
+  if (process.env.FATHOM_TEST_STARTS) appendFileSync(process.env.FATHOM_TEST_STARTS, options + "\n");
+  return [...flags, "--chip", "cpu-discrete", ...(options ? ["--kernels", options] : [])];
+}
+
 export class Server {
   static async start(...flags) {
     if (!existsSync(binary)) {
@@ -20,7 +28,8 @@ export class Server {
     }
     const server = new Server();
     server.process = spawn(
-      binary, ["serve", "--model", root + "models/tiny", "--port", "0", ...flags],
+      binary, ["serve", "--model", root + "models/tiny", "--port", "0",
+               ...onTestedChip(flags)],
       { stdio: ["ignore", "pipe", "pipe"] });
     server.log = "";
     server.process.stderr.on("data", (data) => (server.log += data));
