@@ -20,7 +20,7 @@ ENGINE = "src/engine/"
 MISTAKES = [
     Mistake(
         "device memory is read by the host",
-        MODEL + "staging.h",
+        MODEL + "step/staging.h",
         "return is_in_place(*device_) ? memory : static_cast<T*>(copy_.data());",
         "return memory;",
         "chips_test",
@@ -28,7 +28,7 @@ MISTAKES = [
     ),
     Mistake(
         "weights are written where they lie on the chip",
-        MODEL + "weight_loader.cpp",
+        MODEL + "loading/weight_loader.cpp",
         "if (device_.host_memory()) return fill(plan, plan.rows);",
         "return fill(plan, plan.rows);",
         "chips_test",
@@ -36,7 +36,7 @@ MISTAKES = [
     ),
     Mistake(
         "a weight's rows end before their copy has run",
-        MODEL + "weight_loader.cpp",
+        MODEL + "loading/weight_loader.cpp",
         "return device_.synchronize();  // the caller's memory ends",
         "return {};",
         "chips_test",
@@ -44,7 +44,7 @@ MISTAKES = [
     ),
     Mistake(
         "a table of experts ends before its copy has run",
-        MODEL + "expert_table.cpp",
+        MODEL + "weights/expert_table.cpp",
         "FATHOM_TRY(device.synchronize());  // `table` ends here",
         "",
         "chips_test",
@@ -52,7 +52,7 @@ MISTAKES = [
     ),
     Mistake(
         "an expert that moved keeps its old address",
-        MODEL + "expert_table.cpp",
+        MODEL + "weights/expert_table.cpp",
         "FATHOM_TRY(device.copy_to_device(moe.table + number, &entry, sizeof(entry)));",
         "",
         "graphs_test",
@@ -60,7 +60,7 @@ MISTAKES = [
     ),
     Mistake(
         "results are read before they are there",
-        MODEL + "step_results.cpp",
+        MODEL + "step/step_results.cpp",
         "return device_->wait_for(fetched_);",
         "return {};",
         "chips_test",
@@ -69,10 +69,10 @@ MISTAKES = [
     Mistake(
         "the event is recorded before what it stands for",
         MODEL + "model_steps.cpp",
-        "  FATHOM_TRY(results_.fetch_logits(share_.is_last() ? draws.read : std::span<const int32_t>()));\n"
+        "  FATHOM_TRY(results_.fetch_logits(shard_.is_last() ? draws.read : std::span<const int32_t>()));\n"
         "  return results_.mark();",
         "  FATHOM_TRY(results_.mark());\n"
-        "  return results_.fetch_logits(share_.is_last() ? draws.read : std::span<const int32_t>());",
+        "  return results_.fetch_logits(shard_.is_last() ? draws.read : std::span<const int32_t>());",
         "steps_test",
         "*",
     ),
@@ -86,7 +86,7 @@ MISTAKES = [
     ),
     Mistake(
         "a step replays the tables of the one before",
-        MODEL + "step_metadata.cpp",
+        MODEL + "step/step_metadata.cpp",
         "  return put(layout, write_list(layout, kGenerated, batch.generated, 0));",
         "  (void)write_list(layout, kGenerated, batch.generated, 0);\n  return {};",
         "graphs_test",
@@ -94,7 +94,7 @@ MISTAKES = [
     ),
     Mistake(
         "padding rows are counted as rows",
-        MODEL + "step_metadata.cpp",
+        MODEL + "step/step_metadata.cpp",
         "  write_padding(layout, rows, bucket.rows);",
         "  write_padding(layout, rows, bucket.rows);\n"
         "  *host<int32_t>(layout.rows) = static_cast<int32_t>(bucket.rows);",
@@ -103,7 +103,7 @@ MISTAKES = [
     ),
     Mistake(
         "padding rows write into a live block",
-        MODEL + "step_metadata.cpp",
+        MODEL + "step/step_metadata.cpp",
         "int64_t slot = limits_.num_kv_blocks * limits_.kv_block_size;",
         "int64_t slot = 0;",
         "graphs_test",
@@ -111,7 +111,7 @@ MISTAKES = [
     ),
     Mistake(
         "the lists of given sequences keep their counts under replay",
-        MODEL + "step_metadata.cpp",
+        MODEL + "step/step_metadata.cpp",
         "    host<int32_t>(layout.counts)[list] = 0;",
         "    (void)list;",
         "graphs_test",
