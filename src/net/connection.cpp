@@ -86,7 +86,7 @@ void Connection::start(std::shared_ptr<Connection> connection, bool refuse) {
   asio::co_spawn(executor, run(std::move(connection), refuse), [](std::exception_ptr) {});
 }
 
-Connection::Awaitable<void> Connection::run(std::shared_ptr<Connection> self, bool refuse) {
+Awaitable<void> Connection::run(std::shared_ptr<Connection> self, bool refuse) {
   Connection& connection = *self;
   connection.loop_->connections.insert(&connection);
   try {
@@ -110,7 +110,7 @@ bool Connection::fail(int status, std::string message) {
   return false;
 }
 
-Connection::Awaitable<bool> Connection::serve_request() {
+Awaitable<bool> Connection::serve_request() {
   RequestHead head;
   const bool head_read = co_await read_head(head);
   if (!head_read) co_return false;
@@ -145,8 +145,7 @@ Connection::Awaitable<bool> Connection::serve_request() {
 }
 
 // The connection goes on only where no body follows: one that is not wanted is not read.
-Connection::Awaitable<bool> Connection::answer_early(const RequestHead& head,
-                                                     HttpResponse response) {
+Awaitable<bool> Connection::answer_early(const RequestHead& head, HttpResponse response) {
   HeadOptions options;
   options.is_http_1_0 = head.is_http_1_0;
   options.keep_alive = head.keep_alive && !head.chunked && head.content_length == 0;
@@ -161,7 +160,7 @@ Connection::Awaitable<bool> Connection::answer_early(const RequestHead& head,
   co_return sent&& options.keep_alive;
 }
 
-Connection::Awaitable<bool> Connection::send_text(std::string text) {
+Awaitable<bool> Connection::send_text(std::string text) {
   SystemError error;
   co_await on_stream([&](auto& stream) {
     return asio::async_write(stream, asio::buffer(text), asio::redirect_error(kAwait, error));
@@ -202,7 +201,7 @@ void Connection::dispatch(RequestHead head) {
   asio::post(context_.handlers(lane), [job = job_] { job->run(); });
 }
 
-Connection::Awaitable<void> Connection::watch_until_answered() {
+Awaitable<void> Connection::watch_until_answered() {
   while (exchange_) {
     if (input_.size() >= kMaxPipelinedBytes) {
       co_await poll_for_hang_up();
@@ -214,7 +213,7 @@ Connection::Awaitable<void> Connection::watch_until_answered() {
   }
 }
 
-Connection::Awaitable<void> Connection::send_error() {
+Awaitable<void> Connection::send_error() {
   if (error_->status != 503) ++context_.counters.protocol_errors;
   set_step_deadline(context_.options.write_timeout);
   const bool sent = co_await send_text(render_final_response(
@@ -222,7 +221,7 @@ Connection::Awaitable<void> Connection::send_error() {
   if (sent) co_await linger();
 }
 
-Connection::Awaitable<void> Connection::linger() {
+Awaitable<void> Connection::linger() {
   SystemError ignored;
   if (tls_) {
     set_step_deadline(kLingerTime);

@@ -3,9 +3,7 @@
 // queues. Both, and every method, run on the loop's thread.
 #pragma once
 
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/ssl/stream.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -15,6 +13,7 @@
 #include "net/exchange.h"
 #include "net/http_head.h"
 #include "net/server_context.h"
+#include "net/socket.h"
 
 namespace fathom::net {
 
@@ -37,11 +36,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void abort();
 
  private:
-  template <typename T>
-  using Awaitable = boost::asio::awaitable<T, Executor>;
   using Clock = Exchange::Clock;
   using TimePoint = Clock::time_point;
-  using Timer = boost::asio::basic_waitable_timer<Clock, boost::asio::wait_traits<Clock>, Executor>;
 
   static Awaitable<void> run(std::shared_ptr<Connection> self, bool refuse);
 

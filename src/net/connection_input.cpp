@@ -24,7 +24,7 @@ constexpr std::chrono::milliseconds kHangUpPollInterval{50};
 }  // namespace
 
 // A peer that does not speak TLS, or none of our versions, learns no more than that.
-Connection::Awaitable<bool> Connection::shake_hands() {
+Awaitable<bool> Connection::shake_hands() {
   tls_context_ = context_.options.tls->context();
   auto stream = std::make_unique<asio::ssl::stream<Socket&>>(socket_, *tls_context_);
   set_step_deadline(context_.options.header_timeout);
@@ -40,13 +40,13 @@ Connection::Awaitable<bool> Connection::shake_hands() {
   co_return true;
 }
 
-Connection::Awaitable<bool> Connection::read_head(RequestHead& head) {
+Awaitable<bool> Connection::read_head(RequestHead& head) {
   const bool read = co_await read_head_text(head);
   if (error_) failed_head_ = glimpse_request(input_);
   co_return read;
 }
 
-Connection::Awaitable<bool> Connection::read_head_text(RequestHead& head) {
+Awaitable<bool> Connection::read_head_text(RequestHead& head) {
   const ServerOptions& options = context_.options;
   HeadScanner scanner;
   // A new connection is opened to say something at once, a kept one may rest.
@@ -78,7 +78,7 @@ Connection::Awaitable<bool> Connection::read_head_text(RequestHead& head) {
   co_return true;
 }
 
-Connection::Awaitable<bool> Connection::read_body(RequestHead& head) {
+Awaitable<bool> Connection::read_body(RequestHead& head) {
   if (head.content_length > context_.options.max_body_bytes) {
     co_return fail(413, "request body: expected at most " +
                             std::to_string(context_.options.max_body_bytes) + " bytes, got " +
@@ -112,8 +112,7 @@ bool Connection::has_room(const std::string& body, ByteShare& share) {
                        " bytes of all requests together, got more");
 }
 
-Connection::Awaitable<bool> Connection::read_sized_body(std::size_t size, std::string& body,
-                                                        ByteShare& share) {
+Awaitable<bool> Connection::read_sized_body(std::size_t size, std::string& body, ByteShare& share) {
   // The client's word about the size is worth no more memory than this.
   body.reserve(std::min(size, kFreeBodyBytes));
   while (true) {
@@ -127,7 +126,7 @@ Connection::Awaitable<bool> Connection::read_sized_body(std::size_t size, std::s
   }
 }
 
-Connection::Awaitable<bool> Connection::read_chunked_body(std::string& body, ByteShare& share) {
+Awaitable<bool> Connection::read_chunked_body(std::string& body, ByteShare& share) {
   ChunkedDecoder decoder(context_.options.max_body_bytes);
   while (true) {
     std::string_view rest = input_;
@@ -150,7 +149,7 @@ Connection::Awaitable<bool> Connection::read_chunked_body(std::string& body, Byt
   }
 }
 
-Connection::Awaitable<bool> Connection::receive(std::size_t max_bytes) {
+Awaitable<bool> Connection::receive(std::size_t max_bytes) {
   const std::size_t old_size = input_.size();
   input_.resize(old_size + max_bytes);
   SystemError error;
@@ -163,7 +162,7 @@ Connection::Awaitable<bool> Connection::receive(std::size_t max_bytes) {
 }
 
 // Without room to read into, end of file is only visible to poll().
-Connection::Awaitable<void> Connection::poll_for_hang_up() {
+Awaitable<void> Connection::poll_for_hang_up() {
   Timer pause(socket_.get_executor(), kHangUpPollInterval);
   hang_up_timer_ = &pause;
   SystemError error;

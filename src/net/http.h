@@ -53,6 +53,9 @@ struct HttpResponse {
 // "Not Found" for 404; "Unknown" for a number without a registered phrase.
 std::string_view reason_phrase(int status);
 
+// Whether `text` may be a method or the name of a header. Source: RFC 9110, section 5.6.2.
+bool is_token(std::string_view text);
+
 // ASCII only, as header names and tokens are compared.
 bool equals_ignoring_case(std::string_view a, std::string_view b);
 const std::string* find_header(const std::vector<Header>& headers, std::string_view name);

@@ -197,6 +197,7 @@ std::optional<ProtocolError> parse_response_head(std::string_view text, Response
   const auto& message = parser.get();
   head.response.status = static_cast<int>(message.result_int());
   head.response.headers = copy_headers(message);
+  head.keep_alive = message.keep_alive();
   return read_framing(head.response.headers, head.chunked, head.content_length);
 }
 

@@ -26,7 +26,8 @@ struct RequestHead {
 };
 
 struct ResponseHead {
-  HttpResponse response;  // without body
+  HttpResponse response;    // without body
+  bool keep_alive = false;  // another request may follow on the connection
   bool chunked = false;
   std::optional<std::uint64_t> content_length;
 };

@@ -11,6 +11,7 @@
 #include "net/connection.h"
 #include "net/listener.h"
 #include "net/server_context.h"
+#include "net/socket.h"
 
 namespace fathom::net {
 namespace {

@@ -6,7 +6,7 @@
 #include <mutex>
 #include <thread>
 
-#include "net/http_client.h"
+#include "net/client/blocking.h"
 #include "net/http_server.h"
 #include "net/sse.h"
 #include "net/testing/test_server.h"

@@ -6,7 +6,7 @@
 #include <future>
 #include <thread>
 
-#include "net/http_client.h"
+#include "net/client/blocking.h"
 #include "net/testing/test_server.h"
 
 namespace fathom::net {
@@ -16,9 +16,9 @@ using namespace std::chrono_literals;
 
 Result<HttpResponse> get(const HttpServer& server, const std::string& path,
                          const std::string& host = "127.0.0.1") {
-  ClientRequest call;
+  BlockingRequest call;
   call.url = {"http", host, server.port(), path};
-  call.timeout = 5s;
+  call.head_timeout = 5s;
   return request(call);
 }
 
@@ -193,7 +193,7 @@ TEST(HttpServer, CallsOutOfOrderAreIgnored) {
 
 TEST(HttpServer, LargeBodiesBothWays) {
   const auto server = start_server(echo);
-  ClientRequest call;
+  BlockingRequest call;
   call.url = {"http", "127.0.0.1", server->port(), "/"};
   call.method = "POST";
   call.body = std::string(20'000'000, 'x');

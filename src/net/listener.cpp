@@ -110,9 +110,8 @@ void Listener::close() {
   }
 }
 
-asio::awaitable<void, Executor> Listener::accept_forever(Acceptor& acceptor) {
-  asio::basic_waitable_timer<Exchange::Clock, asio::wait_traits<Exchange::Clock>, Executor> pause(
-      acceptor.get_executor());
+Awaitable<void> Listener::accept_forever(Acceptor& acceptor) {
+  Timer pause(acceptor.get_executor());
   bool rests = false;
   while (acceptor.is_open()) {
     try {

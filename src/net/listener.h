@@ -1,7 +1,6 @@
 // Sockets that accept connections and hand them to the loops in turn.
 #pragma once
 
-#include <boost/asio/awaitable.hpp>
 #include <cstddef>
 #include <memory>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "base/result.h"
 #include "net/reserve_descriptor.h"
 #include "net/server_context.h"
+#include "net/socket.h"
 
 namespace fathom::net {
 
@@ -28,7 +28,7 @@ class Listener {
       : context_(context), loops_(std::move(loops)) {}
 
   Status listen_on(boost::asio::ip::tcp::endpoint endpoint, bool only_address);
-  boost::asio::awaitable<void, Executor> accept_forever(Acceptor& acceptor);
+  Awaitable<void> accept_forever(Acceptor& acceptor);
   void welcome(std::shared_ptr<Loop> loop, Socket socket);
   // What to do about an error of accept(); false: rest before the next.
   bool deal_with(Acceptor& acceptor, const boost::system::error_code& error);

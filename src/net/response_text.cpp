@@ -9,14 +9,6 @@
 namespace fathom::net {
 namespace {
 
-bool is_token(std::string_view text) {
-  constexpr std::string_view kSymbols = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           kSymbols.find(c) != std::string_view::npos;
-  });
-}
-
 bool is_ours(std::string_view name) {
   for (const std::string_view reserved :
        {"content-length", "transfer-encoding", "connection", "date", "keep-alive"}) {

@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <condition_variable>
@@ -16,16 +15,12 @@
 
 #include "net/byte_budget.h"
 #include "net/exchange.h"
-#include "net/http_server.h"
+#include "net/http_app.h"
+#include "net/server_options.h"
 
 namespace fathom::net {
 
 class Connection;
-
-// Concrete executors: Asio's default type-erased ones cost an allocation and a virtual call more.
-using Executor = boost::asio::io_context::executor_type;
-using Socket = boost::asio::basic_stream_socket<boost::asio::ip::tcp, Executor>;
-using Acceptor = boost::asio::basic_socket_acceptor<boost::asio::ip::tcp, Executor>;
 
 // The event loop of one network thread. Everything but `io` is touched by that thread only.
 struct Loop {

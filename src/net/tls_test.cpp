@@ -5,6 +5,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/ssl/stream.hpp>
@@ -14,7 +16,8 @@
 #include <fstream>
 #include <mutex>
 
-#include "net/http_client.h"
+#include "net/client/blocking.h"
+#include "net/client/http_client.h"
 #include "net/testing/test_server.h"
 
 namespace fathom::net {
@@ -189,7 +192,7 @@ TEST_F(Tls, OurClientWantsATrustedCertificateForTheName) {
   write_identity(directory / "c.pem", directory / "k.pem", "localhost");
   ASSERT_TRUE(identity->reload().ok());
   const auto server = serve(echo);
-  ClientRequest call;
+  BlockingRequest call;
   call.url = {"https", "localhost", server->port(), "/x"};
   call.ca_file = directory / "c.pem";
   call.body = std::string(100'000, 'b');
@@ -214,6 +217,33 @@ TEST_F(Tls, OurClientWantsATrustedCertificateForTheName) {
   call.url.port = plain->port();
   EXPECT_NE(complaint("localhost", directory / "c.pem").find("TLS with localhost:"),
             std::string::npos);
+}
+
+TEST_F(Tls, OurClientKeepsItsConnection) {
+  write_identity(directory / "c.pem", directory / "k.pem", "localhost");
+  ASSERT_TRUE(identity->reload().ok());
+  const auto server = serve(echo);
+  asio::io_context io{1};
+  ClientOptions options;
+  options.ca_file = directory / "c.pem";
+  HttpClient client(io, options);
+  ClientRequest request;
+  request.url = {"https", "localhost", server->port(), "/x"};
+  for (int i = 0; i < 3; ++i) {
+    std::string body;
+    asio::co_spawn(
+        io,
+        [&]() -> Awaitable<void> {
+          const Result<HttpResponse> answer = co_await client.request(request);
+          body = answer ? answer->body : answer.error().message;
+          io.stop();
+        },
+        asio::detached);
+    io.restart();
+    io.run_for(std::chrono::seconds(5));
+    EXPECT_EQ(body, "GET /x ");
+  }
+  EXPECT_EQ(server->stats().accepted_connections, 1u);
 }
 
 TEST_F(Tls, SaysWhichFileIsWrong) {

@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-#include "net/http_client.h"
+#include "net/client/blocking.h"
 #include "net/sse.h"
 
 namespace fathom::cli {
@@ -16,8 +16,8 @@ using nlohmann::ordered_json;
 
 namespace {
 
-net::ClientRequest request_to(const ServerAccess& server, const std::string& target) {
-  net::ClientRequest request;
+net::BlockingRequest request_to(const ServerAccess& server, const std::string& target) {
+  net::BlockingRequest request;
   request.url = server.url;
   request.url.target = target;
   request.ca_file = server.ca_file;

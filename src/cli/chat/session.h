@@ -15,7 +15,7 @@ namespace fathom::cli {
 struct ServerAccess {
   net::Url url;         // base address
   std::string api_key;  // "": none
-  std::string ca_file;  // net::ClientRequest's
+  std::string ca_file;  // net::BlockingRequest's
 };
 
 struct ChatSettings {

@@ -18,6 +18,8 @@ class RawClient {
  public:
   // Connects to 127.0.0.1; a failure fails the test.
   explicit RawClient(int port, int receive_buffer_bytes = 0);
+  // The server's end of a connection.
+  static RawClient accepted(int socket) { return RawClient(Socket{socket}); }
   ~RawClient();
   RawClient(RawClient&& other) noexcept;
   RawClient(const RawClient&) = delete;
@@ -38,6 +40,11 @@ class RawClient {
   void reset();  // closes with RST
 
  private:
+  struct Socket {
+    int number;
+  };
+  explicit RawClient(Socket socket) : socket_(socket.number) {}
+
   // False after `deadline`; else appended what came, and set ended_ at the end.
   bool receive_some(std::chrono::steady_clock::time_point deadline);
 

@@ -1,13 +1,8 @@
-#include "net/http_client.h"
+#include "net/client/blocking.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <thread>
-
+#include "net/testing/raw_server.h"
 #include "net/testing/test_server.h"
 
 namespace fathom::net {
@@ -15,54 +10,34 @@ namespace {
 
 using namespace std::chrono_literals;
 
-ClientRequest call_to(int port, const std::string& target = "/") {
-  ClientRequest call;
+BlockingRequest call_to(int port, const std::string& target = "/") {
+  BlockingRequest call;
   call.url = {"http", "127.0.0.1", port, target};
-  call.timeout = 5s;
+  call.head_timeout = 5s;
   return call;
 }
 
-// Answers one connection with fixed bytes and closes it, after `hold`.
-class CannedServer {
+// Answers one connection with fixed bytes and closes it; at once, or when the client has.
+class CannedServer : public RawServer {
  public:
-  explicit CannedServer(std::string answer, std::chrono::milliseconds hold = 0ms)
-      : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ::bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address));
-    ::listen(socket_, 4);
-    socklen_t size = sizeof(address);
-    ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
-    port = ntohs(address.sin_port);
-    thread_ = std::thread([this, hold, text = std::move(answer)] {
-      const int client = ::accept(socket_, nullptr, nullptr);
-      char request[65536];
-      (void)!::recv(client, request, sizeof(request), 0);
-      (void)!::send(client, text.data(), text.size(), MSG_NOSIGNAL);
-      std::this_thread::sleep_for(hold);
-      ::close(client);
-    });
-  }
-  ~CannedServer() {
-    thread_.join();
-    ::close(socket_);
-  }
+  enum class Close { kAtOnce, kAfterClient };
 
-  int port = 0;
-
- private:
-  int socket_;
-  std::thread thread_;
+  explicit CannedServer(std::string answer, Close close = Close::kAtOnce)
+      : RawServer([text = std::move(answer), close](RawServer& server) {
+          RawClient client = server.accept();
+          client.receive_until("\r\n\r\n");
+          client.send(text);
+          if (close == Close::kAfterClient) client.receive_rest();
+        }) {}
 };
 
-TEST(HttpClient, SendsTheWholeRequest) {
+TEST(BlockingClient, SendsTheWholeRequest) {
   const auto server = start_server([](HttpRequest request, std::shared_ptr<ResponseWriter> writer) {
     writer->send({404,
                   {{"X-A", *request.header("x-a")}},
                   request.method_text + " " + request.target + " " + request.body});
   });
-  ClientRequest call = call_to(server->port(), "/p?q=1");
+  BlockingRequest call = call_to(server->port(), "/p?q=1");
   call.method = "POST";
   call.headers = {{"X-A", "b"}};
   call.body = "text";
@@ -73,7 +48,7 @@ TEST(HttpClient, SendsTheWholeRequest) {
   EXPECT_EQ(answer->body, "POST /p?q=1 text");
 }
 
-TEST(HttpClient, ReadsEveryFraming) {
+TEST(BlockingClient, ReadsEveryFraming) {
   const std::pair<const char*, const char*> cases[] = {
       {"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody and more", "body"},
       {"HTTP/1.1 200 OK\r\n\r\nuntil close", "until close"},
@@ -85,13 +60,13 @@ TEST(HttpClient, ReadsEveryFraming) {
   };
   for (const auto& [text, body] : cases) {
     const CannedServer server(text);
-    const auto answer = request(call_to(server.port));
+    const auto answer = request(call_to(server.port()));
     ASSERT_TRUE(answer.ok()) << text << answer.error().message;
     EXPECT_EQ(answer->body, body) << text;
   }
 }
 
-TEST(HttpClient, BadAnswersAreErrors) {
+TEST(BlockingClient, BadAnswersAreErrors) {
   const std::pair<const char*, ErrorCode> cases[] = {
       {"", ErrorCode::kDataCorrupt},
       {"SSH-2.0-x\r\n", ErrorCode::kDataCorrupt},
@@ -103,24 +78,24 @@ TEST(HttpClient, BadAnswersAreErrors) {
   };
   for (const auto& [text, code] : cases) {
     const CannedServer server(text);
-    const auto answer = request(call_to(server.port));
+    const auto answer = request(call_to(server.port()));
     ASSERT_FALSE(answer.ok()) << text;
     EXPECT_EQ(answer.error().code, code) << text << answer.error().message;
-    EXPECT_NE(answer.error().message.find("127.0.0.1:" + std::to_string(server.port)),
+    EXPECT_NE(answer.error().message.find("127.0.0.1:" + std::to_string(server.port())),
               std::string::npos);
   }
 }
 
-TEST(HttpClient, RefusesAnswersBeyondTheLimit) {
+TEST(BlockingClient, RefusesAnswersBeyondTheLimit) {
   const CannedServer server("HTTP/1.1 200 OK\r\n\r\n" + std::string(1000, 'x'));
-  ClientRequest call = call_to(server.port);
+  BlockingRequest call = call_to(server.port());
   call.max_body_bytes = 999;
   const auto answer = request(call);
   ASSERT_FALSE(answer.ok());
   EXPECT_EQ(answer.error().code, ErrorCode::kResourceExhausted);
 }
 
-TEST(HttpClient, StreamsAndStopsWhenTold) {
+TEST(BlockingClient, StreamsAndStopsWhenTold) {
   std::shared_ptr<ResponseWriter> kept;
   std::atomic<bool> gone = false;
   const auto server = start_server([&](HttpRequest, std::shared_ptr<ResponseWriter> writer) {
@@ -144,18 +119,18 @@ TEST(HttpClient, StreamsAndStopsWhenTold) {
   EXPECT_TRUE(eventually([&] { return gone.load(); }));
 }
 
-TEST(HttpClient, TimesOutAndCancels) {
+TEST(BlockingClient, TimesOutAndCancels) {
   {
-    const CannedServer silent("HTTP/1.1 200 OK\r\n", 300ms);
-    ClientRequest call = call_to(silent.port);
-    call.timeout = 100ms;
+    const CannedServer silent("HTTP/1.1 200 OK\r\n", CannedServer::Close::kAfterClient);
+    BlockingRequest call = call_to(silent.port());
+    call.head_timeout = 100ms;
     const auto answer = request(call);
     ASSERT_FALSE(answer.ok());
     EXPECT_EQ(answer.error().code, ErrorCode::kUnavailable);
     EXPECT_NE(answer.error().message.find("no answer within 100 ms"), std::string::npos);
   }
-  const CannedServer silent("", 300ms);
-  ClientRequest call = call_to(silent.port);
+  const CannedServer silent("", CannedServer::Close::kAfterClient);
+  BlockingRequest call = call_to(silent.port());
   int asked = 0;
   call.cancelled = [&] { return ++asked == 2; };
   const auto answer = request(call);
@@ -163,7 +138,7 @@ TEST(HttpClient, TimesOutAndCancels) {
   EXPECT_EQ(answer.error().code, ErrorCode::kCancelled);
 }
 
-TEST(HttpClient, SaysWhyItCannotConnect) {
+TEST(BlockingClient, SaysWhyItCannotConnect) {
   int port = 0;
   {
     const auto server = start_server(echo);
@@ -173,7 +148,7 @@ TEST(HttpClient, SaysWhyItCannotConnect) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().message,
             "connect to 127.0.0.1:" + std::to_string(port) + ": connection refused");
-  ClientRequest call;
+  BlockingRequest call;
   call.url = parse_url("http://no-such-host.invalid/").value();
   EXPECT_EQ(request(call).error().message.find("resolve no-such-host.invalid: "), 0u);
   call.url = {"http", "127.0.0.1", port, "/\r\nX: y"};
