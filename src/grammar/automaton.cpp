@@ -4,6 +4,7 @@
 #include <queue>
 
 #include "grammar/rules/limits.h"
+#include "grammar/rules/nfa_builder.h"
 
 namespace fathom::grammar {
 

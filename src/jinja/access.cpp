@@ -1,4 +1,4 @@
-// Subscripts, attributes and slices: the access half of jinja_operators.h.
+// Subscripts, attributes and slices: the access half of operators.h.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The arithmetic half of jinja_operators.h.
+// The arithmetic half of operators.h.
 #include <fmt/format.h>
 
 #include <algorithm>

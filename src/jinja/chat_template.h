@@ -9,11 +9,9 @@
 //
 // The language is Jinja 3.1's as Hugging Face sets it up (trim_blocks, lstrip_blocks, loop
 // controls, `generation` blocks, raise_exception, strftime_now, HF's tojson). Where Jinja in
-// Python and @huggingface/jinja disagree, Python decides; jinja_eval.h lists those places.
+// Python and @huggingface/jinja disagree, Python decides; eval.h lists those places.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
@@ -22,6 +20,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "jinja/limits.h"
 
 namespace fathom::jinja {
 
@@ -35,16 +34,6 @@ struct RenderedPiece {
 
 // The whole rendered text.
 std::string text(const std::vector<RenderedPiece>& pieces);
-
-// What one rendering may use.
-struct RenderLimits {
-  // Evaluated nodes, loop rounds and every 64 bytes handled count one step each.
-  std::uint64_t steps = 10'000'000;
-  // Longest string, the output included, in bytes.
-  std::size_t text_bytes = std::size_t{64} << 20;
-  // All values alive at once, in bytes.
-  std::size_t live_bytes = std::size_t{256} << 20;
-};
 
 // What a model directory says about its template.
 struct ChatTemplateSource {

@@ -4,17 +4,8 @@
 
 #include "jinja/builtins.h"
 #include "jinja/error.h"
-#include "jinja/eval_guards.h"
 
 namespace fathom::jinja {
-
-const Value* Scope::find(std::string_view name) const {
-  for (const Scope* scope = this; scope != nullptr; scope = scope->parent.get()) {
-    const auto found = scope->values.find(name);
-    if (found != scope->values.end()) return &found->second;
-  }
-  return nullptr;
-}
 
 MarkedText Evaluator::run(const Block& block) {
   TextBuilder out(heap_);
@@ -23,7 +14,7 @@ MarkedText Evaluator::run(const Block& block) {
 }
 
 Value Evaluator::evaluate(const Expression& expression) {
-  const DepthGuard guard(*this);
+  const DepthGuard guard(depth_);
   heap_.step();
   try {
     return std::visit([this](const auto& node) { return visit(node); }, expression.node);
@@ -185,7 +176,7 @@ Value Evaluator::call_macro(const Callable& callable, Arguments& arguments) {
   std::vector<std::string_view> names;
   for (const auto& [name, fallback] : macro.parameters) names.push_back(name);
   const auto bound = arguments.bind(macro.name, names);
-  const ScopeGuard guard(*this, std::move(scope));
+  const ScopeGuard guard(scope_, std::move(scope));
   for (std::size_t i = 0; i < bound.size(); ++i) {
     const auto& [name, fallback] = macro.parameters[i];
     Value value = bound[i] != nullptr ? *bound[i] : Value(Undefined{make_literal(name)});

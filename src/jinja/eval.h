@@ -18,25 +18,13 @@
 // values; dict keys other than strings; integers beyond 127 bits; infinite floats (an error here).
 #pragma once
 
-#include <functional>
-#include <map>
 #include <memory>
-#include <string>
 
 #include "jinja/arguments.h"
 #include "jinja/ast.h"
+#include "jinja/scope.h"
 
 namespace fathom::jinja {
-
-// The variables of a block of the template, and those around it.
-struct Scope {
-  explicit Scope(std::shared_ptr<const Scope> around = nullptr) : parent(std::move(around)) {}
-
-  std::shared_ptr<const Scope> parent;
-  std::map<std::string, Value, std::less<>> values;
-
-  const Value* find(std::string_view name) const;
-};
 
 class Evaluator {
  public:
@@ -49,8 +37,6 @@ class Evaluator {
 
  private:
   enum class Flow { kNext, kBreak, kContinue };
-  class ScopeGuard;
-  class DepthGuard;
 
   Value evaluate(const Expression& expression);
   Value visit(const ConstantNode& node);

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "jinja/chat_template.h"
+#include "jinja/limits.h"
 
 namespace fathom::jinja {
 

@@ -1,9 +1,8 @@
-// The statements of jinja_eval.h.
+// The statements of eval.h.
 #include <fmt/format.h>
 
 #include "jinja/error.h"
 #include "jinja/eval.h"
-#include "jinja/eval_guards.h"
 #include "jinja/print.h"
 
 namespace fathom::jinja {
@@ -17,7 +16,7 @@ Evaluator::Flow Evaluator::execute(const Block& block, TextBuilder& out) {
 }
 
 Evaluator::Flow Evaluator::execute(const Statement& statement, TextBuilder& out) {
-  const DepthGuard guard(*this);
+  const DepthGuard guard(depth_);
   heap_.step();
   try {
     return std::visit([&](const auto& node) { return visit(node, out); }, statement.node);
@@ -49,7 +48,7 @@ ListPtr Evaluator::loop_items(const ForNode& node) {
   if (node.condition == nullptr) return items;
   std::vector<Value> chosen;
   for (const Value& item : items->items) {
-    const ScopeGuard guard(*this);
+    const ScopeGuard guard(scope_);
     assign(node.target, item);
     if (truthy(evaluate(*node.condition))) chosen.push_back(item);
   }
@@ -63,7 +62,7 @@ Evaluator::Flow Evaluator::visit(const ForNode& node, TextBuilder& out) {
   bool any_round_ended = false;
   for (std::size_t i = 0; i < items->items.size(); ++i) {
     heap_.step();
-    const ScopeGuard guard(*this);
+    const ScopeGuard guard(scope_);
     scope_->values["loop"] = std::make_shared<const Loop>(Loop{items, i});
     assign(node.target, items->items[i]);
     const Flow flow = execute(node.body, out);
@@ -71,7 +70,7 @@ Evaluator::Flow Evaluator::visit(const ForNode& node, TextBuilder& out) {
     any_round_ended = any_round_ended || flow == Flow::kNext;
   }
   if (any_round_ended || node.otherwise.empty()) return Flow::kNext;
-  const ScopeGuard guard(*this);
+  const ScopeGuard guard(scope_);
   return execute(node.otherwise, out);
 }
 
@@ -91,7 +90,7 @@ Value Evaluator::apply_filters(const std::vector<CallSite>& filters, Value value
 Evaluator::Flow Evaluator::visit(const SetBlockNode& node, TextBuilder&) {
   TextBuilder text(heap_);
   {
-    const ScopeGuard guard(*this);
+    const ScopeGuard guard(scope_);
     const Flow flow = execute(node.body, text);
     if (flow != Flow::kNext) return flow;
   }
@@ -115,7 +114,7 @@ Evaluator::Flow Evaluator::visit(const CallBlockNode& node, TextBuilder& out) {
 
 Evaluator::Flow Evaluator::visit(const FilterBlockNode& node, TextBuilder& out) {
   TextBuilder text(heap_);
-  const ScopeGuard guard(*this);
+  const ScopeGuard guard(scope_);
   const Flow flow = execute(node.body, text);
   print(out, apply_filters(node.filters, finish_text(std::move(text))));
   return flow;
@@ -130,7 +129,7 @@ Evaluator::Flow Evaluator::visit(const ContinueNode&, TextBuilder&) {
 }
 
 Evaluator::Flow Evaluator::visit(const GenerationNode& node, TextBuilder& out) {
-  const ScopeGuard guard(*this);
+  const ScopeGuard guard(scope_);
   return execute(node.body, out);
 }
 

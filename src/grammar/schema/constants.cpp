@@ -4,7 +4,7 @@
 #include <map>
 #include <string>
 
-#include "grammar/schema/flat.h"
+#include "grammar/schema/types.h"
 
 namespace fathom::grammar {
 namespace {

@@ -1,11 +1,11 @@
 #include "grammar/schema/flat.h"
 
 #include <algorithm>
-#include <array>
 
 #include "grammar/rules/limits.h"
 #include "grammar/schema/constants.h"
 #include "grammar/schema/merge.h"
+#include "grammar/schema/types.h"
 
 namespace fathom::grammar {
 namespace {
@@ -20,7 +20,7 @@ SchemaJson list_of(const SchemaJson& value) {
   return value.is_array() ? value : SchemaJson::array({value});
 }
 
-// The schema's own keywords in the form of schema_flat.h, without what combines schemas.
+// The schema's own keywords in the form of flat.h, without what combines schemas.
 SchemaJson own_keywords(const SchemaJson& schema) {
   SchemaJson flat = SchemaJson::object();
   for (const auto& [name, value] : schema.items()) {
@@ -45,23 +45,6 @@ SchemaJson own_keywords(const SchemaJson& schema) {
   return flat;
 }
 
-struct Family {
-  const char* type;
-  std::array<const char*, 7> keywords;
-};
-constexpr std::array<Family, 4> kFamilies = {{
-    {"object",
-     {"properties", "patternProperties", "additionalProperties", "propertyNames", "required",
-      "minProperties", "maxProperties"}},
-    {"array", {"prefixItems", "items", "minItems", "maxItems", "uniqueItems"}},
-    {"string", {"minLength", "maxLength", "pattern", "format"}},
-    {"number", {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}},
-}};
-
-bool contains(const std::vector<std::string>& list, std::string_view item) {
-  return std::find(list.begin(), list.end(), item) != list.end();
-}
-
 // Whether every number for `a` is less than every one for `b`.
 bool below(const SchemaJson& a, const SchemaJson& b) {
   for (const char* high : {"maximum", "exclusiveMaximum"}) {
@@ -75,65 +58,7 @@ bool below(const SchemaJson& a, const SchemaJson& b) {
   return false;
 }
 
-// An enum has the types of its values. Validators take no keyword for a type, so only what is
-// written counts here.
-bool may_be(const SchemaJson& flat, const std::string& type) {
-  SchemaJson written = SchemaJson::object();
-  if (flat.contains("type")) written["type"] = flat["type"];
-  const auto types = types_of(written);
-  if (!contains(types, type) && !(type == "number" && contains(types, "integer"))) return false;
-  if (!flat.contains("enum")) return true;
-  return std::any_of(flat["enum"].begin(), flat["enum"].end(),
-                     [&](const SchemaJson& value) { return has_type(value, {type}); });
-}
-
 }  // namespace
-
-SchemaJson both_schemas(const SchemaJson& x, const SchemaJson& y) {
-  if (x == SchemaJson(true) || x == y) return y;
-  if (y == SchemaJson(true)) return x;
-  if (x == SchemaJson(false) || y == SchemaJson(false)) return false;
-  return {{"allOf", SchemaJson::array({x, y})}};
-}
-
-std::vector<std::string> types_of(const SchemaJson& flat) {
-  if (flat.contains("type")) {
-    auto types = flat["type"].get<std::vector<std::string>>();
-    if (contains(types, "number")) std::erase(types, "integer");
-    return types;
-  }
-  std::vector<std::string> types;
-  for (const Family& family : kFamilies) {
-    const bool named = std::any_of(
-        family.keywords.begin(), family.keywords.end(),
-        [&](const char* keyword) { return keyword != nullptr && flat.contains(keyword); });
-    if (named) types.emplace_back(family.type);
-  }
-  if (types.empty() || flat.contains("enum")) {
-    return {"object", "array", "string", "number", "boolean", "null"};
-  }
-  return types;
-}
-
-bool has_type(const SchemaJson& value, const std::vector<std::string>& types) {
-  switch (value.type()) {
-    case SchemaJson::value_t::object:
-      return contains(types, "object");
-    case SchemaJson::value_t::array:
-      return contains(types, "array");
-    case SchemaJson::value_t::string:
-      return contains(types, "string");
-    case SchemaJson::value_t::boolean:
-      return contains(types, "boolean");
-    case SchemaJson::value_t::null:
-      return contains(types, "null");
-    case SchemaJson::value_t::number_integer:
-    case SchemaJson::value_t::number_unsigned:
-      return contains(types, "integer") || contains(types, "number");
-    default:
-      return contains(types, "number");
-  }
-}
 
 Result<std::vector<SchemaJson>> SchemaFlattener::flatten(const SchemaJson& schema,
                                                          const std::string& path) {

@@ -42,14 +42,4 @@ class SchemaFlattener {
   size_t merged_bytes_ = 0;  // text of all schemas made so far
 };
 
-// What both schemas ask for: x, y or an allOf.
-SchemaJson both_schemas(const SchemaJson& x, const SchemaJson& y);
-
-// The types a flat schema's values may have. Without `type`, keywords say: `properties` means an
-// object, `minLength` a string; where none says anything, all types.
-std::vector<std::string> types_of(const SchemaJson& flat);
-
-// Whether a value is of one of the types; whole numbers are integers and numbers.
-bool has_type(const SchemaJson& value, const std::vector<std::string>& types);
-
 }  // namespace fathom::grammar

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "grammar/schema/flat.h"
+#include "grammar/schema/types.h"
 
 namespace fathom::grammar {
 namespace {

@@ -1,4 +1,4 @@
-// Two flat schemas (schema_flat.h) as one.
+// Two flat schemas (flat.h) as one.
 #pragma once
 
 #include <optional>

@@ -1,7 +1,9 @@
 // Objects of JSON schemas.
 #include <algorithm>
 
+#include "grammar/rules/nfa_builder.h"
 #include "grammar/schema/schema_compiler.h"
+#include "grammar/schema/types.h"
 #include "grammar/sources/json_string.h"
 #include "grammar/sources/regex.h"
 

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "grammar/rules/nfa_builder.h"
 #include "grammar/schema/schema_compiler.h"
+#include "grammar/schema/types.h"
 #include "grammar/sources/json_format.h"
 #include "grammar/sources/json_number.h"
 #include "grammar/sources/json_string.h"

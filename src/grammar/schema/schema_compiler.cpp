@@ -4,6 +4,7 @@
 
 #include "grammar/rules/limits.h"
 #include "grammar/schema/json_schema.h"
+#include "grammar/schema/types.h"
 
 namespace fathom::grammar {
 namespace {

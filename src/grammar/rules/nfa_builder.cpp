@@ -1,10 +1,9 @@
-#include "grammar/rules/nfa.h"
+#include "grammar/rules/nfa_builder.h"
 
 #include <algorithm>
 #include <cmath>
 #include <string>
 
-#include "grammar/rules/dfa.h"
 #include "grammar/rules/limits.h"
 
 namespace fathom::grammar {
