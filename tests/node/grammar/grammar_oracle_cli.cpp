@@ -2,8 +2,7 @@
 // answers each with one JSON line.
 //   grammar_oracle_cli tokenizer.json
 // {"schema": TEXT, "count": N, "seed": S} -> {"documents": [{"text": T, "complete": B}, ...]}:
-// texts
-//   drawn at random from masks, or {"error": MESSAGE, "where": PATH}
+//   texts drawn at random from masks, or {"error": MESSAGE, "where": PATH}
 // {"schema": TEXT, "fits": [T, ...]}      -> {"fits": [B, ...]}: whether these are whole texts
 #include <iostream>
 #include <nlohmann/json.hpp>
