@@ -2,14 +2,17 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import torch
 
 import fp8
-import safetensors
 from model import Config, Mlp, Model
 from train import ROOT
+
+sys.path.append(str(ROOT / "tools" / "oracle"))
+import safetensors  # the oracle's
 
 SHARDS = 2
 BOS, EOS = 0, 1
@@ -78,20 +81,24 @@ def named_tensors(model: Model) -> tuple:
     return linears, others
 
 
+def _stored(tensor: torch.Tensor, dtype: str) -> safetensors.Tensor:
+    return safetensors.from_float(tensor.detach().cpu().numpy(), dtype)
+
+
 @torch.no_grad()
 def export(model: Model, path: Path) -> None:
     linears, others = named_tensors(model)
-    stored = dict(others)
+    stored = {name: _stored(tensor, dtype) for name, (dtype, tensor) in others.items()}
     for name, weight in linears.items():
         scales = fp8.block_scales(weight)
-        stored[f"{name}.weight"] = ("F8_E4M3", fp8.round_e4m3(weight / fp8.spread(scales, *weight.shape)))
-        stored[f"{name}.weight_scale_inv"] = ("F32", scales)
+        stored[f"{name}.weight"] = _stored(fp8.round_e4m3(weight / fp8.spread(scales, *weight.shape)), "F8_E4M3")
+        stored[f"{name}.weight_scale_inv"] = _stored(scales, "F32")
     _write_shards(path, stored)
     _write_json(path / "config.json", config_json(model.c))
     _write_json(path / "generation_config.json", {
         "_from_model_config": True, "bos_token_id": BOS, "eos_token_id": EOS, "do_sample": True, "temperature": 0.6,
         "top_p": 0.95, "transformers_version": "4.33.1"})
-    print(f"wrote {path}: {sum(t.numel() for _, t in stored.values())} values", flush=True)
+    print(f"wrote {path}: {sum(tensor.bits.size for tensor in stored.values())} values", flush=True)
 
 
 def _write_json(path: Path, value: dict) -> None:
@@ -99,29 +106,24 @@ def _write_json(path: Path, value: dict) -> None:
 
 
 def _write_shards(path: Path, stored: dict) -> None:
-    def size(item) -> int:
-        return safetensors.BYTES[item[0]] * item[1].numel()
-
-    total = sum(map(size, stored.values()))
+    total = sum(tensor.bits.nbytes for tensor in stored.values())
     shards, used = [{} for _ in range(SHARDS)], 0
     for name in sorted(stored):
         shards[min(SHARDS - 1, used * SHARDS // total)][name] = stored[name]
-        used += size(stored[name])
+        used += stored[name].bits.nbytes
     weight_map = {}
     for i, shard in enumerate(shards, 1):
         file = f"model-{i:05d}-of-{SHARDS:06d}.safetensors"
-        safetensors.write(path / file, shard)
+        safetensors.write_file(path / file, shard)
         weight_map.update({name: file for name in shard})
-    _write_json(path / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": weight_map})
+    _write_json(path / safetensors.INDEX_FILE, {"metadata": {"total_size": total}, "weight_map": weight_map})
 
 
 @torch.no_grad()
 def load(path: Path) -> Model:
     """The torch model with exactly the stored weights, FP8 multiplied by its scales."""
-    index = json.loads((path / "model.safetensors.index.json").read_text())
-    tensors = {}
-    for file in sorted(set(index["weight_map"].values())):
-        tensors.update(safetensors.read(path / file))
+    tensors = {name: torch.from_numpy(tensor.to_float64()).float()
+               for name, tensor in safetensors.read_sharded(path).items()}
     model = Model(read_config(path))
     linears, others = named_tensors(model)
     for name, (_, target) in others.items():

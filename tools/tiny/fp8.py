@@ -31,21 +31,3 @@ def fake_quantise(weight: torch.Tensor) -> torch.Tensor:
     """The values that come back after storing and loading."""
     scale = spread(block_scales(weight), *weight.shape[-2:])
     return round_e4m3(weight / scale) * scale
-
-
-def to_bytes(values: torch.Tensor) -> torch.Tensor:
-    """E4M3 values (float) -> their uint8 codes."""
-    magnitude = values.abs()
-    exponent = torch.frexp(magnitude).exponent.clamp(min=-5)
-    eighths = torch.round(torch.ldexp(magnitude, 4 - exponent)).to(torch.int32)  # 8..15 normal, 0..7 subnormal
-    normal = eighths >= 8
-    code = torch.where(normal, ((exponent + 6) << 3) | (eighths & 7), eighths)
-    return (code | (torch.signbit(values).to(torch.int32) << 7)).to(torch.uint8)
-
-
-def from_bytes(codes: torch.Tensor) -> torch.Tensor:
-    code = codes.to(torch.int32)
-    exponent, fraction = (code >> 3) & 15, (code & 7).float()
-    normal = torch.ldexp(8 + fraction, exponent - 10)
-    value = torch.where(exponent > 0, normal, torch.ldexp(fraction, torch.full_like(exponent, -9)))
-    return torch.where(code >= 128, -value, value)
