@@ -18,6 +18,8 @@ inline constexpr const char* kCpu = "cpu";
 inline constexpr const char* kCpuDiscrete = "cpu-discrete";
 // Ranks of it exchange what the host copies.
 inline constexpr const char* kWithoutCollectives = "cpu-discrete without collectives";
+// Its hosts draw.
+inline constexpr const char* kWithoutSample = "cpu-discrete without sample";
 
 // Of every cpu-discrete of these tests, where it is set (tests/e2e/discrete_suites_test.py).
 inline const char* tested_options() {
@@ -31,8 +33,10 @@ inline const char* tested_chip() {
 // Options of cpu-discrete: those of the test are behind the others, for the last one holds.
 inline std::string discrete_options(const std::string& name, const std::string& of_the_test) {
   std::string options = tested_options() == nullptr ? "" : tested_options();
-  for (const std::string& more :
-       {of_the_test, std::string(name == kWithoutCollectives ? "without=collectives" : "")}) {
+  std::string part;
+  if (name == kWithoutCollectives) part = "without=collectives";
+  if (name == kWithoutSample) part = "without=sample";
+  for (const std::string& more : {of_the_test, part}) {
     if (!options.empty() && !more.empty()) options += ",";
     options += more;
   }

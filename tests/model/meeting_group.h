@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <numeric>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -42,6 +43,9 @@ class Meeting {
     if (!meeting) meeting = std::make_shared<Meeting>(size);
     return meeting;
   }
+
+  // Of messages from one rank to another, where somebody wants to know.
+  std::function<void(int from, std::string_view name, size_t bytes)> on_send;
 
   std::barrier<> barrier;
   std::vector<Said> said;  // by rank
@@ -119,7 +123,8 @@ class MeetingGroup final : public comm::Group {
     meet();
     return {};
   }
-  Status send(const comm::Tag&, int to, const void* data, size_t) override {
+  Status send(const comm::Tag& tag, int to, const void* data, size_t bytes) override {
+    if (meeting_->on_send) meeting_->on_send(rank_, tag.name, bytes);
     auto& box = this->box(rank_, to);
     box.store(data);
     while (box.load() != nullptr) std::this_thread::yield();

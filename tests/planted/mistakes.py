@@ -69,10 +69,8 @@ MISTAKES = [
     Mistake(
         "the event is recorded before what it stands for",
         MODEL + "model_steps.cpp",
-        "  FATHOM_TRY(results_.fetch_logits(shard_.is_last() ? draws.read : std::span<const int32_t>()));\n"
-        "  return results_.mark();",
-        "  FATHOM_TRY(results_.mark());\n"
-        "  return results_.fetch_logits(shard_.is_last() ? draws.read : std::span<const int32_t>());",
+        "      FATHOM_TRY(results_.fetch_logits(read));\n    }\n    return results_.mark();",
+        "    }\n    FATHOM_TRY(results_.mark());\n    return results_.fetch_logits(read);",
         "steps_test",
         "*",
     ),

@@ -28,8 +28,7 @@ Result<std::unique_ptr<Model>> Model::load_shard(std::shared_ptr<const TensorSou
   FATHOM_ASSIGN(Ranks ranks, Ranks::join(world, plan.layout()));
   std::unique_ptr<RankLinks> links;
   if (!ranks.alone()) {  // before what may fail on one rank alone
-    FATHOM_ASSIGN(links, RankLinks::make(device, ranks, plan.config(), plan.layout(),
-                                         limits.max_step_tokens));
+    FATHOM_ASSIGN(links, RankLinks::make(device, ranks, plan.config(), plan.layout(), limits));
   }
   FATHOM_ASSIGN(Weights weights, load_weights(source, plan, world.rank(), device, options));
   auto model =
@@ -209,7 +208,8 @@ Result<std::span<const float>> Model::run_draft(const StepBatch& batch,
   FATHOM_ASSIGN(Step step, lay_out_step(batch, sources_, kept, 0, 0));
   const int64_t logit_rows = step.at.logits.shape[0];
   FATHOM_TRY(queue_draft(step, kept));
-  FATHOM_TRY(results_.fetch_logits(0, logit_rows));
+  FATHOM_TRY(gather_logits(logit_rows));
+  FATHOM_TRY(results_.fetch_logits(0, shard_.draws() ? logit_rows : 0));
   FATHOM_TRY(wait());
   return results_.logits();
 }

@@ -48,13 +48,19 @@ class Model final : public CausalLm {
 
   int64_t vocab_size() const override { return config_.vocab_size; }
   const RunLimits& limits() const override { return limits_; }
-  // Every rank of a divided model takes its steps together, with the rows of its own data index,
-  // which may be none; draws are rank 0's business then (ParallelModel). Logits are [L,
-  // shard().tokens.size()], and none before the last stage. Likewise draft(), which the ranks of
-  // the last stage call.
+  // Every rank of a divided model takes its steps together, with the rows and draws of its own data
+  // index, which may be none. The one that shard().draws() gets tokens and logits, for the ranks of
+  // its tensor group too; others have none. Likewise draft(), which the ranks of the last stage
+  // call.
   int64_t max_steps_in_flight() const override { return max_in_flight_; }
   Status begin_step(const StepBatch& batch) override;
   Status begin_draws(const StepDraws& draws) override;
+  // Likewise of draws that another rank has laid out; the memory for them is there on ranks that
+  // draw.
+  Status begin_draws(const LaidOutDraws& draws, std::span<const int32_t> read);
+  std::byte* laid_out_draws() const { return draw_lists_.host(); }
+  // And of a rank that draws nothing itself. has_draws: whether its data index has draws or reads.
+  Status join_draws(bool has_draws);
   Result<StepResult> finish_step() override;
   uint64_t copied_to_host() const override { return device_.copied_to_host(); }
   // Tokens that the host drew so far: all, where the chip draws none.
@@ -150,9 +156,17 @@ class Model final : public CausalLm {
   // Of the stream behind the last block: its norm, and logits of the rows that want some.
   Status head(Step& step, const float* norm, const Weight& weight);
 
+  // Queues what begin_draws() is for. has_draws: as join_draws() has it.
+  template <typename Queue>
+  Status begin_draws(bool has_draws, std::span<const int32_t> read, const Queue& queue);
+  Status gather_logits(int64_t rows);
   Status queue_draws(const StepDraws& draws);
+  Status queue_draws(const LaidOutDraws& draws);
   Result<bool> draw_on_chip(const StepDraws& draws);
+  Status sample_on_chip(const ops::Sample& sample);
   Status draw_on_host(const StepDraws& draws);
+  template <typename Draw>
+  Status draw_on_host(std::span<const int32_t> rows, const Draw& draw);
   // What a failed call leaves: nothing that is in flight.
   Error abandon(const Error& error);
 
@@ -172,7 +186,7 @@ class Model final : public CausalLm {
   std::array<StepMetadata, 2> metadata_;
   size_t turn_ = 0;
   StepResults results_;
-  DrawLists draw_lists_;  // where the chip draws
+  DrawLists draw_lists_;  // where the chip draws, or what to draw comes from another rank
   bool draws_on_chip_ = false;
   bool takes_tokens_ = false;                        // by the chip's operator
   std::optional<sampling::SamplerScratch> sampler_;  // of the host
@@ -193,6 +207,7 @@ class Model final : public CausalLm {
   BatchSlice rows_;  // of a microbatch
   LogitRows kept_;   // of the last step or draft, whose hidden states a draft goes on from
   std::vector<int32_t> sources_;
+  std::vector<int32_t> draw_rows_;  // of draws that came laid out
   int64_t microbatches_ = 1;
   std::vector<std::byte> planes_;  // of blocks that are handed over, where the cache has two
 };

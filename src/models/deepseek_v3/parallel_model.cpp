@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <numeric>
 #include <utility>
 
 #include "base/log.h"
@@ -24,12 +25,6 @@ RunLimits limits_of(const Model& model) {
   return limits;
 }
 
-Result<std::span<const float>> run(Model& model, StepKind kind, const StepPart& part) {
-  if (kind == StepKind::kForward) return model.forward(part.batch);
-  if (!model.shard().is_last()) return std::span<const float>();
-  return model.draft(part.batch, part.sources);
-}
-
 }  // namespace
 
 ParallelModel::ParallelModel(std::unique_ptr<Model> own, comm::Group& world, int64_t balance_steps)
@@ -39,13 +34,20 @@ ParallelModel::ParallelModel(std::unique_ptr<Model> own, comm::Group& world, int
       parts_(limits_),
       writer_(limits_),
       balance_steps_(own_->config().n_routed_experts > 0 ? balance_steps : 0),
+      draws_(limits_.data_indices, limits_.max_logit_rows),
+      draw_layout_(limits_.max_logit_rows, own_->vocab_size()),
       sampler_(own_->vocab_size()) {
   const auto rows = static_cast<size_t>(limits_.max_logit_rows);
-  const auto vocab = static_cast<size_t>(vocab_size());
-  const size_t all_rows = rows * static_cast<size_t>(limits_.data_indices);
-  logits_.resize(all_rows * vocab);
-  tokens_.reserve(all_rows);
-  if (own_->shard().layout.tp > 1) received_.resize(rows * vocab);
+  const auto indices = static_cast<size_t>(limits_.data_indices);
+  logits_.resize(rows * indices * static_cast<size_t>(vocab_size()));
+  tokens_.reserve(rows * indices);
+  received_tokens_.resize(rows);
+  first_logits_.resize(indices + 1);
+  has_draws_.resize(indices);
+  drawn_here_.resize(indices);
+  laid_out_.resize(DrawLayout::max_bytes(limits_.max_logit_rows, vocab_size()));
+  all_rows_.resize(rows);
+  std::iota(all_rows_.begin(), all_rows_.end(), 0);
 }
 
 ParallelModel::~ParallelModel() {
@@ -59,51 +61,37 @@ Status ParallelModel::begin_step(const StepBatch& batch) {
     if (const auto balanced = balance(); !balanced) return fail(balanced.error());
   }
   ++since_balance_;
-  FATHOM_TRY(call(StepKind::kForward, batch, {}));
-  return {};
-}
-
-// Rows that are read move to the front, for nobody needs those before them any more.
-Status ParallelModel::begin_draws(const StepDraws& draws) {
-  tokens_.clear();
-  for (size_t i = 0; i < draws.draws.size(); ++i) {
-    const auto token = sampling::sample(logit_row(draws.rows[i]), draws.draws[i], sampler_);
-    tokens_.push_back(token.value_or(-1));
-  }
-  read_rows_ = 0;
-  for (const int32_t row : draws.read) {
-    const auto to = static_cast<int32_t>(read_rows_++);
-    if (to != row) std::ranges::copy(logit_row(row), logit_row(to).begin());
-  }
-  return {};
-}
-
-Result<StepResult> ParallelModel::finish_step() {
-  const size_t values = read_rows_ * static_cast<size_t>(vocab_size());
-  return StepResult{.tokens = tokens_, .logits = std::span<const float>(logits_).first(values)};
-}
-
-std::span<float> ParallelModel::logit_row(int32_t row) {
-  const auto vocab = static_cast<size_t>(vocab_size());
-  return std::span(logits_).subspan(static_cast<size_t>(row) * vocab, vocab);
+  return call(StepKind::kForward, batch, {}, [this] { return own_->begin_step(parts_[0].batch); });
 }
 
 Result<std::span<const float>> ParallelModel::draft(const StepBatch& batch,
                                                     std::span<const int32_t> rows) {
-  return call(StepKind::kDraft, batch, rows);
+  const auto gather = [&]() -> Status {
+    std::span<const float> own;
+    if (own_->shard().is_last()) {
+      FATHOM_ASSIGN(own, own_->draft(parts_[0].batch, parts_[0].sources));
+    }
+    for (size_t data = 0; data < parts_.size(); ++data) {
+      FATHOM_TRY(take_logits(data, parts_[data].batch.logit_rows.size(), own));
+    }
+    return {};
+  };
+  FATHOM_TRY(call(StepKind::kDraft, batch, rows, gather));
+  return std::span<const float>(logits_at(0, batch.logit_rows.size()));
 }
 
-Result<std::span<const float>> ParallelModel::call(StepKind kind, const StepBatch& batch,
-                                                   std::span<const int32_t> rows) {
+Status ParallelModel::call(StepKind kind, const StepBatch& batch, std::span<const int32_t> rows,
+                           const std::function<Status()>& own) {
   if (failure_) return *failure_;
   parts_.split(batch, rows);
+  for (size_t data = 0; data < parts_.size(); ++data) {
+    first_logits_[data + 1] =
+        first_logits_[data] + static_cast<int64_t>(parts_[data].batch.logit_rows.size());
+  }
   const int64_t count = kind == StepKind::kForward ? microbatches() : 1;
   if (const auto told = announce(kind, count); !told) return fail(told.error());
-  const auto own = run(*own_, kind, parts_[0]);
-  if (!own) return fail(own.error());
-  if (const auto gathered = gather(*own); !gathered) return fail(gathered.error());
-  return std::span<const float>(logits_).first(batch.logit_rows.size() *
-                                               static_cast<size_t>(vocab_size()));
+  if (const auto done = own(); !done) return fail(done.error());
+  return {};
 }
 
 // What a client hears. The log has the rank, its host and its last operation.
@@ -151,52 +139,10 @@ Status ParallelModel::announce(std::span<std::byte> message) {
   return world_.broadcast(tag, 0, message.data(), message.size());
 }
 
-// Every rank of the last stage has the logits of its data index for a part of the vocabulary.
-Status ParallelModel::gather(std::span<const float> own) {
-  const ParallelLayout& layout = own_->shard().layout;
-  const int64_t first = (layout.pp - 1) * layout.stage_ranks();
-  size_t row = 0;
-  for (int64_t data = 0; data < layout.dp; ++data) {
-    const size_t rows = parts_[static_cast<size_t>(data)].batch.logit_rows.size();
-    for (int64_t tensor = 0; tensor < layout.tp && rows > 0; ++tensor) {
-      const auto rank = static_cast<int>(first + data * layout.tp + tensor);
-      if (rank == 0) {
-        place_logits(own, own_->shard().tokens, row);
-      } else {
-        FATHOM_TRY(receive_logits(rank, row, rows));
-      }
-    }
-    row += rows;
-  }
-  return {};
-}
-
-Status ParallelModel::receive_logits(int rank, size_t first_row, size_t rows) {
-  const ParallelLayout& layout = own_->shard().layout;
-  const auto vocab = static_cast<size_t>(vocab_size());
-  const Range tokens = part_of(vocab_size(), place_of(layout, rank).tensor, layout.tp);
-  const size_t count = rows * static_cast<size_t>(tokens.size());
-  const bool whole = layout.tp == 1;
-  float* to = whole ? logits_.data() + first_row * vocab : received_.data();
-  FATHOM_TRY(world_.receive({step_, "logits", {}}, rank, to, count * sizeof(float)));
-  if (!whole) place_logits({to, count}, tokens, first_row);
-  return {};
-}
-
-// Columns `tokens` of rows from first_row on.
-void ParallelModel::place_logits(std::span<const float> part, const Range& tokens,
-                                 size_t first_row) {
-  const auto vocab = static_cast<size_t>(vocab_size());
-  const auto columns = static_cast<size_t>(tokens.size());
-  float* to = logits_.data() + first_row * vocab + tokens.begin;
-  for (; !part.empty(); part = part.subspan(columns), to += vocab) {
-    std::ranges::copy(part.first(columns), to);
-  }
-}
-
 Status follow(Model& own, comm::Group& world) {
   StepMessageReader reader(limits_of(own), own.shard().place.data);
   const std::span<std::byte> memory = reader.memory();
+  std::vector<int32_t> read(static_cast<size_t>(own.limits().max_logit_rows));
   for (int64_t step = 1;; ++step) {
     FATHOM_TRY(world.broadcast({step, "plan", kIdle}, 0, memory.data(), kMessageStart));
     FATHOM_ASSIGN(const size_t size, reader.size());
@@ -215,9 +161,14 @@ Status follow(Model& own, comm::Group& world) {
       FATHOM_TRY(own.balance());
       continue;
     }
-    FATHOM_ASSIGN(const auto logits, run(own, kind, reader.part()));
-    if (!logits.empty()) {
-      FATHOM_TRY(world.send({step, "logits", {}}, 0, logits.data(), logits.size_bytes()));
+    if (kind == StepKind::kForward) {
+      FATHOM_TRY(own.begin_step(reader.part().batch));
+    } else if (kind == StepKind::kDraws) {
+      FATHOM_TRY(follow_draws(own, world, step, reader.has_draws(), read));
+    } else if (own.shard().is_last()) {
+      FATHOM_ASSIGN(const auto logits, own.draft(reader.part().batch, reader.part().sources));
+      if (logits.empty()) continue;
+      FATHOM_TRY(world.send({step, kLogitsTag, {}}, 0, logits.data(), logits.size_bytes()));
     }
   }
 }

@@ -1,7 +1,8 @@
 // A model over several ranks (docs/parallel.md). Rank 0 has a ParallelModel, which
 // the engine calls as any other; the others follow() it: for every call it tells them its plan, all
-// make it together, and the ranks with logits send them to rank 0. Ranks whose data index has no
-// rows make the call too, for the others' experts.
+// make it together. Ranks whose data index has no rows make the call too, for the others' experts.
+// Each data index's tokens are drawn by one rank of its last stage, which sends them to rank 0, and
+// of its logits those rows that are asked for.
 #pragma once
 
 #include <functional>
@@ -13,10 +14,14 @@
 #include "comm/group.h"
 #include "models/causal_lm.h"
 #include "models/deepseek_v3/model.h"
+#include "models/deepseek_v3/step/draw_parts.h"
 #include "models/deepseek_v3/step/step_message.h"
 #include "sampling/sampler.h"
 
 namespace fathom::models::deepseek_v3 {
+
+// Of rows of logits on their way to rank 0.
+inline constexpr const char* kLogitsTag = "logits";
 
 class ParallelModel final : public CausalLm {
  public:
@@ -28,8 +33,7 @@ class ParallelModel final : public CausalLm {
 
   int64_t vocab_size() const override { return own_->vocab_size(); }
   const RunLimits& limits() const override { return limits_; }
-  // After an error every call fails: the ranks are no longer in step. begin_step() runs the step on
-  // all ranks and gathers its logits; tokens are drawn here, on rank 0.
+  // After an error every call fails: the ranks are no longer in step.
   Status begin_step(const StepBatch& batch) override;
   Status begin_draws(const StepDraws& draws) override;
   Result<StepResult> finish_step() override;
@@ -52,17 +56,22 @@ class ParallelModel final : public CausalLm {
   Status call_blocks(StepKind kind, const BlockList& list, const std::function<Status()>& call);
   Status gather_layers(const BlockList& list, std::span<std::byte> out);
   Status scatter_layers(const BlockList& list, std::span<const std::byte> in);
-  Result<std::span<const float>> call(StepKind kind, const StepBatch& batch,
-                                      std::span<const int32_t> rows);
+  Status call(StepKind kind, const StepBatch& batch, std::span<const int32_t> rows,
+              const std::function<Status()>& own);
   Error fail(const Error& error);
   Status balance();
   Status announce(StepKind kind, int64_t microbatches);
   Status announce(std::span<std::byte> message);
   int64_t microbatches() const;
-  Status gather(std::span<const float> own);
-  Status receive_logits(int rank, size_t first_row, size_t rows);
-  void place_logits(std::span<const float> part, const Range& tokens, size_t first_row);
-  std::span<float> logit_row(int32_t row);
+  // Of draws (parallel_draws.cpp), by data index.
+  Status queue_draws();
+  Status send_draws(size_t data);
+  Status draw_here(size_t data);
+  Status take_result(size_t data, const StepResult& own);
+  // So many of the data index's rows, to where there is room for all of them.
+  Status take_logits(size_t data, size_t rows, std::span<const float> own);
+  std::span<float> logits_at(int64_t row, size_t rows);
+  int drawing_rank(size_t data) const;
 
   std::unique_ptr<Model> own_;
   comm::Group& world_;
@@ -73,11 +82,16 @@ class ParallelModel final : public CausalLm {
   int64_t since_balance_ = 0;  // forward passes
   std::shared_ptr<const ExpertLoads> loads_;
   int64_t step_ = 0;  // calls made
-  std::vector<float> logits_;
-  std::vector<int32_t> tokens_;  // drawn
-  size_t read_rows_ = 0;         // of logits_, the first
+  DrawParts draws_;
+  DrawLayout draw_layout_;
+  std::vector<int64_t> first_logits_;  // by data index; of all behind the last
+  std::vector<int64_t> has_draws_;     // by data index, for the others
+  std::vector<bool> drawn_here_;       // by data index: there is no room for its lists
+  std::vector<std::byte> laid_out_;    // one data index's
+  std::vector<int32_t> all_rows_;      // 0, 1, ...
+  std::vector<float> logits_;          // of all rows, of which those that are read are there
+  std::vector<int32_t> tokens_, received_tokens_;  // drawn: all, and one data index's
   sampling::SamplerScratch sampler_;
-  std::vector<float> received_;    // one rank's part
   std::vector<std::byte> layers_;  // of KV blocks: one stage's
   std::optional<Error> failure_;
 };
@@ -85,6 +99,9 @@ class ParallelModel final : public CausalLm {
 // What every other rank does: makes rank 0's calls until it says that this is the end. Errors are
 // those of the ranks or of the device; the process is to end then.
 Status follow(Model& own, comm::Group& world);
+// What it does when tokens are drawn (parallel_draws.cpp).
+Status follow_draws(Model& own, comm::Group& world, int64_t step, bool has_draws,
+                    std::vector<int32_t>& read);
 // What it does when KV blocks are read or written (parallel_kv.cpp).
 Status follow_blocks(Model& own, comm::Group& world, int64_t step, StepKind kind,
                      const BlockList& list);

@@ -4,6 +4,7 @@
 
 #include "models/deepseek_v3/config/rope.h"
 #include "models/deepseek_v3/step/draw_lists.h"
+#include "models/deepseek_v3/step/step_graphs.h"
 #include "models/deepseek_v3/weights/expert_table.h"
 
 namespace fathom::models::deepseek_v3 {
@@ -92,7 +93,7 @@ Result<size_t> scratch_bytes(const Config& config, const RankShard& shard, const
   };
   for (const auto& block : weights.blocks) FATHOM_TRY(add_experts(block));
   if (weights.mtp) FATHOM_TRY(add_experts(weights.mtp->block));
-  if (shard.layout.ranks() > 1) return bytes;
+  if (!shard.draws()) return bytes;
   const int64_t logit_rows = limits.max_logit_rows;
   const Tensor logits = device::matrix(nullptr, FATHOM_F32, logit_rows, config.vocab_size);
   FATHOM_ASSIGN(const size_t sampling, ops::sample_workspace_bytes(device, logits, logit_rows));
@@ -139,6 +140,17 @@ std::vector<fathom_kv_cache> plan_caches(const Config& config, const RankShard& 
   return caches;
 }
 
+RankMemory step_memory(const Config& config, const RunLimits& limits, int64_t memory,
+                       fathom_dtype kv_dtype) {
+  const int64_t layers = config.num_hidden_layers + config.num_nextn_predict_layers;
+  const size_t draws = DrawLayout::max_bytes(limits.max_logit_rows, config.vocab_size);
+  return {.memory = memory,
+          .kv_dtype = kv_dtype,
+          .metadata_bytes = static_cast<int64_t>(StepMetadata::max_bytes(limits)),
+          .draw_bytes = static_cast<int64_t>(draws),
+          .graph_bytes = graph_bytes(limits, layers)};
+}
+
 Result<WorkspacePlan> WorkspacePlan::make(const Config& config, const RankShard& shard,
                                           const Weights& weights, const device::Device& device,
                                           const RunLimits& limits) {
@@ -171,8 +183,8 @@ StepBuffers WorkspacePlan::lay_out(Allocate&& allocate) const {
   const auto act = activation_;
   StepBuffers at = {};
   at.metadata = allocate(StepMetadata::max_bytes(limits_));
-  const bool draws = shard.layout.ranks() == 1;
-  at.draws = allocate(draws ? DrawLists::max_bytes(limits_.max_logit_rows, c.vocab_size) : 0);
+  at.draws =
+      allocate(shard.draws() ? DrawLayout::max_bytes(limits_.max_logit_rows, c.vocab_size) : 0);
   at.drawn = static_cast<int32_t*>(allocate(bytes_of(limits_.max_logit_rows, sizeof(int32_t))));
   at.max_positions = static_cast<int32_t>(limits_.max_context);
   at.cos_sin = static_cast<float*>(
@@ -213,6 +225,9 @@ StepBuffers WorkspacePlan::lay_out(Allocate&& allocate) const {
   at.logit_q = matrix(logit_rows, shard.heads * c.q_head_dim(), act);
   at.logit_hidden = matrix(logit_rows, c.hidden_size, act);
   at.logits = matrix(logit_rows, shard.tokens.size(), FATHOM_F32);
+  const int64_t gathered = shard.layout.tp > 1 && shard.draws() ? logit_rows : 0;
+  at.arriving_logits = matrix(gathered, shard.tokens.size(), FATHOM_F32);
+  at.all_logits = gathered > 0 ? matrix(gathered, c.vocab_size, FATHOM_F32) : at.logits;
   at.scratch = allocate(scratch_bytes_);
   at.scratch_bytes = scratch_bytes_;
   return at;

@@ -8,6 +8,7 @@
 #include "models/causal_lm.h"
 #include "models/deepseek_v3/config/config.h"
 #include "models/deepseek_v3/forward/step.h"
+#include "models/deepseek_v3/sharding/footprint.h"
 #include "models/deepseek_v3/weights/weights.h"
 #include "models/tensor_source.h"
 #include "models/weight_format.h"
@@ -34,6 +35,11 @@ int64_t cached_blocks(const device::Device& device, const RunLimits& limits);
 std::vector<fathom_kv_cache> plan_caches(const Config& config, const RankShard& shard,
                                          const device::Device& device, const RunLimits& limits,
                                          device::Arena& arena);
+
+// What a rank's memory plan has beside its parts of the model: for a footprint, `memory` of a chip
+// and the format of its cache.
+RankMemory step_memory(const Config& config, const RunLimits& limits, int64_t memory,
+                       fathom_dtype kv_dtype);
 
 class WorkspacePlan {
  public:

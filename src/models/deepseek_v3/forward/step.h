@@ -21,7 +21,7 @@ namespace fathom::models::deepseek_v3 {
 // Planned once for the largest step, then cut to each step's rows.
 struct StepBuffers {
   void* metadata;         // StepMetadata::max_bytes()
-  void* draws;            // DrawLists::max_bytes(); nothing where ranks divide the model
+  void* draws;            // DrawLayout::max_bytes(), of ranks that draw
   int32_t* drawn;         // [L] tokens
   float* cos_sin;         // [max_positions, rope]
   int32_t max_positions;  // the context that memory is planned for
@@ -48,6 +48,10 @@ struct StepBuffers {
   Tensor logit_q;       // [L, heads * (nope + rope)] of the last block
   Tensor logit_hidden;  // [L, H]
   Tensor logits;        // [L, vocab] F32
+  // Where ranks divide the vocabulary, of the one that draws; elsewhere the former has no rows, and
+  // the latter are `logits`.
+  Tensor arriving_logits;  // [L, another rank's part]
+  Tensor all_logits;       // [L, vocab of all]
 
   void* scratch;  // of the kernels
   size_t scratch_bytes;

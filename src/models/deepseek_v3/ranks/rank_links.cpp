@@ -45,7 +45,8 @@ Result<std::unique_ptr<ChipGroup>> link_group(device::Device& device, comm::Grou
 
 Result<std::unique_ptr<RankLinks>> RankLinks::make(device::Device& device, const Ranks& ranks,
                                                    const Config& config,
-                                                   const ParallelLayout& layout, int64_t rows) {
+                                                   const ParallelLayout& layout,
+                                                   const RunLimits& limits) {
   auto links = std::unique_ptr<RankLinks>(new RankLinks(device, *ranks.world, layout.tp));
   FATHOM_ASSIGN(const bool have, links->all_ranks("collectives", device.collectives()));
   if (have) FATHOM_TRY(links->link_chips(ranks));
@@ -57,7 +58,7 @@ Result<std::unique_ptr<RankLinks>> RankLinks::make(device::Device& device, const
     }
     return links;
   }
-  FATHOM_TRY(links->link_hosts(ranks, config, layout, rows));
+  FATHOM_TRY(links->link_hosts(ranks, config, layout, limits));
   if (first && !device.host_memory()) {
     log_info("chip {}: the host cannot touch its memory: ranks exchange copies, {} MiB",
              device.backend().name, (links->staging_.bytes() >> 20) + 1);
@@ -94,13 +95,18 @@ Status RankLinks::link_chips(const Ranks& ranks) {
 }
 
 Status RankLinks::link_hosts(const Ranks& ranks, const Config& config, const ParallelLayout& layout,
-                             int64_t rows) {
-  // Of one tensor of all rows at a time; of all data indices' where they exchange some.
+                             const RunLimits& limits) {
+  // Of one tensor of all rows at a time; of all data indices' where they exchange some; of logits
+  // where the vocabulary is divided.
+  const int64_t rows = limits.max_step_tokens;
   const int64_t widest = std::max({config.hidden_size, config.q_lora_rank, config.latent_dim()});
   const int64_t values = std::max(rows * widest, layout.dp * rows * config.hidden_size);
   const size_t width = device::dtype_size(device_.activation_dtype());
-  FATHOM_ASSIGN(staging_,
-                RankStaging::make(device_, static_cast<size_t>(values) * width, layout.dp > 1));
+  const int64_t logits =
+      layout.tp > 1 ? limits.max_logit_rows * part_of(config.vocab_size, 0, layout.tp).size() : 0;
+  const size_t bytes =
+      std::max(static_cast<size_t>(values) * width, static_cast<size_t>(logits) * sizeof(float));
+  FATHOM_ASSIGN(staging_, RankStaging::make(device_, bytes, layout.dp > 1));
   const auto link = [&](const std::unique_ptr<comm::Group>& group) {
     return group ? through_the_host(*group, device_, staging_) : nullptr;
   };

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "device/device.h"
+#include "models/causal_lm.h"
 #include "models/deepseek_v3/config/config.h"
 #include "models/deepseek_v3/ranks/chip_group.h"
 #include "models/deepseek_v3/ranks/ranks.h"
@@ -17,11 +18,11 @@ namespace fathom::models::deepseek_v3 {
 
 class RankLinks {
  public:
-  // For steps of at most `rows` rows. Collective; the groups of `ranks` and the device must outlive
-  // the links.
+  // For steps within the limits. Collective; the groups of `ranks` and the device must outlive the
+  // links.
   static Result<std::unique_ptr<RankLinks>> make(device::Device& device, const Ranks& ranks,
                                                  const Config& config, const ParallelLayout& layout,
-                                                 int64_t rows);
+                                                 const RunLimits& limits);
   // Ends what still waits for other ranks.
   ~RankLinks();
   RankLinks(const RankLinks&) = delete;
@@ -48,7 +49,7 @@ class RankLinks {
 
   Status link_chips(const Ranks& ranks);
   Status link_hosts(const Ranks& ranks, const Config& config, const ParallelLayout& layout,
-                    int64_t rows);
+                    const RunLimits& limits);
   Result<bool> all_ranks(const char* what, bool here) const;
   void abort();
 

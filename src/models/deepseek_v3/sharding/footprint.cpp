@@ -51,20 +51,24 @@ int64_t exchange_bytes(const Config& config, const ParallelLayout& layout, int64
          (arriving * (kDispatchedBytes + kSentActivationBytes) + returning * kSentActivationBytes);
 }
 
-int64_t workspace_bytes(const ShardPlan& plan, const RankPlace& place, const RunLimits& limits) {
+int64_t workspace_bytes(const ShardPlan& plan, const RankPlace& place, const RunLimits& limits,
+                        const RankMemory& memory) {
   const Config& config = plan.config();
   const ParallelLayout& layout = plan.layout();
   const int64_t rows = limits.max_step_tokens;
   const auto places = static_cast<int64_t>(plan.experts().front().size());
   const int64_t rotary = limits.max_context * config.qk_rope_head_dim * int64_t{sizeof(float)};
   int64_t bytes = activation_bytes(config, layout, rows) +
-                  exchange_bytes(config, layout, rows, places) + rotary;
+                  exchange_bytes(config, layout, rows, places) + rotary + memory.metadata_bytes;
+  if (layout.ranks() == 1) bytes += memory.graph_bytes;
   if (place.stage == layout.pp - 1) {
-    // Its own part; and where it gathers them, all.
+    const bool draws = place.tensor == 0;
+    // Its own part; and where it gathers them, another's and all.
     const int64_t own = part_of(config.vocab_size, place.tensor, layout.tp).size();
-    const int64_t all = place.tensor == 0 && layout.tp > 1 ? config.vocab_size : 0;
+    const int64_t gathered = draws && layout.tp > 1 ? own + config.vocab_size : 0;
     bytes += limits.max_logit_rows *
-             ((own + all) * int64_t{sizeof(float)} + config.hidden_size * kActivationBytes);
+             ((own + gathered) * int64_t{sizeof(float)} + config.hidden_size * kActivationBytes);
+    if (draws) bytes += memory.draw_bytes;
   }
   return bytes;
 }
@@ -87,7 +91,7 @@ Footprint footprint_of(const ShardPlan& plan, int64_t rank, const RunLimits& lim
     print.file_bytes += static_cast<int64_t>(part.file_bytes);
     print.weight_bytes += static_cast<int64_t>(part.loaded_bytes);
   }
-  print.workspace_bytes = workspace_bytes(plan, place, limits);
+  print.workspace_bytes = workspace_bytes(plan, place, limits, memory);
   print.kv_token_bytes = kv_token_bytes(plan, place.stage, memory.kv_dtype);
   if (memory.memory == 0) return print;
   const int64_t left = usable_of(memory.memory) - print.weight_bytes - print.workspace_bytes;

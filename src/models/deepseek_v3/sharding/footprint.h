@@ -5,8 +5,8 @@
 //
 // 5% are left to the driver, to kernels' scratch and to memory that cannot be used for alignment.
 // The workspace is what WorkspacePlan (memory_plan.h) lays out, with each rank's part of heads, MLP
-// and vocabulary, in bf16; and the rows that travel to and from experts, for the step in which
-// every token of the stage goes to the same rank.
+// and vocabulary, in bf16; the rows that travel to and from experts, for the step in which every
+// token of the stage goes to the same rank; and the graphs of a chip that has some.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,10 @@ namespace fathom::models::deepseek_v3 {
 struct RankMemory {
   int64_t memory = 0;  // bytes of the device; 0: not known
   fathom_dtype kv_dtype = FATHOM_BF16;
+  // Of the workspace, what does not depend on the layout (step_memory()):
+  int64_t metadata_bytes = 0;  // of a step, on every rank
+  int64_t draw_bytes = 0;      // what tokens are drawn with, on ranks that draw
+  int64_t graph_bytes = 0;     // of recorded steps, on a rank that is alone
 };
 
 struct Footprint {

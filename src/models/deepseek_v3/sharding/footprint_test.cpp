@@ -100,6 +100,19 @@ TEST(Footprint, ADataIndexHoldsWhatItsFullestRankDoes) {
   EXPECT_EQ(kv_tokens_of(layout, prints), 64 + 128);
 }
 
+TEST(Footprint, WorkspaceHoldsWhatStepsAreToldAndDrawnWithAndGraphs) {
+  const RankMemory memory = {.metadata_bytes = 1000, .draw_bytes = 20'000, .graph_bytes = 300'000};
+  const auto more = [&](const char* layout, int64_t rank) {
+    const ShardPlan sharded = plan(v3_config(), layout);
+    return footprint_of(sharded, rank, limits(), memory).workspace_bytes -
+           footprint_of(sharded, rank, limits(), {}).workspace_bytes;
+  };
+  EXPECT_EQ(more("pp=1", 0), 321'000) << "alone";
+  EXPECT_EQ(more("pp=2,tp=2", 0), 1000) << "before the last stage";
+  EXPECT_EQ(more("pp=2,tp=2", 2), 21'000) << "draws";
+  EXPECT_EQ(more("pp=2,tp=2", 3), 1000) << "another one of its tensor group draws";
+}
+
 // Rows for every other data index's whole step, 8-bit out and bf16 back, and the results of its
 // own.
 TEST(Footprint, WorkspaceHoldsTheFullestExchange) {

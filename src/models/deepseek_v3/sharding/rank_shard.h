@@ -19,6 +19,8 @@ struct RankShard {
 
   bool is_first() const { return place.stage == 0; }
   bool is_last() const { return place.stage == layout.pp - 1; }
+  // Whether it draws the tokens of its data index.
+  bool draws() const { return is_last() && place.tensor == 0; }
   const std::vector<int64_t>& own_experts() const {
     return experts[static_cast<size_t>(place.expert)];
   }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "models/testing/fake_chip.h"
@@ -20,7 +21,7 @@ class DrawListsTest : public ::testing::Test {
   // Lists of `max_draws` at most, in memory of a chip that is the host's.
   void make(int64_t max_draws, int64_t vocab) {
     vocab_ = vocab;
-    memory_.assign(DrawLists::max_bytes(max_draws, vocab) / sizeof(uint64_t) + 1,
+    memory_.assign(DrawLayout::max_bytes(max_draws, vocab) / sizeof(uint64_t) + 1,
                    0x7fff7fff7fff7fff);
     lists_ = DrawLists::make(*device_, memory_.data(), max_draws, vocab).value();
   }
@@ -114,10 +115,55 @@ TEST_F(DrawListsTest, HoldOnlyWhatPenaltiesChange) {
   EXPECT_EQ(seen(2, 0), (Seen{{1, 0}, {2, 1}, {3, 1}}));
 }
 
+// What comes from another rank is drawn with only where it stays within its memory, the step and
+// the vocabulary: an address sanitizer sees the rest.
+TEST_F(DrawListsTest, DamagedOnesAreRefused) {
+  constexpr size_t kVocab = 70;
+  Dice dice(5);
+  DrawLayout layout(4, kVocab);
+  std::vector<uint64_t> room(DrawLayout::max_bytes(4, kVocab) / sizeof(uint64_t) + 1);
+  int refused = 0;
+  int drawn = 0;
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<Case> cases;
+    for (size_t i = 0; i < 4; ++i) cases.push_back(random_case(dice, kVocab));
+    std::vector<sampling::Draw> draws;
+    for (const Case& c : cases) draws.push_back(c.of_draw());
+    const std::vector<int32_t> rows = {0, 1, 2, 3};
+    const auto laid_out = layout.lay_out({.draws = draws, .rows = rows, .read = {}},
+                                         reinterpret_cast<std::byte*>(room.data()));
+    ASSERT_TRUE(laid_out.has_value());
+    std::vector<std::byte> memory(static_cast<size_t>(laid_out->bytes));
+    std::memcpy(memory.data(), room.data(), memory.size());
+    const ops::Sample sample = sample_at(memory.data(), *laid_out);
+    ASSERT_TRUE(check_draws(memory, *laid_out, 4, kVocab).ok());
+    auto& damaged = const_cast<fathom_draw&>(sample.draws[dice.below(4)]);
+    int32_t* const fields[] = {&damaged.logit_row,    &damaged.mask,        &damaged.seen_begin,
+                               &damaged.seen_count,   &damaged.bias_begin,  &damaged.bias_count,
+                               &damaged.banned_begin, &damaged.banned_count};
+    *fields[dice.below(8)] = static_cast<int32_t>(dice.below(12)) - 4;
+    LaidOutDraws told = *laid_out;
+    if (round % 8 == 0) told.masks_begin = static_cast<int64_t>(dice.below(4000)) - 100;
+    if (!check_draws(memory, told, 4, kVocab).ok()) {
+      ++refused;
+      continue;
+    }
+    ++drawn;
+    const ops::Sample got = sample_at(memory.data(), told);
+    sampling::SamplerScratch scratch(kVocab);
+    for (size_t i = 0; i < 4; ++i) {
+      const auto& logits = cases[static_cast<size_t>(got.draws[i].logit_row)].logits;
+      sampling::draw_token(got, got.draws[i], logits, scratch.row);
+    }
+  }
+  EXPECT_GT(refused, 100);
+  EXPECT_GT(drawn, 100);
+}
+
 TEST_F(DrawListsTest, HaveRoomForMasksOfAllDrawsBesideFullLists) {
   constexpr size_t kDraws = 3;
   constexpr int64_t kVocab = 70;
-  constexpr size_t kEntries = DrawLists::kListBytes / sizeof(fathom_token_bias);
+  constexpr size_t kEntries = DrawLayout::kListBytes / sizeof(fathom_token_bias);
   make(kDraws, kVocab);
   std::vector<Case> cases(kDraws);
   for (Case& c : cases) {

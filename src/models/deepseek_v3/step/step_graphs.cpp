@@ -17,6 +17,10 @@ int64_t most_decode_rows(const RunLimits& limits) {
 }
 
 // At most most_decode_rows().
+// Of a recorded operator: its arguments, and what a driver keeps beside them.
+constexpr int64_t kOperatorBytes = 2048;
+constexpr int64_t kOperatorsALayer = 20;
+
 int64_t rounded_rows(int64_t rows, const RunLimits& limits) {
   const int64_t apart = std::min<int64_t>(kRowsApart, limits.kv_block_size);
   const int64_t rounded = rows <= apart
@@ -44,6 +48,11 @@ std::vector<StepBucket> decode_buckets(const RunLimits& limits) {
     row = rows + 1;
   }
   return buckets;
+}
+
+int64_t graph_bytes(const RunLimits& limits, int64_t layers) {
+  return static_cast<int64_t>(decode_buckets(limits).size()) * layers * kOperatorsALayer *
+         kOperatorBytes;
 }
 
 std::optional<StepBucket> decode_bucket_of(const StepBatch& batch, const RunLimits& limits) {

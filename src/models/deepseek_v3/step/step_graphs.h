@@ -22,6 +22,9 @@ std::vector<StepBucket> decode_buckets(const RunLimits& limits);
 // The first of them that takes the step; nullopt for other steps.
 std::optional<StepBucket> decode_bucket_of(const StepBatch& batch, const RunLimits& limits);
 
+// What chips take for them at most, about, of a model of so many layers.
+int64_t graph_bytes(const RunLimits& limits, int64_t layers);
+
 struct RecordedStep {
   StepBucket bucket;
   device::Graph graph;

@@ -214,6 +214,12 @@ std::span<std::byte> StepMessageWriter::write(StepKind kind, const BlockList& li
   return finish(kind, 1);
 }
 
+std::span<std::byte> StepMessageWriter::write_draws(std::span<const int64_t> has_draws) {
+  message_.assign(sizeof(MessageHead), std::byte());
+  append(message_, has_draws);
+  return finish(StepKind::kDraws, 1);
+}
+
 std::span<std::byte> StepMessageWriter::finish(StepKind kind, int64_t microbatches) {
   message_.resize(std::max(message_.size(), kMessageStart));
   const MessageHead head = {
@@ -247,6 +253,9 @@ Result<StepKind> StepMessageReader::read() {
   if (has_blocks(head.kind)) {
     FATHOM_TRY(read_blocks(std::span<const std::byte>(message_).subspan(sizeof(head))));
   }
+  if (head.kind == StepKind::kDraws) {
+    FATHOM_TRY(read_draws(std::span<const std::byte>(message_).first(size).subspan(sizeof(head))));
+  }
   if (!has_rows(head.kind)) return head.kind;
   if (head.microbatches < 1 || head.microbatches > limits_.max_step_tokens) {
     return corrupt("as many microbatches as there are rows at most");
@@ -276,6 +285,14 @@ Status StepMessageReader::read_blocks(std::span<const std::byte> bytes) {
   blocks_ = {head.data_index, take<int32_t>(bytes, head.count)};
   const auto exists = [&](int32_t block) { return block >= 0 && block < limits_.num_kv_blocks; };
   return std::ranges::all_of(blocks_.blocks, exists) ? Status() : corrupt("numbers of KV blocks");
+}
+
+Status StepMessageReader::read_draws(std::span<const std::byte> bytes) {
+  if (bytes.size() < bytes_of(limits_.data_indices, sizeof(int64_t))) {
+    return corrupt("draws of each data index");
+  }
+  has_draws_ = take<int64_t>(bytes, limits_.data_indices)[static_cast<size_t>(data_)] != 0;
+  return {};
 }
 
 Status StepMessageReader::read_part(std::span<const std::byte> bytes, StepKind kind) {

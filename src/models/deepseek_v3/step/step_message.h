@@ -4,8 +4,9 @@
 // a part is
 //   PartHead, slots, sequences (MessageSequence), block tables, tokens, positions, logit rows,
 //   sources (of drafts),
-// and for calls with KV blocks: their data index, count and numbers; all as they lie in memory
-// (ranks are equal builds), each part padded to 8 bytes.
+// for calls with KV blocks: their data index, count and numbers; and for draws: of each data index
+// whether it has some (int64), for they go to the rank that draws them alone. All as they lie in
+// memory (ranks are equal builds), each part padded to 8 bytes.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +20,15 @@
 
 namespace fathom::models::deepseek_v3 {
 
-enum class StepKind : int64_t { kForward, kDraft, kBalance, kReadBlocks, kWriteBlocks, kEnd };
+enum class StepKind : int64_t {
+  kForward,
+  kDraws,  // of the forward pass before
+  kDraft,
+  kBalance,
+  kReadBlocks,
+  kWriteBlocks,
+  kEnd
+};
 
 // One data index's part of a step.
 struct StepPart {
@@ -65,6 +74,8 @@ class StepMessageWriter {
   // microbatches: how many parts a pipeline's stages pass on.
   std::span<std::byte> write(StepKind kind, int64_t microbatches, const StepParts& parts);
   std::span<std::byte> write(StepKind kind, const BlockList& list);
+  // Whether each data index draws tokens or reads logits.
+  std::span<std::byte> write_draws(std::span<const int64_t> has_draws);
 
  private:
   std::span<std::byte> finish(StepKind kind, int64_t microbatches);
@@ -85,9 +96,11 @@ class StepMessageReader {
   const StepPart& part() const { return part_; }
   int64_t microbatches() const { return microbatches_; }
   const BlockList& blocks() const { return blocks_; }
+  bool has_draws() const { return has_draws_; }
 
  private:
   Status read_blocks(std::span<const std::byte> bytes);
+  Status read_draws(std::span<const std::byte> bytes);
   Status read_part(std::span<const std::byte> bytes, StepKind kind);
 
   RunLimits limits_;
@@ -96,6 +109,7 @@ class StepMessageReader {
   std::vector<SequenceRows> sequences_;
   StepPart part_;
   BlockList blocks_;
+  bool has_draws_ = false;
   int64_t microbatches_ = 1;
 };
 

@@ -134,6 +134,17 @@ TEST(StepPlan, TheEndHasNoParts) {
   EXPECT_EQ(arrive(writer.write(StepKind::kEnd, 1, parts), 1).read().value(), StepKind::kEnd);
 }
 
+TEST(StepPlan, EveryRankHearsWhetherItsDataIndexDraws) {
+  const std::vector<int64_t> has_draws = {0, 0, 1};
+  StepMessageWriter writer(step_limits());
+  const auto message = writer.write_draws(has_draws);
+  for (int64_t data = 0; data < kIndices; ++data) {
+    StepMessageReader reader = arrive(message, data);
+    ASSERT_EQ(reader.read().value(), StepKind::kDraws);
+    EXPECT_EQ(reader.has_draws(), data == 2);
+  }
+}
+
 TEST(StepPlan, KvBlocksOfOneDataIndex) {
   const std::vector<int32_t> blocks = {31, 0, 7};
   StepMessageWriter writer(step_limits());
