@@ -1,4 +1,4 @@
-// A number of bytes that many share, and what one of them has of it.
+// A limit of bytes that several holders share, and the share of one holder.
 #pragma once
 
 #include <atomic>
@@ -14,7 +14,7 @@ class ByteBudget {
 
   std::size_t limit() const { return limit_; }
   std::size_t used() const { return used_; }
-  // False, and nothing taken, where less is left.
+  // Takes nothing and returns false if fewer are left.
   bool take(std::size_t bytes) {
     std::size_t used = used_;
     do {
@@ -29,7 +29,7 @@ class ByteBudget {
   std::atomic<std::size_t> used_ = 0;
 };
 
-// Gives back what it has at its end.
+// The bytes of one holder; its destructor gives them back.
 class ByteShare {
  public:
   explicit ByteShare(std::shared_ptr<ByteBudget> budget) : budget_(std::move(budget)) {}
@@ -37,7 +37,7 @@ class ByteShare {
   ByteShare(const ByteShare&) = delete;
   ByteShare& operator=(const ByteShare&) = delete;
 
-  // Takes what is missing to `bytes`; false where that is not left.
+  // Takes what the share lacks of `bytes`; false if the budget has less left.
   bool grow_to(std::size_t bytes) {
     if (bytes <= bytes_) return true;
     if (!budget_->take(bytes - bytes_)) return false;

@@ -30,12 +30,12 @@ constexpr asio::use_awaitable_t<Executor> kAwait;
 
 // Requests sent ahead while an answer is running.
 constexpr std::size_t kMaxPipelinedBytes = 64 * 1024;
-// How long the last answer's reader may take to close, before unread input makes the kernel reset
-// the connection and with it the answer.
+// How long the client may take to close after its last answer. Closing first, with input unread,
+// would reset the connection, and the answer may be lost.
 constexpr std::chrono::milliseconds kLingerTime{2000};
 
 void set_option(int socket, int level, int name, int value) {
-  // Tuning only: a kernel that refuses serves as well.
+  // Only tuning: failure is harmless.
   (void)::setsockopt(socket, level, name, &value, sizeof(value));
 }
 
@@ -144,7 +144,7 @@ Awaitable<bool> Connection::serve_request() {
   co_return !close_after_answer_;
 }
 
-// The connection goes on only where no body follows: one that is not wanted is not read.
+// The connection is kept only if no body follows, for a refused body is not read.
 Awaitable<bool> Connection::answer_early(const RequestHead& head, HttpResponse response) {
   HeadOptions options;
   options.is_http_1_0 = head.is_http_1_0;
@@ -180,7 +180,7 @@ void Connection::dispatch(RequestHead head) {
     known.path = path;
     return app->protocol_error(status, message, known);
   };
-  // Holds the loop, never the connection: its last owner has to be on the loop's thread.
+  // Owns the loop but not the connection, which must be destroyed on the loop's thread.
   options.wake = [loop = loop_, weak = weak_from_this(), memory = std::make_shared<WakeMemory>()] {
     post_wake_up(*loop, memory, [weak] {
       if (const auto self = weak.lock()) self->pump();
@@ -227,7 +227,7 @@ Awaitable<void> Connection::linger() {
     set_step_deadline(kLingerTime);
     co_await tls_->async_shutdown(asio::redirect_error(kAwait, ignored));
     ignored = {};
-    tls_ = nullptr;  // what still comes is not looked at
+    tls_ = nullptr;  // further input is ignored
   }
   socket_.shutdown(Socket::shutdown_send, ignored);
   set_step_deadline(kLingerTime);
@@ -255,7 +255,7 @@ void Connection::pump() {
   write_some();
 }
 
-// An operation that there is no memory for ends the connection: nobody else would go on with it.
+// Without memory for the operation the connection ends: nothing else would resume it.
 void Connection::write_some() try {
   write_deadline_ = Clock::now() + context_.options.write_timeout;
   arm_timer(write_deadline_);
@@ -287,13 +287,13 @@ void Connection::on_written(bool failed, std::size_t bytes) {
 void Connection::finish_exchange(bool delivered) {
   const std::shared_ptr<Exchange> exchange = std::exchange(exchange_, nullptr);
   close_after_answer_ = exchange->close_after();
-  // A write that is being cut still points into it.
+  // A write that is being cancelled still points into it.
   if (!writing_) output_ = {};
   exchange->finish(delivered);
   if (job_ && !delivered) job_->drop();
   job_ = nullptr;
   context_.active.end();
-  // Lets watch_until_answered() go on.
+  // Resumes watch_until_answered().
   SystemError ignored;
   socket_.cancel(ignored);
   if (hang_up_timer_) hang_up_timer_->cancel();

@@ -17,7 +17,7 @@
 
 namespace fathom::net {
 
-// Bytes asked of the socket at a time.
+// Bytes read from the socket at a time.
 inline constexpr std::size_t kHeadReadBytes = 4096;
 inline constexpr std::size_t kBodyReadBytes = 64 * 1024;
 
@@ -100,8 +100,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t sent_ = 0;  // bytes of output_
   bool writing_ = false;
 
-  // One timer serves all deadlines. It is only ever armed earlier; when it fires too early, it is
-  // armed again: so a stream of writes does not touch it.
+  // One timer serves all deadlines. A later deadline does not re-arm it; it is armed again when it
+  // fires too early. So a stream of writes costs no timer calls.
   Timer timer_;
   Timer* hang_up_timer_ = nullptr;
   TimePoint armed_for_ = TimePoint::max();

@@ -1,4 +1,4 @@
-// What a connection reads: the TLS handshake, a request's head and body, and the end.
+// The reading half of Connection: the TLS handshake, a request's head and body, end of file.
 #include <poll.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds kHangUpPollInterval{50};
 
 }  // namespace
 
-// A peer that does not speak TLS, or none of our versions, learns no more than that.
+// A peer that speaks no TLS, or an old version, gets no further explanation.
 Awaitable<bool> Connection::shake_hands() {
   tls_context_ = context_.options.tls->context();
   auto stream = std::make_unique<asio::ssl::stream<Socket&>>(socket_, *tls_context_);
@@ -49,7 +49,7 @@ Awaitable<bool> Connection::read_head(RequestHead& head) {
 Awaitable<bool> Connection::read_head_text(RequestHead& head) {
   const ServerOptions& options = context_.options;
   HeadScanner scanner;
-  // A new connection is opened to say something at once, a kept one may rest.
+  // A new connection must send at once; a kept one may stay idle.
   set_step_deadline(served_one_ && input_.empty() ? options.idle_timeout : options.header_timeout);
   while (true) {
     const HeadScanner::Outcome outcome = scanner.scan(input_);
@@ -103,7 +103,7 @@ Awaitable<bool> Connection::read_body(RequestHead& head) {
   co_return read;
 }
 
-// What a body takes counts, which may be twice its bytes while it grows.
+// Counts the string's capacity, which may be twice its size while it grows.
 bool Connection::has_room(const std::string& body, ByteShare& share) {
   if (body.capacity() <= kFreeBodyBytes || share.grow_to(body.capacity() - kFreeBodyBytes)) {
     return true;
@@ -113,7 +113,7 @@ bool Connection::has_room(const std::string& body, ByteShare& share) {
 }
 
 Awaitable<bool> Connection::read_sized_body(std::size_t size, std::string& body, ByteShare& share) {
-  // The client's word about the size is worth no more memory than this.
+  // Content-Length is only a claim, so it reserves no more than this.
   body.reserve(std::min(size, kFreeBodyBytes));
   while (true) {
     const std::size_t bytes = std::min(size - body.size(), input_.size());

@@ -47,7 +47,7 @@ bool skip_text(std::string_view& data) {
   return end != data.npos && skip(data, end + 1);
 }
 
-// What follows the member's header; nothing if that is none.
+// The bytes behind the member's header; nothing if there is no valid header.
 std::optional<std::string_view> without_header(std::string_view data) {
   if (data.size() < kFixedHeaderBytes || !data.starts_with("\x1f\x8b\x08")) return std::nullopt;
   const unsigned flags = byte_at(data, 3);
@@ -79,7 +79,7 @@ Result<std::string> inflate(std::string_view& data, std::size_t max_bytes) {
   boost::beast::error_code error;
   while (true) {
     const std::size_t done = text.size();
-    // One byte more than fits tells a text that is too long from one that just fits.
+    // Room for one byte more than allowed tells a text that is too long from one that just fits.
     const std::size_t room = std::min(max_bytes + 1, std::max(kFirstOutputBytes, 2 * done));
     text.resize(room);
     zlib::z_params step;

@@ -1,4 +1,4 @@
-// What was done to a body before it was sent, undone.
+// Decodes the Content-Encoding of a body.
 #pragma once
 
 #include <cstddef>

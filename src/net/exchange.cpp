@@ -45,13 +45,13 @@ void call(const std::function<void()>& function) {
   }
 }
 
-// Of a stream's largest write: how many may be unsent beyond stream_buffer_bytes. What ends or
-// begins an answer repeats it in as many events, one right behind the other.
+// How many writes as large as a stream's largest may be unsent beyond stream_buffer_bytes. The
+// first and last events of an answer repeat it, several in a row.
 constexpr std::size_t kLargestWritesBeyond = 4;
 // Room for the head of a chunk or its end.
 constexpr std::size_t kChunkFramingBytes = 32;
 
-// What is sent where there is no memory for anything else; the head alone to HEAD.
+// Sent when there is no memory for anything else; of it, the head alone answers HEAD.
 constexpr std::string_view kLastResortHead =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
     "Content-Length: 101\r\nRetry-After: 5\r\nConnection: close\r\n\r\n";

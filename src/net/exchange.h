@@ -53,7 +53,7 @@ class Exchange {
   };
   // Replaces `output` (already sent) with the bytes queued since the last call, maybe none.
   Phase take(std::string& output);
-  // The connection has to be cut: the reader is too slow, or the stream was abandoned.
+  // The connection must be closed: the client reads too slowly, or the stream was abandoned.
   bool broken() const;
   // The answer left completely, or the connection is lost (then the writer's client is gone).
   void finish(bool delivered);

@@ -1,5 +1,5 @@
-// A request that waits for a handler's thread, and is let go of if its client does not wait as
-// long.
+// A request that waits for a handler's thread. It is dropped if its client leaves
+// before that.
 #pragma once
 
 #include <memory>

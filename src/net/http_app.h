@@ -50,7 +50,7 @@ class ResponseWriter {
   virtual void start_keep_alive(std::string comment, std::chrono::milliseconds interval) = 0;
 };
 
-// Which of the handlers' threads a request waits for, by what it may cost.
+// Groups of handler threads, by the cost of the requests they serve.
 enum class Lane {
   kQuick,  // answered from memory
   kShort,  // little work
@@ -71,7 +71,7 @@ class HttpApp {
   // after the answer if the request has one.
   virtual bool takes_body(const HttpRequest& head) const;
 
-  // What the request, now whole, may cost.
+  // Which threads handle the request, whose body is there by now.
   virtual Lane lane(const HttpRequest& request) const;
 
   // Answers, now or later, through `writer`. Runs on one of the lane's threads; what it throws is

@@ -66,7 +66,7 @@ struct HttpServer::Impl {
 
   void stop() {
     if (context.stopping.exchange(true)) return;
-    // First: else a thread whose client is cut takes up the next in the queue.
+    // Handlers stop first: otherwise a thread whose client is cut takes the next request.
     for (const Lane lane : {Lane::kQuick, Lane::kShort, Lane::kHeavy}) {
       context.handlers(lane).stop();
     }
@@ -79,7 +79,7 @@ struct HttpServer::Impl {
   }
 
   static void cut_connections(Loop& loop) {
-    // A connection that ends leaves the set, but only when its coroutine goes on, later.
+    // abort() does not change the set: a connection leaves it when its coroutine resumes.
     for (Connection* connection : loop.connections) connection->abort();
   }
 

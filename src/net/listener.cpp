@@ -26,7 +26,7 @@ using SystemError = boost::system::error_code;
 
 constexpr asio::use_awaitable_t<Executor> kAwait;
 
-// Connections beyond max_connections that are being told so at one time; more are just closed.
+// How many connections beyond max_connections get a 503 at a time; others are closed at once.
 constexpr std::int64_t kMaxRefusals = 64;
 
 std::string hint_for(const SystemError& error) {
@@ -154,8 +154,8 @@ bool Listener::deal_with(Acceptor& acceptor, const SystemError& error) {
   return no_descriptors && refuse_by_reserve(acceptor);
 }
 
-// Tells the next client in the kernel's queue to come again; left there it would wait for as long
-// as others stay.
+// Answers 503 to the next client in the kernel's queue, which would otherwise wait there until
+// another client leaves.
 bool Listener::refuse_by_reserve(Acceptor& acceptor) {
   reserve_.release();
   const int client =
@@ -163,7 +163,7 @@ bool Listener::refuse_by_reserve(Acceptor& acceptor) {
   if (client >= 0) {
     try {
       if (!context_.options.tls) send_refusal(client);
-    } catch (const std::bad_alloc&) {  // then it is closed without a word
+    } catch (const std::bad_alloc&) {  // then it is closed without an answer
     }
     ::close(client);
   }
@@ -175,7 +175,7 @@ bool Listener::refuse_by_reserve(Acceptor& acceptor) {
 void Listener::send_refusal(int client) const {
   const std::string text = render_final_response(
       context_.app->protocol_error(503, "out of file descriptors: too many connections", {}));
-  // What has come is taken, for closing before would reset the connection and with it the answer.
+  // Closing a socket with unread input resets the connection, and the answer may be lost.
   char request[4096];
   (void)::recv(client, request, sizeof(request), 0);
   (void)::send(client, text.data(), text.size(), MSG_NOSIGNAL);

@@ -30,7 +30,7 @@ class Listener {
   Status listen_on(boost::asio::ip::tcp::endpoint endpoint, bool only_address);
   Awaitable<void> accept_forever(Acceptor& acceptor);
   void welcome(std::shared_ptr<Loop> loop, Socket socket);
-  // What to do about an error of accept(); false: rest before the next.
+  // Handles an error of accept(); false: pause before the next accept().
   bool deal_with(Acceptor& acceptor, const boost::system::error_code& error);
   bool refuse_by_reserve(Acceptor& acceptor);
   void send_refusal(int client) const;
@@ -40,7 +40,7 @@ class Listener {
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   std::size_t next_loop_ = 0;
   ReserveDescriptor reserve_;
-  bool complained_ = false;  // of errors, since the last client
+  bool complained_ = false;  // an error was logged since the last client came
   int port_ = 0;
 };
 

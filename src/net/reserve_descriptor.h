@@ -14,7 +14,7 @@ class ReserveDescriptor {
   ReserveDescriptor& operator=(const ReserveDescriptor&) = delete;
 
   bool kept() const { return descriptor_ >= 0; }
-  // False where there is none to keep.
+  // False if the process has no descriptor left.
   bool keep() {
     if (!kept()) descriptor_ = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     return kept();

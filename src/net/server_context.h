@@ -89,7 +89,7 @@ struct ServerContext {
   ActiveResponses active;
   std::atomic<bool> refusing = false;  // new requests get 503
   std::atomic<bool> stopping = false;  // everything is being cut
-  // Of heavy requests that wait or run.
+  // Requests of the heavy lane that wait or run, and the bytes of their bodies.
   std::atomic<std::size_t> heavy_requests = 0;
   std::atomic<std::size_t> heavy_bytes = 0;
   boost::asio::thread_pool quick_handlers;

@@ -1,4 +1,4 @@
-// How a handler's thread wakes an exchange's connection, whatever memory there is.
+// Wakes an exchange's connection from a handler's thread, even when no memory is left.
 #pragma once
 
 #include <atomic>
@@ -12,8 +12,8 @@
 
 namespace fathom::net {
 
-// Memory for one posted call at a time. While one is under way no other is needed: it has yet to
-// look at what there is to do.
+// Memory for one posted call at a time. One is enough: a call that is still pending will see
+// whatever has changed meanwhile.
 class WakeMemory {
  public:
   bool claim() noexcept { return !claimed_.exchange(true); }
@@ -48,8 +48,8 @@ class WakeAllocator {
   std::shared_ptr<WakeMemory> memory_;
 };
 
-// Calls `function` on the loop's thread, soon, unless that is under way already. For one `function`
-// of a WakeMemory; callable from any thread.
+// Posts `function` to the loop's thread, unless it is pending there already. Each `function` needs
+// a WakeMemory of its own. Callable from any thread.
 template <typename Function>
 void post_wake_up(Loop& loop, const std::shared_ptr<WakeMemory>& memory, Function function) {
   struct Call {

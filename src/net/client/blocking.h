@@ -1,4 +1,4 @@
-// The client for those who have no event loop: `fathom chat` and tests. A connection for each call.
+// The client for code without an event loop: `fathom chat` and tests. One connection a call.
 #pragma once
 
 #include <functional>

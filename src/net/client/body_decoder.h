@@ -1,4 +1,4 @@
-// Finds the end of an answer's body and takes away its coding.
+// Finds the end of an answer's body and removes its chunked coding.
 #pragma once
 
 #include <cstdint>

@@ -22,7 +22,7 @@ using Clock = Deadline::Clock;
 constexpr asio::use_awaitable_t<Executor> kAwait;
 constexpr std::size_t kReadBytes = 16 * 1024;
 
-// The part of what is left that one of `addresses` may take.
+// The share of the remaining time for one of `addresses`.
 Deadline share_of(const Deadline& deadline, std::size_t addresses) {
   const auto now = Clock::now();
   if (deadline.at <= now) return deadline;
@@ -84,7 +84,7 @@ void ClientConnection::send(std::string head, std::string body) {
     asio::async_write(
         stream, buffers,
         [self = shared_from_this(), text](const SystemError& error, std::size_t sent) {
-          // A failure shows in what is read: the server may have said why.
+          // The reader reports the failure: the server may have answered before.
           self->sending_ = error.failed();
           self->may_have_reached_ = !error || sent > 0;
         });

@@ -1,5 +1,5 @@
-// A client's connection: bytes to a server and back, over TCP or TLS, each step with a deadline. Of
-// one loop's thread.
+// A client's connection: bytes to a server and back, over TCP or TLS, each step with a deadline.
+// Used on its loop's thread only.
 #pragma once
 
 #include <boost/asio/ssl/context.hpp>
@@ -19,7 +19,7 @@ using Endpoints = std::vector<boost::asio::ip::tcp::endpoint>;
 
 class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
  public:
-  // `authority` is for the words of errors: "read from 127.0.0.1:8000: ...".
+  // `authority` names the server in errors: "read from 127.0.0.1:8000: ...".
   ClientConnection(const Executor& executor, std::string authority);
 
   // Tries one address after the other; `endpoints` has at least one.
@@ -28,7 +28,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   Awaitable<Status> shake_hands(std::shared_ptr<boost::asio::ssl::context> trust,
                                 const std::string& host, Deadline deadline);
 
-  // Begins to send both; the answer may be read meanwhile. Once only until all is sent.
+  // Starts to send both; the answer may be read meanwhile. Not to be called while is_sending().
   void send(std::string head, std::string body);
   bool is_sending() const { return sending_; }
   // Whether the server may have seen any of what send() was given last.
@@ -37,7 +37,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   // Appends to `input`; false at the end of the stream. An error if nothing comes until `deadline`.
   Awaitable<Result<bool>> receive(std::string& input, Deadline deadline);
 
-  // Whether the connection is open and nothing has come on it, neither bytes nor its end.
+  // Whether the connection is open and has nothing to read, neither bytes nor end of file.
   bool is_quiet() const;
 
   // Pending operations fail.
@@ -65,8 +65,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   bool sending_ = false;
   bool may_have_reached_ = false;
 
-  // The timer is only ever armed earlier; when it fires too early, it is armed again: so a stream
-  // of reads does not touch it.
+  // A later deadline does not re-arm the timer; it is armed again when it fires too early. So a
+  // stream of reads costs no timer calls.
   Timer timer_;
   Deadline deadline_ = Deadline::none();  // of the pending operation
   Deadline missed_ = Deadline::none();    // the one that was missed

@@ -1,5 +1,5 @@
-// Connections of a client that are kept for the next call, and how many there are to a host. Of one
-// loop's thread.
+// Keeps a client's connections for the next call and bounds how many there are to a host. Used on
+// its loop's thread only.
 #pragma once
 
 #include <chrono>
@@ -22,7 +22,8 @@ struct PoolLimits {
   std::size_t max_per_host = 64;
   // Of all hosts together; the one that is idle longest is closed.
   std::size_t max_idle = 256;
-  // After which an idle one is closed: less than what servers wait for a next request.
+  // Idle connections are closed after it. Shorter than the time servers keep them, so that a server
+  // rarely closes one just as it is used.
   std::chrono::milliseconds idle_timeout{30'000};
 };
 
@@ -36,7 +37,7 @@ struct PoolStats {
 
 class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
  public:
-  // One of the places of a host; free again at its end.
+  // One of a host's places; its destructor frees it.
   class Place {
    public:
     Place(std::shared_ptr<ConnectionPool> pool, std::string host,
@@ -45,8 +46,8 @@ class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
     Place(const Place&) = delete;
     Place& operator=(const Place&) = delete;
 
-    // Null until it is opened, unless a kept one was there. At the end of the place it is closed,
-    // unless keep() was called.
+    // A kept connection, or null: then the caller opens one. The destructor closes it unless keep()
+    // was called.
     std::shared_ptr<ClientConnection> connection;
     void keep() { keep_ = true; }
 
@@ -56,7 +57,8 @@ class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
     bool keep_ = false;
   };
 
-  // A call's turn: `event` is set when `place` is there. Who lets go of it gives up.
+  // A call's turn in the queue for a place: `event` is set once `place` is there. Destroying the
+  // turn gives it up.
   struct Turn {
     explicit Turn(const Executor& executor) : event(executor) {}
     Event event;
@@ -65,7 +67,7 @@ class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
 
   ConnectionPool(const Executor& executor, const PoolLimits& limits);
 
-  // In the order in which they ask. `host` is whatever tells hosts apart.
+  // Places are granted in the order of the calls. `host` is any text that identifies the host.
   std::shared_ptr<Turn> ask(const std::string& host);
 
   // Closes what is idle; from now on nothing is kept.
@@ -92,7 +94,7 @@ class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
   void grant(Turn& turn, const std::string& host, Connection kept);
   void give_back(const std::string& host, Connection kept);
   void store(const std::string& host, Connection connection);
-  // The one that was used last, if it can still be used; null if there is none.
+  // The most recently used one that is still usable; null if there is none.
   Connection take_idle(const std::string& host);
   void drop_oldest();
   void forget_if_unused(const std::string& host);

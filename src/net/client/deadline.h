@@ -1,4 +1,4 @@
-// By when something has to be done, and the time that it was given.
+// When an operation has to be done, and the timeout that this follows from.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@ struct Deadline {
   static Deadline after(std::chrono::milliseconds given) { return {Clock::now() + given, given}; }
   static Deadline none() { return {Clock::time_point::max(), {}}; }
 
-  // For an error's words.
+  // The reason that an error gives.
   std::string missed() const { return "no answer within " + std::to_string(given.count()) + " ms"; }
 
   Clock::time_point at;

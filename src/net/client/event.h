@@ -1,4 +1,4 @@
-// Something that happens once, and that one coroutine waits for. Of one loop's thread.
+// A one-shot event that one coroutine waits for. Used on its loop's thread only.
 #pragma once
 
 #include <boost/asio/redirect_error.hpp>

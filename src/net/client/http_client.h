@@ -4,10 +4,10 @@
 // Everything here belongs to the loop's one thread. A client is destroyed before its loop; its
 // calls may outlive it.
 //
-// A connection is used again only if the answer before was read to its end. No request is sent
-// twice: what a server closed meanwhile is noticed before a request is sent on it. A server may
-// close just then, all the same; HttpCall::may_have_reached() tells whether a call that failed can
-// be made again without being made twice.
+// A connection is reused only if its last answer was read to the end. The client never sends a
+// request twice. It checks an idle connection before it uses it; a server may still close one just
+// as a request is sent. HttpCall::may_have_reached() then tells whether the server can have seen
+// the request, so that a caller knows when repeating it is safe.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -56,9 +56,9 @@ class HttpClient {
   std::shared_ptr<Shared> shared_;
 };
 
-// A request and its answer; who awaits one of its steps holds it meanwhile. At its end the
-// connection is closed, unless all was read. Errors name the address ("connect to 127.0.0.1:8000:
-// connection refused") and are
+// A request and its answer. Whoever awaits one of its steps keeps the call alive. Its destructor
+// closes the connection unless all of the answer was read. Errors name the address ("connect to
+// 127.0.0.1:8000: connection refused") and are
 // - kInvalidArgument: the request, see check_request();
 // - kUnavailable: no connection, no answer in time, an answer that is cut short;
 // - kDataCorrupt: an answer that is not HTTP, or `ca_file`;
@@ -71,22 +71,22 @@ class HttpCall {
   // Sends the request. Status and headers of its answer; the body stays empty. To be called once.
   Awaitable<Result<HttpResponse>> head();
 
-  // After head(): the next bytes of the body in place of what `piece` has, without chunked coding.
-  // False, and nothing, at the end.
+  // After head(): replaces `piece` by the next bytes of the body, without chunked coding. At the
+  // end it returns false and `piece` is empty.
   Awaitable<Result<bool>> read(std::string& piece);
 
-  // Both, whatever the status.
+  // head() and all of the body, whatever the status.
   Awaitable<Result<HttpResponse>> whole();
 
-  // Closes the connection: what waits, and every later step, ends with kCancelled. Nothing after
-  // the end of the answer.
+  // Closes the connection: the pending step and every later one end with kCancelled. Has no effect
+  // after the end of the answer.
   void cancel();
 
   // After an error: whether the server may have seen any of the request.
   bool may_have_reached() const { return may_have_reached_; }
 
  private:
-  // Each leaves error_ behind where it fails.
+  // Each sets error_ and returns false if it fails.
   Awaitable<bool> open();
   Awaitable<bool> wait_for_place(Deadline deadline);
   Awaitable<bool> connect(Deadline deadline);
@@ -99,7 +99,7 @@ class HttpCall {
 
   const std::shared_ptr<HttpClient::Shared> shared_;
   ClientRequest request_;
-  std::shared_ptr<Event> pending_;  // what waits before there is a connection
+  std::shared_ptr<Event> pending_;  // what the call waits for before it has a connection
   std::unique_ptr<ConnectionPool::Place> place_;
   std::string input_;   // received and not yet understood
   bool ended_ = false;  // nothing follows in the stream

@@ -31,7 +31,7 @@ struct ClientRequest {
   std::size_t max_body_bytes = 64 * 1024 * 1024;
 };
 
-// kInvalidArgument for what would forge a second header or request, or contradict the framing.
+// kInvalidArgument for text that would inject a header or request, or contradict the framing.
 Status check_request(const ClientRequest& request);
 
 // Request line, headers and the empty line; `keep_alive` false asks the server to close.

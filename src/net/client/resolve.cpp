@@ -28,7 +28,7 @@ Awaitable<Result<Endpoints>> resolve(Executor executor, const Url& url, std::sha
   const auto port = static_cast<std::uint16_t>(url.port);
   if (!not_an_address) co_return Endpoints{tcp::endpoint(address, port)};
 
-  // Not all of it ends with this function: the system's own call cannot be given up.
+  // Outlives this function if it gives up: the system's lookup cannot be cancelled.
   const auto lookup = std::make_shared<Lookup>();
   boost::asio::ip::basic_resolver<tcp, Executor> resolver(executor);
   resolver.async_resolve(url.host, std::to_string(url.port),

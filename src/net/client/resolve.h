@@ -11,8 +11,8 @@
 
 namespace fathom::net {
 
-// At least one. Setting `done` from outside gives up, with an error. A system that does not answer
-// keeps other names waiting, too, for it is asked for one after the other.
+// At least one. Setting `done` from outside cancels, with an error. Names are looked up one after
+// the other, so one that hangs delays the others.
 Awaitable<Result<Endpoints>> resolve(Executor executor, const Url& url, std::shared_ptr<Event> done,
                                      Deadline deadline);
 

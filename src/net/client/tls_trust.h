@@ -1,5 +1,5 @@
-// Whom a client trusts: TLS 1.2 and 1.3 with servers whose certificate is trusted and for their
-// name.
+// A client's TLS settings: TLS 1.2 and 1.3, with servers whose certificate is trusted and issued
+// for their name.
 #pragma once
 
 #include <boost/asio/ssl/context.hpp>
