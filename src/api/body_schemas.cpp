@@ -24,7 +24,7 @@ Json types_of(const FieldInfo& info) {
   return types.size() == 1 ? types[0] : types;
 }
 
-// What absence means: as a value if it is one, else in words.
+// The default: a JSON value if the text is one, else a description.
 void add_fallback(const FieldInfo& info, Json& property) {
   const std::string fallback = info.fallback;
   if (fallback.empty()) return;
@@ -37,7 +37,7 @@ void add_fallback(const FieldInfo& info, Json& property) {
   }
 }
 
-// The limits of a field without any are those of its type in C++, which say nothing to a reader.
+// A field without limits has those of its C++ type, which are of no use to a reader.
 constexpr double kUnlimited = 1e15;
 
 Json property_of(const FieldInfo& info) {

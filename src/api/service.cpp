@@ -37,14 +37,14 @@ ApiError unknown_coding(const std::string& coding) {
           .code = "unsupported_content_encoding"};
 }
 
-// How the body was packed; nullptr where it was not.
+// The body's Content-Encoding; nullptr if it has none.
 const std::string* content_coding(const net::HttpRequest& request) {
   const std::string* coding = request.header("content-encoding");
   const bool none = coding == nullptr || net::equals_ignoring_case(*coding, "identity");
   return none ? nullptr : coding;
 }
 
-// Puts what is within a packed body in its place.
+// Replaces a compressed body by its content.
 std::optional<ApiError> unpack(net::HttpRequest& request, size_t limit) {
   const std::string* coding = content_coding(request);
   if (coding == nullptr || request.body.empty()) return std::nullopt;
@@ -106,7 +106,7 @@ struct ApiService::Impl {
   const Edge edge;
 };
 
-// What a request that no handler sees is told.
+// The answer to a request that reaches no handler.
 net::HttpResponse ApiService::Impl::answer_at_edge(const ApiError& error,
                                                    const net::HttpRequest& head) {
   const auto match = routes().match(head);
@@ -184,7 +184,7 @@ net::Lane ApiService::lane(const net::HttpRequest& request) const {
   constexpr size_t kLargeBytes = size_t{64} << 10;
   const std::string& body = request.body;
   if (body.empty()) return net::Lane::kQuick;
-  // What is packed may be anything, and much.
+  // A compressed body may hold a grammar, and be large.
   if (request.header("content-encoding") != nullptr) return net::Lane::kHeavy;
   if (body.size() > kLargeBytes) return net::Lane::kHeavy;
   const auto match = routes().match(request);

@@ -26,13 +26,13 @@ class ApiService : public net::HttpApp {
                                                     ApiOptions options);
   ~ApiService() override;
 
-  // Who may ask, and for what, told from the head alone.
+  // Refuses by the head alone: no key, a foreign Host or origin, no such route.
   std::optional<net::HttpResponse> early_answer(const net::HttpRequest& head) override;
   bool takes_body(const net::HttpRequest& head) const override;
   net::Lane lane(const net::HttpRequest& request) const override;
   // Answers at once or from the engine's thread.
   void handle(net::HttpRequest request, std::shared_ptr<net::ResponseWriter> writer) override;
-  // What browsers are told.
+  // CORS headers.
   std::vector<net::Header> response_headers(const net::HttpRequest& request) const override;
   // In the shape of the route's other errors, as far as `head` tells the route.
   net::HttpResponse protocol_error(int status, const std::string& message,

@@ -20,7 +20,7 @@ const char* stop_reason(const ChoiceEnd& end) {
   }
 }
 
-// Tokens that the cache held are not among input_tokens.
+// input_tokens leaves out tokens that the prefix cache held.
 Json message_usage(const UsageCounts& usage) {
   return {{"input_tokens", usage.prompt_tokens - usage.cached_tokens},
           {"cache_creation_input_tokens", 0},

@@ -4,7 +4,7 @@ namespace fathom::api::anthropic {
 
 namespace {
 
-// What a tool is called with. What the model wrote may be no object of JSON; it is not lost then.
+// The arguments of a call. The model may write something that is no JSON object; it is passed on.
 Json input_json(const std::string& arguments) {
   auto parsed = parse_json(arguments);
   if (parsed && parsed->is_object()) return std::move(*parsed);
@@ -20,7 +20,7 @@ void ContentBlocks::add(const OutputDelta& delta) {
   for (const ToolCallDelta& call : delta.tool_calls) add_call(call);
 }
 
-// The text so far is a thought. Not in streams, where no delta says so.
+// Turns the text so far into a thought. Only for whole answers: streamed text cannot change kind.
 void ContentBlocks::take_back_text() {
   if (blocks_.empty()) return;
   const std::string thought = blocks_.back()["text"];
@@ -30,7 +30,7 @@ void ContentBlocks::take_back_text() {
 }
 
 void ContentBlocks::end() {
-  // A thought alone would be no answer.
+  // An answer must have more than a thought.
   if (blocks_.empty() || blocks_.back()["type"] == "thinking") add_text("text", "");
   close();
 }

@@ -11,7 +11,7 @@ namespace fathom::api {
 
 namespace {
 
-// Versions so far do not differ in what is served here, so any date will do.
+// All versions so far mean the same for what is served here, so any date is accepted.
 Status check_version(const std::string* version) {
   if (version == nullptr) return {};
   constexpr std::string_view kForm = "0000-00-00";

@@ -34,7 +34,7 @@ Status read_tool_result(const Json& block, const std::string& path, Json& messag
   return {};
 }
 
-// Results of tools become messages of their own, before what the user says.
+// Tool results become separate messages before the user's text.
 Status read_user_block(const Json& block, const std::string& path, Json& message, Json& messages) {
   FATHOM_ASSIGN(const std::string type, required_string(block, "type", path));
   if (type == "tool_result") return read_tool_result(block, path, messages);
@@ -58,7 +58,8 @@ Status read_tool_use(const Json& block, const std::string& path, Json& message) 
   return {};
 }
 
-// What Anthropic's own tools did is told by the text that followed.
+// The text behind a call of Anthropic's own tools says what the tools did, so their blocks are left
+// out.
 bool is_of_server_tool(const std::string& type) {
   return type == "server_tool_use" || type == "mcp_tool_use" || type.ends_with("_tool_result");
 }

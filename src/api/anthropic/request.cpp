@@ -12,7 +12,7 @@ namespace {
 using R = MessagesRequest;
 
 constexpr size_t kMaxTools = 1024;
-constexpr int64_t kMinBudget = 1024;  // Anthropic's own
+constexpr int64_t kMinBudget = 1024;  // as Anthropic's API requires
 
 // Tools that Anthropic runs; a date or a version ends their types.
 bool is_server_tool(const std::string& type) {

@@ -25,7 +25,7 @@ ToolRules tool_rules(const ChatRequest& request, ToolForm form) {
   return rules;
 }
 
-// What the answer behind the thought must be; null: anything.
+// The grammar of the answer behind the thought; null: any text.
 Result<GrammarPtr> grammar_of(ModelContext& model, const ChatRequest& request,
                               const std::shared_ptr<WorkBudget>& budget) {
   if (may_call(request)) {
@@ -39,7 +39,7 @@ Result<GrammarPtr> grammar_of(ModelContext& model, const ChatRequest& request,
   return GrammarPtr();
 }
 
-// What there is to say of the thought that the prompt ends in.
+// The limits of a thought in which the prompt ends.
 Result<std::optional<engine::Thought>> thought_of(const ModelContext& model,
                                                   const ChatRequest& request, bool in_thought,
                                                   bool has_grammar) {
@@ -82,7 +82,7 @@ struct Rules {
   bool default_sampling = false;
 };
 
-// DeepSeek's thinking models take no notice of these.
+// DeepSeek's thinking models ignore these fields.
 void use_default_sampling(engine::SamplingParams& sampling) {
   const GenerationFields defaults;
   sampling.temperature = defaults.temperature;

@@ -17,7 +17,7 @@ namespace fathom::api {
 // What the model reads.
 Result<Prompt> chat_prompt(const ServedModel& model, const ChatRequest& request);
 
-// The names of a dialect in what is refused.
+// How errors name fields in a dialect.
 struct ChatNames {
   const char* prompt = "messages";  // the field that holds the conversation
   std::function<Error(Error)> rename =

@@ -9,8 +9,8 @@ namespace fathom::api {
 
 namespace {
 
-// The likeliest tokens and the one that was taken. Tokens that read alike share a key; the
-// likeliest counts.
+// The likeliest tokens and the one that was drawn. Tokens with the same text share a key, with the
+// probability of the likeliest.
 Json top_json(const TokenWords& words, const engine::TokenLogprob& token) {
   Json json = Json::object();
   const auto add = [&](tokenizer::TokenId id, float logprob) {

@@ -53,7 +53,7 @@ struct ApiOptions {
   // they begin alike, and lets an owner learn how others' prompts begin.
   bool share_prefix_cache = false;
   EdgeOptions edge;
-  bool tls = false;  // the server speaks it
+  bool tls = false;  // whether the server speaks TLS
   RequestLogOptions request_log;
   // For /metrics: what this engine has sent to others.
   std::function<engine::KvTransferStats()> kv_sent = [] { return engine::KvTransferStats(); };

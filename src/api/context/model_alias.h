@@ -12,8 +12,8 @@ namespace fathom::api {
 struct ModelAlias {
   std::string name;
   std::optional<bool> thinking = {};  // where a chat request does not say; else as the model
-  // Whether temperature, top_p and the presence and frequency penalties of requests that think
-  // mean nothing, as at DeepSeek.
+  // Whether requests that think ignore temperature, top_p, and the presence and frequency
+  // penalties, as DeepSeek's API does.
   bool thinks_at_default = false;
 };
 

@@ -56,7 +56,7 @@ ResponseStore::Shelves::iterator ResponseStore::largest() {
       shelves_, {}, [](const Shelves::value_type& shelf) { return shelf.second.bytes; });
 }
 
-// A shelf that is empty goes with its last entry.
+// A shelf is removed with its last entry.
 void ResponseStore::drop(Shelves::iterator shelf, std::list<Entry>::iterator entry) {
   Shelf& entries = shelf->second;
   bytes_ -= entry->bytes;

@@ -1,7 +1,7 @@
-// Responses that later ones go on from, each its owner's alone. Kept as JSON text, so that their
-// size is known: they go when their time is over, and where memory is short the oldest of the owner
-// who has most go first. So nobody who keeps less than an equal share of it loses anything to
-// others. Thread-safe.
+// Responses that later ones continue, visible to their owner alone. Kept as JSON text, so that
+// their size is known. Entries are removed when they expire; when memory is short, the oldest of
+// the owner who uses most goes first, so an owner within an equal share loses nothing to others.
+// Thread-safe.
 #pragma once
 
 #include <chrono>

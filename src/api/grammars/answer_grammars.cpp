@@ -10,8 +10,8 @@ namespace fathom::api {
 
 namespace {
 
-// What no grammar may generate is empty: special tokens but for the markers, and bytes that are in
-// no UTF-8, which stand for markers.
+// Tokens that no grammar may generate are empty: special tokens other than markers, and bytes that
+// never occur in UTF-8, which stand for the markers.
 std::shared_ptr<const grammar::Vocabulary> vocabulary_of(const tokenizer::Tokenizer& tokenizer,
                                                          const MarkerTable& markers) {
   std::vector<std::string> marker_texts;
@@ -62,7 +62,7 @@ Result<GrammarPtr> AnswerGrammars::any_object(const std::string& note) {
 
 Result<GrammarPtr> AnswerGrammars::of(const ToolRules& rules,
                                       const std::shared_ptr<WorkBudget>& budget) {
-  // Alone, so that an error is clearly its own.
+  // Compiled alone first, so that an error names the right field.
   if (rules.structure && !rules.forced) FATHOM_TRY(of(*rules.structure, budget));
   auto compiled =
       compiler().compile(rules.key(), [&] { return tool_call_grammar(rules, markers_, budget); });
@@ -75,7 +75,7 @@ void warn_of_notes(const GrammarPtr& grammar, Reply& reply) {
   if (grammar == nullptr || grammar->notes().empty()) return;
   const auto& notes = grammar->notes();
   for (const std::string& note : notes) reply.add_warning(note);
-  // One line, however many a client brings about, and without the client's words.
+  // One line for any number of requests, and without text of the client.
   log_warning("request {}: {} parts of its schemas are not kept to, as its x-fathom-warning says",
               reply.record().id, notes.size());
 }

@@ -12,7 +12,7 @@ namespace {
 using grammar::Expr;
 using grammar::Grammar;
 
-// Arguments are an object, also where a schema does not say so.
+// Arguments are always an object, even if the schema does not say so.
 Json object_schema(const Json* parameters) {
   if (parameters == nullptr) return {{"type", "object"}, {"properties", Json::object()}};
   for (const char* says : {"type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"}) {
@@ -23,7 +23,7 @@ Json object_schema(const Json* parameters) {
   return schema;
 }
 
-// Whether there are arguments that the schema allows, and the schema can be kept to.
+// Whether the schema can be enforced and allows any arguments at all.
 Status check_schema(const ToolSpec& tool, const std::shared_ptr<WorkBudget>& budget) {
   auto grammar = grammar::json_schema_grammar(tool.parameters, budget);
   if (!grammar) return grammar.error();
@@ -53,7 +53,7 @@ class CallBuilder {
                               marker(Marker::kCallsEnd)});
   }
 
-  // Text that begins no calls.
+  // Text without the beginning of a call.
   Expr text() {
     const Expr any = grammar_.repeat(grammar_.chars(grammar::CharSet::all()), 0);
     if (markers_.is_token(Marker::kCallsBegin)) return any;

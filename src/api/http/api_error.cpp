@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kRetryAfterDrainingSeconds = 5;
 
-// Clients of Anthropic's API shorten a conversation where a message says that it is too long.
+// Clients of Anthropic's API shorten a conversation when the error says that it is too long.
 std::string anthropic_message(const ApiError& error) {
   const bool too_long = error.code == "context_length_exceeded";
   return too_long ? "prompt is too long: " + error.message : error.message;

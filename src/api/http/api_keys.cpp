@@ -89,7 +89,7 @@ Result<int32_t> parse_priority(std::string_view option, size_t number) {
       number));
 }
 
-// Owners are told apart by a hash, so that names need no bound and no name is like another's key.
+// Owners are identified by a hash: names may be of any length, and none can equal a key.
 std::string owner_of(std::string_view kind, std::string_view what) {
   constexpr size_t kBytes = 16;
   const KeyHash hash = hash_key(fmt::format("{} {}", kind, what));

@@ -20,7 +20,7 @@ struct Caller {
 // two owners have a salt in common, whatever their requests say.
 std::string salt_within(const std::string& owner, const std::string& salt);
 
-// For the engine's fair shares; owners that meet in one number share one.
+// For fair scheduling in the engine. Owners whose numbers collide share one share.
 uint64_t owner_number(const std::string& owner);
 
 }  // namespace fathom::api

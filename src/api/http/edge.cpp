@@ -7,9 +7,9 @@
 namespace fathom::api {
 namespace {
 
-// Of a path that no route has: its page is to see the 404.
+// For an unknown path, so that a page may read the 404.
 const std::string kAnyMethods = "GET, HEAD, POST, DELETE";
-// What SDKs send when nothing is asked for.
+// Headers that SDKs send by default.
 constexpr const char* kRequestHeaders = "Authorization, Content-Type, X-Api-Key, X-Request-Id";
 constexpr const char* kExposedHeaders =
     "X-Request-Id, Retry-After, X-RateLimit-Limit-Requests, X-RateLimit-Remaining-Requests, "
@@ -130,7 +130,7 @@ bool Edge::is_preflight(const net::HttpRequest& head) const {
 
 net::HttpResponse Edge::preflight(const net::HttpRequest& head) const {
   net::HttpResponse response{204, cors_headers(head), ""};
-  if (response.headers.size() < 2) return response;  // an origin that may not ask
+  if (response.headers.size() < 2) return response;  // the origin is not allowed
   const std::string* wanted = head.header("access-control-request-headers");
   const auto match = router_.match(head);
   response.headers.push_back(

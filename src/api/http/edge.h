@@ -36,7 +36,7 @@ class Edge {
   // The answer to that.
   net::HttpResponse preflight(const net::HttpRequest& head) const;
 
-  // Why the request is refused; nothing where it may ask. 403: its Host is another's, or there are
+  // Why the request is refused; nothing if it is allowed. 403: its Host is not ours, or there are
   // no keys and a page of an origin that is not allowed would have the server do something
   // (whatever is not GET, HEAD or OPTIONS), which browsers let any page ask for. 401: it needs a
   // key and has none that is right; public routes (route.h) need none. Keys come as

@@ -11,7 +11,7 @@ namespace fathom::api {
 
 namespace {
 constexpr const char* kJsonType = "application/json";
-// Clients refuse answers with too large heads.
+// Clients refuse answers whose headers are too large.
 constexpr size_t kMaxWarnings = 16;
 constexpr size_t kMaxWarningBytes = 300;
 }  // namespace
@@ -37,7 +37,7 @@ Reply::~Reply() {
   }
   try {
     send_error({.message = "the request ended without an answer"});
-  } catch (const std::exception&) {  // the writer tells it without memory
+  } catch (const std::exception&) {  // the writer reports it without allocating
   }
 }
 
@@ -64,7 +64,7 @@ std::vector<net::Header> Reply::headers(const std::string& content_type) const {
   if (quota_) {
     all.push_back({"X-RateLimit-Limit-Requests", std::to_string(quota_->limit)});
     all.push_back({"X-RateLimit-Remaining-Requests", std::to_string(quota_->remaining)});
-    // A queue has no period after which it would be empty: the time to try again when it is full.
+    // A queue has no reset period; clients get the time after which to retry when it is full.
     all.push_back({"X-RateLimit-Reset-Requests",
                    std::to_string(quota_->remaining > 0 ? 0 : kRetryAfterBusySeconds) + "s"});
   }

@@ -47,8 +47,8 @@ class Reply {
   // From now on answers say so in x-ratelimit headers.
   void set_quota(Quota quota) { quota_ = quota; }
 
-  // A thing of the request that is not served as asked, told in a header x-fathom-warning of its
-  // own; before the answer begins. What cannot stand in a header becomes '?'.
+  // Adds a header x-fathom-warning that names a part of the request that is not served as asked. To
+  // be called before the answer begins. Characters that a header cannot hold become '?'.
   void add_warning(const std::string& text);
 
   void send(int status, std::string content_type, std::string body);

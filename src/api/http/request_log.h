@@ -18,8 +18,8 @@ class RequestLog {
 
   // Whether records are to hold texts.
   bool wants_texts() const { return options_.lines && options_.texts; }
-  // Takes note of a request that has ended. Thread-safe; waits for nobody. What there is no memory
-  // for is left out.
+  // Records a request that has ended. Thread-safe and non-blocking. Without memory the record is
+  // dropped.
   void write(const RequestRecord& record) noexcept;
 
  private:

@@ -1,6 +1,6 @@
-// What is known of one request by its end: for the log, for the metrics of its owner, and for
-// whoever bills. It is begun when the request is there and filled in along the way; request_log.h
-// takes it once, at the end.
+// All that is known of one request at its end: for the log, its owner's metrics, and billing. It is
+// created with the request and filled in along the way; request_log.h takes it once, at the
+// end.
 #pragma once
 
 #include <chrono>
@@ -28,7 +28,7 @@ struct RequestRecord {
   std::string owner;            // the name of the key's owner; "": no key, or none that is known
   std::string method;           // as sent
   const char* route = "other";  // the pattern
-  bool probe = false;           // of machines that ask all the time how the server is
+  bool probe = false;           // a health check or the like, which machines send all the time
   std::string model;            // the name that was asked for; "" where none was
   // Prompt tokens count once the prompt was read, for each prompt once; answer tokens for each
   // choice.

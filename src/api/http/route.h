@@ -1,4 +1,4 @@
-// What a route is, in one entry: who answers it, what it may cost, and how it is described.
+// A route in one entry: its handler, its cost, and its description.
 #pragma once
 
 #include <memory>
@@ -49,9 +49,9 @@ struct Route {
   Json (*body)() = nullptr;   // the JSON schema of its body, where it takes one
   Json (*query)() = nullptr;  // OpenAPI's parameters of its query, where it has some
   ErrorShape errors = ErrorShape::kOpenAi;
-  // Needs no key where there are keys. Such a route tells nothing that is not everybody's.
+  // Needs no key even if the server has keys, so it must not reveal anything private.
   bool is_public = false;
-  bool is_probe = false;  // machines ask it all the time, to learn how the server is
+  bool is_probe = false;  // a health check or the like, which machines send all the time
 
   bool takes_body() const { return method == net::Method::kPost; }
 };

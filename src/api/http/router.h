@@ -25,9 +25,9 @@ class Router {
 
   const std::vector<Route>& routes() const { return routes_; }
 
-  // Nothing if no route has that path. Each with /v1 is also found without it, as DeepSeek's base
-  // URL has none, and under /beta; Anthropic's also under /anthropic. Slashes at the end of a path,
-  // and more than one in a row, mean nothing: clients join them from base URLs with and without a
+  // Nothing if no route has that path. Routes under /v1 are also found without it, as DeepSeek's
+  // base URL has none, and under /beta; Anthropic's also under /anthropic. Trailing and repeated
+  // slashes are ignored, for clients build paths from base URLs with and without a trailing
   // slash.
   std::optional<RouteMatch> match(net::Method method, std::string_view path) const;
   std::optional<RouteMatch> match(const net::HttpRequest& head) const {

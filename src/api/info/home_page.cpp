@@ -1,5 +1,5 @@
-// The page at "/", for whoever opens the server's address in a browser. It is public: nothing
-// stands there that is not everybody's.
+// The page at "/", for people who open the server's address in a browser. It is public, so it holds
+// nothing private.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -89,7 +89,7 @@ bool is_authority(const std::string& host) {
          });
 }
 
-// As the browser came here, by a proxy maybe.
+// The server's URL as the browser used it, perhaps through a proxy.
 std::string server_url(const net::HttpRequest& request, bool tls) {
   const std::string* forwarded = request.header("x-forwarded-proto");
   const bool secure = tls || (forwarded != nullptr && *forwarded == "https");

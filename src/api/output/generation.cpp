@@ -166,7 +166,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     });
   }
 
-  // What a step of the answer has no memory for fails this answer: the engine's thread goes on.
+  // Running out of memory fails this answer only: the engine's thread goes on.
   template <typename Step>
   void while_open(const Step& step) {
     {
@@ -268,8 +268,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
     cancel_unwanted();
   }
 
-  // Lets go of the answer, and with it of the writer, which tells the client if the error cannot be
-  // told otherwise.
+  // Drops the answer and with it the writer, which answers 500 or cuts the stream if the error could
+  // not be sent.
   void break_off() noexcept {
     try {
       closed_ = true;
@@ -290,7 +290,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     cancel_unwanted();
   }
 
-  // What still runs is wanted no more.
+  // Generations that still run are not needed any more.
   void close(RequestEnd end) {
     closed_ = true;
     record_->finish = end;

@@ -19,7 +19,7 @@ std::vector<Marker> scanned_markers(const MarkerTable& table, const OutputOption
 }
 
 ReasoningOptions reasoning_options(const OutputOptions& options) {
-  // Behind the thought a grammar sees to it that what must be called is.
+  // Behind the thought the grammar enforces the calls that are required.
   return {.calls_in_thought = options.parse_tools && options.grammar == nullptr,
           .closes_unopened = options.whole && !options.behind_thought,
           .behind_thought = options.behind_thought,
@@ -43,7 +43,7 @@ bool OutputParser::push(engine::TokenId token, const std::optional<engine::Token
                         OutputDelta& delta) {
   const Marker marker = markers_.of_token(token);
   ++completion_tokens_;
-  // A character that was not finished before the marker never will be.
+  // A character that is incomplete before a marker stays incomplete.
   if (marker != Marker::kNone) feed({detokenizer_.flush()}, delta);
   const bool thinking = options_.split_reasoning && reasoning_.in_thought();
   PendingToken pending{{logprob.value_or(engine::TokenLogprob{}), fed_characters_}, content_bytes_};
@@ -106,7 +106,7 @@ void OutputParser::add_content(const Piece& piece, OutputDelta& delta) {
   for (const Piece& part : out) delta.content += part.text;
 }
 
-// What is held back begins no stop string: text of another kind follows, or none.
+// Held-back text cannot begin a stop string any more: other kinds of text follow, or none.
 void OutputParser::flush_content(OutputDelta& delta) {
   std::vector<Piece> out;
   stop_.flush(out);

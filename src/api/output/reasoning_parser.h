@@ -13,8 +13,8 @@ namespace fathom::api {
 
 struct ReasoningOptions {
   bool calls_in_thought = false;  // calls are looked for there
-  // A first </think> without <think> ends a thought all the same: what came before it was none of
-  // the answer. Else that mark is text.
+  // Whether a first </think> without <think> ends a thought: the text before it then was no part of
+  // the answer. Otherwise that mark is text.
   bool closes_unopened = false;
   bool behind_thought = false;    // the prompt ended with a thought that is closed
   bool keep_line_breaks = false;  // of an answer that is text of a given form

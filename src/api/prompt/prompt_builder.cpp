@@ -55,7 +55,7 @@ bool lists_tools(const jinja::ChatTemplate& chat) {
   return !with || !without || text(*with) != text(*without);
 }
 
-// Templates count on parameters; OpenAI's API leaves them out of functions that take none.
+// Templates require parameters, which OpenAI's API omits for functions without any.
 Json with_parameters(Json tools) {
   for (Json& tool : tools) {
     Json& function = tool["function"];
@@ -99,8 +99,8 @@ bool begins_with_thought(const ChatMessage& beginning, bool thinking) {
   return has_text(beginning.reasoning_content) || (thinking && !has_text(beginning.content));
 }
 
-// Adds what is given of an answer to the prompt that it follows. Templates do not: they end a
-// message that is said.
+// Appends the beginning of an answer to its prompt. Templates cannot do that: they close every
+// message.
 void append_beginning(const ChatMessage& message, std::vector<jinja::RenderedPiece>& pieces) {
   const auto add = [&pieces](const std::string& text, bool trusted) {
     if (!text.empty()) pieces.push_back({text, trusted});
@@ -191,7 +191,7 @@ Result<Prompt> PromptBuilder::render(const std::vector<ChatMessage>& said, const
     return Error{ErrorCode::kUnsupported,
                  "messages: this model has no chat template; use /v1/completions", "messages"};
   }
-  // Templates leave parts of earlier answers out, but nothing of what others say.
+  // Templates omit parts of earlier answers only, never of other messages.
   size_t bytes = 0;
   for (const ChatMessage& message : said) {
     if (message.role != "assistant" && message.content) bytes += message.content->size();

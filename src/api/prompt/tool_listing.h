@@ -1,5 +1,5 @@
-// The tools as text, for templates that do not list them: those released with V3, R1 and V3.1 write
-// calls and their results, but leave it to whoever serves the model to say which tools there are.
+// The tools as text, for templates that do not list them. Those released with V3, R1 and V3.1 write
+// calls and their results, but the server has to say which tools there are.
 #pragma once
 
 #include <string>

@@ -31,7 +31,7 @@ bool has_types(const Json& parts) {
   });
 }
 
-// Text as it is, what is no text as a note, other JSON as JSON.
+// Text unchanged, images and files as a note, other JSON as JSON.
 std::string output_text(const Json& output) {
   const std::string type = output.is_object() ? text_member(output, "type") : "";
   if (!type.empty()) return left_out_note(type);

@@ -11,7 +11,8 @@ void OutputItems::add(const OutputDelta& delta) {
   if (delta.content_was_thought) take_back_message();
   if (!delta.reasoning.empty()) add_text(Kind::kReasoning, delta.reasoning, Json::array());
   keep_logprobs(delta);
-  // A token may bring no text, of half a character for example: it belongs to what comes next.
+  // A token may bring no text, for example half a character: its log-probability waits for the
+  // text.
   const bool more = kind_ == Kind::kMessage && delta.tool_calls.empty() && !logprobs_.empty();
   if (!delta.content.empty() || more) {
     add_text(Kind::kMessage, delta.content, std::exchange(logprobs_, Json::array()));
@@ -20,7 +21,8 @@ void OutputItems::add(const OutputDelta& delta) {
   if (kind_ == Kind::kCall || kind_ == Kind::kCustomCall) logprobs_ = Json::array();
 }
 
-// The message so far is a thought. Not in streams, where no delta says so.
+// Turns the message so far into a thought. Only for whole answers: streamed text cannot change
+// kind.
 void OutputItems::take_back_message() {
   if (items_.empty()) return;
   const std::string thought = item()["content"][0]["text"];

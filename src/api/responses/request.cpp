@@ -200,7 +200,7 @@ Json echo_of_nothing() {
           {"truncation", "disabled"}};
 }
 
-// What a response repeats is stored with it, and no token of the context is its price.
+// Repeated fields are stored with the response, and the context does not bound them: these do.
 Status check_echo(const Json& echo) {
   const size_t bytes = dump_json(echo).size();
   if (bytes <= kMaxEchoBytes) return {};

@@ -91,7 +91,7 @@ Result<std::optional<Json>> read_chosen(const Json& tool, const std::string& pat
       {{"type", "function"}, {"function", {{"name", model_name(group, name)}}}});
 }
 
-// Of tools that are left out nothing can be called.
+// Tools that are left out cannot be called.
 Result<Json> read_allowed(const Json& value, const std::string& path) {
   const Json* mode = find_member(value, "mode");
   Json allowed = {{"mode", mode == nullptr ? Json() : *mode}, {"tools", Json::array()}};

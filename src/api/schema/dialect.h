@@ -1,5 +1,5 @@
-// What dialects other than chat completions are made of: their fields, put into the body of a chat
-// request. Whatever chat completions understand, check and refuse is then the same in all of them.
+// Translates requests of other dialects into the body of a chat request, so that all dialects
+// understand, check and refuse the same.
 #pragma once
 
 #include <initializer_list>

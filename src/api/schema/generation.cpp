@@ -69,7 +69,7 @@ Status read_cache_salt(const Json& value, const std::string& path, GenerationFie
   return {};
 }
 
-// Read for its type only: nothing here needs to know.
+// Only the type is checked; the value has no effect here.
 Status read_hint(const Json& value, const std::string& path, GenerationFields&) {
   FATHOM_TRY(read_string(value, path));
   return {};

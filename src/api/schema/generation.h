@@ -46,7 +46,7 @@ struct GenerationFields {
 
 const FieldTable<GenerationFields>& generation_field_table();
 
-// What one field alone cannot tell: min_tokens against max_tokens, stream_options without stream.
+// Checks across fields: min_tokens against max_tokens, stream_options without stream.
 Status check_generation_fields(const GenerationFields& fields, const Json& body);
 
 }  // namespace fathom::api
