@@ -15,7 +15,7 @@
 namespace fathom::cli {
 namespace {
 
-// Of several ranks one speaks of what all see.
+// With several ranks, rank 0 reports what all of them see.
 bool speaks_for_all() {
   const auto launch = serving::read_launch();
   return !launch || launch->rank == 0;
@@ -23,7 +23,7 @@ bool speaks_for_all() {
 
 int run(int argc, char** argv) {
   CommandLine line;
-  // For who installs it, so no command that --help shows.
+  // For packaging, so --help does not show it.
   if (argc == 3 && std::string_view(argv[1]) == "completion") {
     return print_completion(line.app(), argv[2]);
   }

@@ -30,7 +30,7 @@ class AutomatonBuilder {
   }
 
  private:
-  static constexpr uint32_t kNever = 1U << 30;  // the height of a state that leads nowhere
+  static constexpr uint32_t kNever = 1U << 30;  // the height of a dead state
 
   WorkBudget& budget() const { return grammar_.budget(); }
   AutomatonState start(RuleId rule) const { return starts_[rule]; }

@@ -1,7 +1,7 @@
 // The pushdown automaton a Grammar compiles to: a deterministic automaton over bytes for each rule,
 // with edges that call other rules. All rules' states lie in one array.
 //
-// Every state leads somewhere: edges from which no text could be completed are left out. No rule
+// There are no dead states: edges from which no text could be completed are left out. No rule
 // begins with itself (left recursion is refused), and a call of a rule that may be empty can be
 // skipped by an edge of the caller; so a call always takes a byte before it returns.
 #pragma once

@@ -25,7 +25,7 @@ class CompiledGrammar {
 
   const Vocabulary& vocabulary() const { return *vocabulary_; }
   const Automaton& automaton() const { return *automaton_; }
-  // Of the Grammar: what the source asks for and is not kept to.
+  // Of the Grammar: requirements of the source that are not enforced.
   const std::vector<std::string>& notes() const { return notes_; }
   // Bytes held now; they grow with use, to about kStateTableBytes and the automaton.
   size_t bytes() const;

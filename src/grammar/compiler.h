@@ -18,7 +18,7 @@ namespace fathom::grammar {
 
 enum class SourceKind { kJsonObject, kJsonSchema, kRegex, kEbnf, kChoice, kEnforceableSchema };
 
-// `text` is a JSON schema, to be kept to whole or as far as it can be (enforceable_schema()), a
+// `text` is a JSON schema, enforced in full or as far as possible (enforceable_schema()), a
 // regular expression that the whole output matches (regex_parser.h), a grammar (ebnf.h) or a JSON
 // array of strings to choose from; empty for kJsonObject. A schema's text must have the user's
 // order of members.

@@ -10,8 +10,8 @@ namespace fathom::grammar {
 namespace {
 
 constexpr size_t kMostSureItems = 8;
-// The work, in nanoseconds or so, after which a mask is given up, and what is then spent on finding
-// frequent tokens instead.
+// The work, in about nanoseconds, after which a complete mask is given up, and the work then spent
+// on frequent tokens instead.
 constexpr size_t kMaxMaskWork = 450'000;
 constexpr size_t kFrequentWork = 120'000;
 // Work of a node of a trie, of a set of places that is looked up, and of each place in it.

@@ -14,10 +14,10 @@
 
 namespace fathom::serving {
 
-// Of the config, and of sizes and samples of the files.
+// A hash of the config, and of the files' sizes and samples.
 std::string model_hash(const StackOptions& options, const ModelInput& input);
 
-// What must be equal on all ranks.
+// The values that must be equal on all ranks.
 comm::Identity identity_of(const StackOptions& options, const ModelInput& input,
                            const device::Device& device);
 

@@ -1,5 +1,5 @@
-// How the KV cache lies in memory: as the flags say, where the chip takes that, and otherwise as
-// the chip wants it.
+// The layout of the KV cache in memory: what the flags ask for, if the chip supports it, otherwise
+// what the chip prefers.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ Result<fathom_dtype> choose_kv_dtype(const StackOptions& options,
 // "bf16, blocks of 32" or "f32, blocks of 64 in two planes".
 std::string cache_format_text(const models::RunLimits& limits, const device::Device& device);
 
-// What ranks that hand blocks to each other must have alike: the flags, and what the chip says.
+// What engines that hand blocks to each other must have in common: the flags and the chip's format.
 std::string cache_identity(const StackOptions& options, const device::Device& device);
 
 }  // namespace fathom::serving

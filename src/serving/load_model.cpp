@@ -22,7 +22,7 @@ namespace dsv3 = models::deepseek_v3;
 
 namespace {
 
-// What a model on this chip can do with less of.
+// Adds to an error of memory which flags need less of it.
 Error with_advice(Error error) {
   if (error.code == ErrorCode::kResourceExhausted) {
     error.message +=
@@ -75,7 +75,7 @@ class ModelLoader {
     });
   }
 
-  // What goes wrong on one rank ends all of them in order.
+  // An error on one rank ends all ranks in order.
   Result<LoadedModel> load_shard(models::RunLimits limits) {
     FATHOM_ASSIGN(const dsv3::ShardPlan plan,
                   plan_job(options_, input_, ranks_, limits, free_bytes_));

@@ -1,4 +1,4 @@
-// What a user gives for a model, where that is none: what it is, and what to do.
+// Errors for paths that are no model: what was given, and what to do instead.
 #pragma once
 
 #include <filesystem>

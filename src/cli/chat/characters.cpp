@@ -29,7 +29,7 @@ bool joins(char32_t before, char32_t code) {
 int columns_of(char32_t code) {
   if (code == '\t') return kTabColumns;
   if (code < 0x7F) return code < ' ' ? 0 : 1;
-  // Widths come with the locale, whatever the user's language is. Without one all are narrow.
+  // wcwidth() needs a UTF-8 locale, of any language. Without one all characters count as narrow.
   static const locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
   if (utf8 == nullptr) return 1;
   const locale_t before = uselocale(utf8);

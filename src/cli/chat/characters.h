@@ -1,4 +1,4 @@
-// What a reader takes for one character, and how wide a terminal draws it.
+// What a reader sees as one character, and how wide a terminal draws it.
 #pragma once
 
 #include <cstddef>

@@ -23,9 +23,9 @@ struct ChatOptions {
   std::vector<std::string> question = {};  // words; with any the chat answers once
 };
 
-// Talks until Ctrl-D or /quit where there is a terminal and no question, else answers once. Returns
-// the process's exit code: 0 answered, 1 a server or the network failed, 2 wrongly used, 130 an
-// only answer was interrupted.
+// Without a question, in a terminal, talks until Ctrl-D or /quit; otherwise answers once. Returns
+// the process's exit code: 0 answered, 1 the server or the network failed, 2 usage error, 130 a
+// single answer was interrupted.
 int run_chat(const ChatOptions& options);
 
 }  // namespace fathom::cli

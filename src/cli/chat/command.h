@@ -13,7 +13,7 @@ enum class ChatAction { kSay, kSystem, kThink, kReset, kSave, kHelp, kQuit };
 
 struct ChatLine {
   ChatAction action = ChatAction::kSay;
-  // What to say, or what stands behind the command; nothing if nothing does. `/system ""` has "".
+  // The message, or the argument of the command; nothing if it has none. `/system ""` has "".
   std::optional<std::string> text;
 };
 

@@ -1,4 +1,4 @@
-// A text while it is typed: several lines, and a cursor in it. Knows nothing of a terminal.
+// A text of several lines while it is edited, with its cursor. Independent of any terminal.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ class EditedText {
   void set(std::u32string_view text);
   void insert(std::u32string_view text);
   void move_to(size_t index) { cursor_ = index; }
-  // Keys that change or move within the text; whether this is one.
+  // Applies a key that changes the text or moves the cursor; false if `key` is no such key.
   bool apply(const Key& key);
   // Whether the text ends in a backslash, which says that it goes on; two are one, and no more. If
   // it does, a line break takes the backslash's place.

@@ -87,7 +87,7 @@ ChatHistory::ChatHistory(fs::path file) : file_(std::move(file)) {
   std::string line;
   if (size > kMaxBytes) {
     lines.seekg(static_cast<std::streamoff>(size - kMaxBytes));
-    std::getline(lines, line);  // the end of one that is left out
+    std::getline(lines, line);  // skips the rest of an entry that was cut at its beginning
   }
   while (std::getline(lines, line)) {
     if (!line.empty()) entries_.push_back(unescape_history(line));
@@ -110,7 +110,7 @@ Status ChatHistory::add(const std::string& entry) {
 
 Status ChatHistory::append(const std::string& entry) {
   std::error_code ignored;
-  fs::create_directories(file_.parent_path(), ignored);  // where it cannot, nor can open()
+  fs::create_directories(file_.parent_path(), ignored);  // if it fails, so does open()
   const int descriptor = open_private(file_, O_APPEND);
   const int failed =
       descriptor < 0 ? errno : write_and_close(descriptor, escape_history(entry) + "\n");
@@ -122,7 +122,7 @@ Status ChatHistory::append(const std::string& entry) {
 void ChatHistory::write_anew() const {
   const fs::path shorter = file_.string() + fmt::format(".{}", getpid());
   const int descriptor = open_private(shorter, O_TRUNC);
-  if (descriptor < 0) return;  // it stays long
+  if (descriptor < 0) return;  // the file stays long
   std::error_code ignored;
   if (write_and_close(descriptor, lines_of(entries_)) == 0) {
     fs::rename(shorter, file_, ignored);

@@ -31,8 +31,8 @@ class ChatHistory {
   // The oldest first.
   const std::vector<std::string>& entries() const { return entries_; }
 
-  // Appends an entry, also to the file, which its owner alone may read; the same as the last is not
-  // added again. After an error the entry is there, and errors are told once.
+  // Appends an entry, also to the file, which only its owner may read. A repetition of the last
+  // entry is not added. An error to write leaves the entry in memory and is reported once.
   Status add(const std::string& entry);
 
  private:

@@ -98,7 +98,7 @@ std::optional<KeyKind> arrow_key(char final, bool modified) {
 
 // `ESC [ parameters final`.
 std::optional<KeyKind> csi_key(std::string_view parameters, char final) {
-  if (final == 'u') {  // with a modifier: keys that have no sequence of old
+  if (final == 'u') {  // keys with a modifier, which have no traditional sequence
     return parameters.starts_with("13;") ? std::optional(KeyKind::kLineBreak) : std::nullopt;
   }
   if (final != '~') {
@@ -153,7 +153,7 @@ KeyParser::Found KeyParser::take_one(Key& key) {
   return is_text_byte(input_[at_]) ? take_text(key) : take_control(key);
 }
 
-// Ctrl-C ends one whose end never comes.
+// Ctrl-C ends a paste that never ends.
 KeyParser::Found KeyParser::take_paste(Key& key) {
   const std::string_view bytes = rest();
   const size_t end = std::min(bytes.find(kPasteEnd), bytes.find(kCtrlC));

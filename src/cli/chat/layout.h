@@ -1,4 +1,4 @@
-// Where the characters of an edited text stand on the screen.
+// Where the characters of an edited text are on the screen.
 #pragma once
 
 #include <cstddef>

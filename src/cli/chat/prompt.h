@@ -25,7 +25,7 @@ struct ChatInput {
 
 class ChatPrompt {
  public:
-  // What stands here is used as long as the prompt is. `colours`: draws the prompt in bold.
+  // All references must outlive the prompt. `colours`: draws the prompt in bold.
   ChatPrompt(ChatTerminal& terminal, const ChatHistory& history, bool colours)
       : terminal_(terminal), history_(history), colours_(colours) {}
 

@@ -25,7 +25,7 @@ class ChatScreen {
   void error(const std::string& text);
 
   const Look& looks() const { return look_; }
-  // Whether standard output takes no more.
+  // Whether standard output is closed.
   bool failed() const { return failed_; }
 
  private:

@@ -32,7 +32,7 @@ std::string text_of(const ordered_json& object, const char* name, const std::str
   return found != object.end() && found->is_string() ? found->get<std::string>() : otherwise;
 }
 
-// The server's own words for what went wrong, if it said any, and what to do where we know it.
+// The server's error message, if there is one, and advice where we have some.
 Error server_error(int status, const std::string& body) {
   const auto parsed = ordered_json::parse(body, nullptr, false);
   std::string message = fmt::format("the server answered {}", status);

@@ -26,7 +26,7 @@ struct ChatSettings {
   int64_t max_tokens = 0;
 };
 
-// What a turn brought.
+// The result of a turn.
 struct Turn {
   std::string answer;
   std::string thought;

@@ -18,7 +18,7 @@ namespace {
 constexpr std::string_view kPasteBracketsOn = "\x1b[?2004h";
 constexpr std::string_view kPasteBracketsOff = "\x1b[?2004l";
 
-// Signal handlers have no other way to speak, and no other to know.
+// Signal handlers can only use globals like these.
 std::atomic<bool> g_interrupted{false};
 int g_wake_pipe[2] = {-1, -1};
 termios g_mode_before = {};

@@ -1,4 +1,4 @@
-// The terminal that `fathom chat` runs in: its modes, its size, and what is typed. And Ctrl-C.
+// The terminal that `fathom chat` runs in: modes, size, input, and Ctrl-C.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 
 namespace fathom::cli {
 
-// From now on SIGINT is noted and ends nothing.
+// From now on SIGINT only sets a flag and does not end the process.
 void catch_interrupts();
 // Whether one came since catch_interrupts() or the last forget_interrupt().
 bool interrupted();

@@ -20,7 +20,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// What sharing the work cost rank 0 in a run.
+// The cost of communication for rank 0 in a run.
 struct Shared {
   double time = 0;        // share of the run in which it talked to others or waited for them
   double sent_bytes = 0;  // a token
@@ -206,7 +206,7 @@ nlohmann::json known(double value) {
   return value > 0 && std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
 }
 
-// Of several ranks none has them all.
+// With several ranks, none of them has all weights.
 const char* weights_of(const serving::Stack& stack) {
   return stack.cost ? device::dtype_name(stack.cost->main_dtype()) : "parts";
 }
@@ -275,7 +275,7 @@ int run_bench(const BenchOptions& options) {
     return 1;
   }
   if (stack->follower) return serving::follow_rank_0(stack->membership.ranks(), *stack->follower);
-  // Ranks of one host would measure each other; their work is not known as one.
+  // Ranks on one host would disturb each other's measurements, and a bound for all is not known.
   const bool alone = stack->cost.has_value();
   const fathom_limits limits = alone ? measure_limits(*stack->device) : fathom_limits{};
   if (!options.json) print_heading(options, *stack, limits);

@@ -73,7 +73,7 @@ void look_at_chips(Report& report) {
   }
 }
 
-// What serving on one rank goes without. Loading them is all that is tried here.
+// Plug-ins that serving on one rank does not need. Only loading them is tried.
 void look_at_plug_ins(Report& report) {
   if (const auto mpi = comm::load_transport()) {
     report.good("several ranks: MPI is there");
@@ -99,7 +99,7 @@ void look_at_limits(Report& report) {
   }
 }
 
-// Only whether the port is free counts.
+// Checks only whether the port is free.
 class Nothing : public net::HttpApp {
   void handle(net::HttpRequest, std::shared_ptr<net::ResponseWriter>) override {}
 };

@@ -1,5 +1,5 @@
-// The speed that the machine's measured limits allow a model: prompts by the peak of its products,
-// decoding by the bandwidth at which what a step must read arrives.
+// The speed that the machine's measured limits allow a model. Prompts are bound by the peak rate of
+// products, decoding by the bandwidth at which a step reads its weights and cache.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The words behind a command, looked through before CLI11 reads them: what is given, what other
-// servers call otherwise, what nobody knows.
+// Inspects the words behind a command before CLI11 reads them: flags that exist, flags that other
+// servers name differently, unknown flags.
 #pragma once
 
 #include <CLI/CLI.hpp>

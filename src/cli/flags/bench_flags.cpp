@@ -10,7 +10,7 @@ void add_bench(CLI::App& app, BenchOptions& options) {
   add_stack_flags(*bench, options.stack);
   add_synthetic_flag(*bench, options.stack.synthetic);
   add_parallel_flag(*bench, options.stack.parallel);
-  options.stack.prefix_cache = false;  // its prompts begin alike, and reading them is measured
+  options.stack.prefix_cache = false;  // prompts share a beginning, and reading them is measured
   bench->option_defaults()->group(kMeasureGroup);
   const auto lengths = [&](const char* name, std::vector<int64_t>& out, const char* help,
                            int64_t low, int64_t high) {

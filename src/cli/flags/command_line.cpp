@@ -40,7 +40,7 @@ std::vector<std::string> command_names(const CLI::App& app) {
   return names;
 }
 
-// What every flag has in common, and CLI11 would do otherwise.
+// Settings of every flag that differ from CLI11's defaults.
 void finish_flags(CLI::App& command) {
   command.get_help_ptr()->group(kOtherGroup)->description("this list");
   for (CLI::Option* flag : command.get_options()) {

@@ -1,4 +1,4 @@
-// The flags of how a server meets the world.
+// The flags of a server's network edge: addresses, keys, TLS, limits.
 #pragma once
 
 #include "cli/serve/edge_settings.h"

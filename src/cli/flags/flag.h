@@ -25,17 +25,17 @@ bool is_list(const CLI::Option& flag);
 std::string key_of(const CLI::Option& flag);
 std::string variable_of(const CLI::Option& flag);
 
-// Whether a file or the environment may say it: not --help, nor what only makes sense once.
+// Whether a file or the environment may set it: not --help, nor flags for a single run.
 bool is_setting(const CLI::Option& flag);
 // Whether its value must not be shown.
 bool is_secret(const CLI::Option& flag);
 
-// What words without a flag are; null: nothing.
+// The option that takes words without a flag; null: none.
 CLI::Option* positional_of(CLI::App& command);
 const CLI::Option* positional_of(const CLI::App& command);
 // All that may be typed: "--model", "--port", ...
 std::vector<std::string> names_of(const CLI::App& command);
-// Keys of those that a file may say.
+// Keys of the flags that a file may set.
 std::vector<std::string> keys_of(const CLI::App& command);
 
 // 1, true, on and yes; 0, false, off and no; nothing else.

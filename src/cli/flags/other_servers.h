@@ -16,7 +16,7 @@ struct OtherName {
   const char* advice;  // where there is none: what to write in its place, or why to leave it out
   const char* layout;  // the part of a layout that it gives: "tp"; null: it gives none
 };
-// Null: no other server's either.
+// Null: no server we know has it.
 const OtherName* find_other_name(std::string_view name);
 
 // A flag that says how ranks divide the model, as it was written.

@@ -19,7 +19,7 @@ namespace {
 
 constexpr const char* kPrefix = "FATHOM_";
 
-// Where a value stands: in words, and as errors begin.
+// Where a value comes from, in words and as the beginning of errors.
 struct Place {
   std::string source;
   std::string prefix;
@@ -39,7 +39,7 @@ Status set_flag(CLI::Option& flag, const std::vector<std::string>& texts, const 
   }
 }
 
-// What a source says of a flag: nothing, the texts of its value, or what is wrong with it.
+// What a source holds for a flag: nothing, its values as text, or an error.
 using Lookup = std::function<Result<std::optional<std::vector<std::string>>>(const CLI::Option&)>;
 
 // Fills flags in two rounds, so that what others need is known first. Of flags that exclude each
@@ -209,8 +209,8 @@ Status check_keys(const CLI::App& app, const ConfigFile& file) {
   return {};
 }
 
-// How many slips of the hand make one variable of another: in short names none, for other
-// programs' names are as short.
+// How many typing errors two names of variables may be apart: none for short names, for other
+// programs have short names, too.
 int slips_allowed(const std::string& variable) {
   return std::min<int>(2, static_cast<int>(variable.size() - std::string(kPrefix).size()) / 4);
 }

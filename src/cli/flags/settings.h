@@ -17,8 +17,8 @@ using Variables = std::map<std::string, std::string>;
 inline constexpr const char* kConfigVariable = "FATHOM_CONFIG";  // in place of --config
 Variables fathom_variables();
 
-// Who said a flag's value: "flag --port", "environment FATHOM_PORT", "file fathom.toml:3". Flags
-// that are not in it have their defaults.
+// The source of a flag's value: "flag --port", "environment FATHOM_PORT", "file fathom.toml:3".
+// Flags that are not in it have their defaults.
 using Sources = std::map<const CLI::Option*, std::string>;
 
 // Gives the flags that are not in `sources` what variables say, and adds them to it. One that needs

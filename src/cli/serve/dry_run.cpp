@@ -34,7 +34,7 @@ Result<dsv3::ShardPlan> make_plan(serving::PlannedModel model, const serving::St
   return dsv3::ShardPlan::make(model.config, layout, std::move(model.tensors), stack.weights);
 }
 
-// 1 with a line on stderr where some rank's memory does not do.
+// Returns 1, with a line on stderr, if some rank's memory is too small.
 int judge(const LayoutReport& report) {
   int64_t missing = 0;
   for (const auto& print : report.footprints) missing = std::max(missing, print.missing_bytes);

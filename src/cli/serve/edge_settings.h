@@ -1,4 +1,4 @@
-// How a server meets the world: who may ask, over what, and how much and how long.
+// The network edge of a server: who may ask, over which protocol, and within which limits.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What a process asks of the operating system before it does anything.
+// Sets a process up with the operating system before it does anything else.
 #pragma once
 
 #include <cstdint>

@@ -23,7 +23,7 @@ class Reloader {
   void force();
 
  private:
-  // What tells one version of a file from the next.
+  // Identifies one version of a file.
   struct Stamp {
     int64_t modified_ns = 0;
     uint64_t inode = 0;

@@ -158,7 +158,7 @@ bool ServingStack::shut_down(std::chrono::milliseconds patience) {
 
 namespace {
 
-// Every request fails by now; what is told goes out.
+// Every request fails by now; their errors are still sent.
 int end_without_chip(ServingStack& serving) {
   constexpr std::chrono::milliseconds kTimeToTell{1000};
   log_error("chip {} is lost: this process ends, to be started again",
@@ -204,7 +204,7 @@ int run_serve(ServeOptions options) {
                 *connections);
   }
   options.edge.max_connections = *connections;
-  auto files = EdgeFiles::load(options.edge);  // a wrong one is told before a long load
+  auto files = EdgeFiles::load(options.edge);  // so that an error is reported before a long load
   if (!files) {
     log_error("{}", files.error().message);
     return 1;
@@ -227,7 +227,7 @@ int run_serve(ServeOptions options) {
     return 1;
   }
   if (options.log.prompts) log_warning("--log-prompts: what is asked and answered is logged");
-  // Whoever waits for the next line finds all that was said before it.
+  // The log is complete before the line that scripts wait for.
   constexpr std::chrono::milliseconds kPatience{1000};
   (void)flush_log(kPatience);
   fmt::print("listening on {}\n", (*serving)->url());

@@ -55,8 +55,8 @@ class ServingStack {
 
   const std::string& url() const { return url_; }
   const std::string& model_name() const { return model_name_; }
-  // Refuses new requests, lets running answers finish for at most `patience`, then tells the rest
-  // that this is the end, and cuts those that do not read it. Whether all finished.
+  // Refuses new requests and lets running answers finish for at most `patience`. Then ends the rest
+  // with an error and cuts connections that do not read it. Returns whether all finished.
   bool shut_down(std::chrono::milliseconds patience);
   const device::Device& device() const { return *stack_.device; }
   // The files that may be replaced while it serves.

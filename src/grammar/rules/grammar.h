@@ -99,7 +99,7 @@ class Grammar {
   }
   RuleId root() const { return root_; }
 
-  // What the source asks for and the grammar does not keep to, for whoever asked.
+  // Requirements of the source that the grammar does not enforce, for the user to read.
   void add_note(std::string note) { notes_.push_back(std::move(note)); }
   const std::vector<std::string>& notes() const { return notes_; }
 

@@ -1,5 +1,5 @@
-// What a user's schema, regex or grammar text may cost beside a WorkBudget. Beyond it compiling
-// ends in an Error.
+// Limits of a user's schema, regex or grammar text, in addition to its WorkBudget. Compiling beyond
+// them is an Error.
 #pragma once
 
 #include <cstddef>

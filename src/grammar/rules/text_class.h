@@ -15,7 +15,8 @@ enum class TextClass : uint8_t {
   kLower,    // a to z
   kWord,     // these, A to Z and 0 to 9
   kForeign,  // all beyond ASCII
-  kPlain,    // all that stands for itself in a JSON string: not '"', '\' or controls below U+0020
+  kPlain,  // every character that needs no escape in a JSON string: not '"', '\' or controls below
+           // U+0020
 };
 inline constexpr std::array kTextClasses = {TextClass::kLower, TextClass::kWord,
                                             TextClass::kForeign, TextClass::kPlain};

@@ -1,4 +1,4 @@
-// Schemas that need not be kept to whole: what is not supported is taken out and noted.
+// Schemas that need not be enforced in full: unsupported parts are removed and noted.
 #include <array>
 
 #include "grammar/schema/document.h"
@@ -10,7 +10,7 @@ namespace {
 using Pointer = SchemaJson::json_pointer;
 using Notes = std::vector<std::string>;
 
-// Times that the compiler's next complaint is taken out; each costs a compilation up to there.
+// How many errors of the compiler are worked around; each costs a compilation up to that place.
 constexpr int kMaxRounds = 16;
 constexpr size_t kMaxNotes = 16;
 
@@ -29,7 +29,7 @@ bool contains(const std::array<std::string_view, N>& names, std::string_view nam
   return false;
 }
 
-// Keywords that nobody knows, in one pass: there may be many.
+// Removes unknown keywords in one pass, for there may be many.
 void take_out_unknown(SchemaJson& schema, const std::string& path, Notes& notes) {
   if (schema.is_array()) {
     for (size_t i = 0; i < schema.size(); ++i) {
@@ -81,7 +81,7 @@ bool take_out(SchemaJson& root, const std::string& where) {
   }
 }
 
-// Values of the schema's type, if it says so: what is left when nothing else can be kept to.
+// Values of the schema's type, if it has one: the last resort when nothing else can be enforced.
 SchemaJson type_alone(const SchemaJson& schema) {
   SchemaJson rest = SchemaJson::object();
   if (schema.is_object() && schema.contains("type")) rest["type"] = schema["type"];

@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t kMaxAlternatives = 1024;
 constexpr size_t kMaxMergedBytes = size_t{32} << 20;
-// Beyond these, schemas count as overlapping.
+// Beyond these limits schemas count as overlapping.
 constexpr int kMaxComparedDepth = 6;
 constexpr size_t kMaxCompared = 20'000;
 

@@ -46,7 +46,7 @@ struct EnforceableSchema {
   std::string text;                // of the schema that is left
   std::vector<std::string> notes;  // of what is left out: "#/properties/a/not: is not supported"
 };
-// Leaves out one keyword after the other until the rest can be kept to. Errors: as of
+// Removes one keyword after the other until the rest can be enforced. Errors: as of
 // json_schema_value(), but never kUnsupported.
 Result<EnforceableSchema> enforceable_schema(Grammar like, std::string_view schema);
 

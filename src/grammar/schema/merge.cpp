@@ -16,7 +16,7 @@ const SchemaJson& get(const SchemaJson& schema, const char* keyword,
   return found == schema.end() ? otherwise : *found;
 }
 
-// How many values of one are compared with values of the other, at most.
+// The most pairs of values of the two schemas that are compared.
 uint64_t compared_values(const SchemaJson& a, const SchemaJson& b) {
   uint64_t pairs = a.size() * b.size();
   for (const auto& [name, value] : a.items()) {
@@ -105,7 +105,8 @@ class Merger {
     return result;
   }
 
-  // A property must be valid for what each side says of it, by name or as an additional one.
+  // A property must be valid for both sides, each of which declares it or has it as an additional
+  // one.
   Status objects() {
     const bool patterns = a_.contains("patternProperties") || b_.contains("patternProperties");
     const auto says = [](const SchemaJson& schema) {

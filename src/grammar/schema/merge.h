@@ -1,4 +1,4 @@
-// Two flat schemas (flat.h) as one.
+// Merges two flat schemas (flat.h).
 #pragma once
 
 #include <optional>

@@ -34,7 +34,7 @@ Result<Bound> bound(const SchemaJson& flat, const char* inclusive, const char* e
   Bound result{{}, inclusive};
   for (const char* keyword : {inclusive, exclusive}) {
     if (!flat.contains(keyword)) continue;
-    // Beyond all numbers that are generated: generators write DBL_MAX where they mean no bound.
+    // Beyond all numbers that are generated: schema generators write DBL_MAX for "no bound".
     const double number = flat[keyword].get<double>();
     if (is_low ? number < -kNoNumber : number > kNoNumber) continue;
     auto decimal = parse_decimal(number_text(flat[keyword]));

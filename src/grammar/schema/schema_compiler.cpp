@@ -46,7 +46,7 @@ Result<Expr> SchemaCompiler::run() {
   return grammar_.call(root);
 }
 
-// What expressions cost is charged where they are made; here the error gets its place.
+// Expressions are charged where they are made; this adds the place in the schema to the error.
 Status SchemaCompiler::spend(uint64_t units, const std::string& path) {
   WorkBudget& budget = grammar_.budget();
   if (budget.spend(units)) return {};

@@ -43,7 +43,7 @@ class SchemaCompiler {
   Result<Expr> flat(const SchemaJson& schema, const std::string& path);
   Result<Expr> of_type(const std::string& type, const SchemaJson& flat, const std::string& path);
 
-  // schema_scalar.cpp: numbers, strings, enums
+  // scalar.cpp: numbers, strings, enums
   Result<Expr> number(const SchemaJson& flat, bool integer, const std::string& path);
   Result<Expr> string(const SchemaJson& flat, const std::string& path);
   Result<Expr> string_content(const SchemaJson& flat, const std::string& path);
@@ -53,10 +53,10 @@ class SchemaCompiler {
                           const std::optional<Dfa>& allowed, const std::string& path);
   Expr literal(const SchemaJson& value);
 
-  // schema_array.cpp
+  // array.cpp
   Result<Expr> array(const SchemaJson& flat, const std::string& path);
 
-  // schema_object.cpp
+  // object.cpp
   struct Properties;
   Result<Expr> object(const SchemaJson& flat, const std::string& path);
   Status add_declared(const SchemaJson& flat, const std::string& path, Properties& properties);

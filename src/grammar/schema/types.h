@@ -1,4 +1,4 @@
-// Which values flat schemas (flat.h) are about.
+// The types of values that a flat schema (flat.h) allows.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace fathom::grammar {
 
-// What both schemas ask for: x, y or an allOf.
+// A schema of the values valid for both: x, y or an allOf of them.
 SchemaJson both_schemas(const SchemaJson& x, const SchemaJson& y);
 
 // The types a flat schema's values may have. Without `type`, keywords say: `properties` means an
