@@ -10,9 +10,8 @@
 
 namespace fathom {
 
-// Where they may lie, the first that has one counts: beside the running binary, as it is built, and
-// in
-// ../lib/fathom from there, as it is installed. Empty if the system does not tell.
+// Where plug-ins are looked for, in this order: beside the running binary, as built, and in
+// ../lib/fathom from there, as installed. Empty if the binary's place is unknown.
 std::vector<std::filesystem::path> plug_in_directories();
 
 struct PlugIn {

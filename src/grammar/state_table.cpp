@@ -87,7 +87,7 @@ const StateTable::Mask& StateTable::mask_of(State& state) {
   std::vector<uint32_t> words(vocabulary_->mask_words());
   const size_t nodes = nodes_.count();
   compute_mask(*vocabulary_, *automaton_, nodes_, stepper_, state.items, words);
-  nodes_.truncate(nodes);  // few of the places that tokens lead to will be gone to
+  nodes_.truncate(nodes);  // most places behind tokens are never reached
   if (stepper_.complete(state.items)) {
     for (const TokenId id : vocabulary_->end_tokens()) words[id / 32] |= 1U << id % 32;
   }

@@ -1,5 +1,5 @@
-// The places a grammar's texts have been at, each set of places with a number, and their masks once
-// they were asked for. Shared by all matchers of a grammar, from any thread.
+// Numbers the sets of places that a grammar's texts have reached and keeps their masks once
+// computed. Shared by all matchers of a grammar, from any thread.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +39,7 @@ class StateTable {
   std::string forced(StateId state, size_t most);
 
   size_t bytes();
-  // Whether it holds so much more than matchers brought along that they should move to another.
+  // Whether the table has grown so large that matchers should move to a new one.
   bool full();
   // The numbers in this table of states of `from`, which must be of the same automaton.
   std::vector<StateId> adopt(StateTable& from, std::span<const StateId> states);

@@ -15,7 +15,7 @@ constexpr size_t kMaxStepWork = size_t{1} << 16;
 // Places that are compared one by one; more are hashed.
 constexpr size_t kFewItems = 16;
 
-// What parts of a step take, in nanoseconds.
+// The cost of parts of a step, in nanoseconds.
 constexpr size_t kByteWork = 6;  // of each place before
 constexpr size_t kAddWork = 8;
 constexpr size_t kCallWork = 48;
@@ -73,7 +73,7 @@ bool Stepper::fits(AutomatonState state, NodeId node) const {
   return automaton_.height(state) + nodes_.depth(node) <= kMaxOpenRules;
 }
 
-// The first place is always let in, whatever it costs to go on from it.
+// The first place is always added, whatever a step from it costs.
 bool Stepper::has_room(size_t begin, const std::vector<Item>& out) const {
   return out.size() == begin || (work_ < most_work_ && out.size() - begin < kMaxItems);
 }

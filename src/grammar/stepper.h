@@ -30,7 +30,7 @@ class Stepper {
   void step(size_t begin, size_t end, uint8_t byte, std::vector<Item>& out);
   // Whether a text may end here.
   bool complete(std::span<const Item> items) const;
-  // What all steps so far took, in nanoseconds or so: the same wherever it is counted.
+  // The cost of all steps so far, in about nanoseconds; counted, so the same on any machine.
   size_t work() const { return work_; }
 
  private:

@@ -1,4 +1,4 @@
-// A model's tokens laid out for masks: tries that share what tokens begin with.
+// A model's tokens arranged for computing masks: in tries, which share common beginnings.
 #pragma once
 
 #include <cstdint>

@@ -9,7 +9,7 @@
 namespace fathom::jinja {
 namespace {
 
-// Blocks, parentheses and the like inside each other.
+// Nested blocks, parentheses and the like.
 constexpr int kMaxNesting = 150;
 
 }  // namespace

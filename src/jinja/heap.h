@@ -1,4 +1,4 @@
-// The account of one rendering: how many steps it took and how many bytes its values hold.
+// Counts the steps of one rendering and the bytes that its values hold, and enforces the limits.
 #pragma once
 
 #include <cstddef>
@@ -48,8 +48,8 @@ class Heap {
   std::size_t live_bytes_ = 0;
 };
 
-// Bytes of a heap's account, given back on destruction. Without a heap (the literals of a parsed
-// template, which outlive renderings) it counts nothing.
+// Bytes charged to a heap; the destructor gives them back. Without a heap (for literals of a parsed
+// template, which outlive renderings) it charges nothing.
 class Charge {
  public:
   Charge() = default;

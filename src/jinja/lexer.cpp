@@ -75,7 +75,7 @@ class Lexer {
     return source_.size();
   }
 
-  // What white space control leaves of the text before a tag that begins at `end`.
+  // The text before a tag that begins at `end`, after white space control.
   std::string_view stripped_before(std::string_view text, std::size_t end) const {
     const std::string_view tag = source_.substr(end, 3);
     const char sign = tag.size() == 3 ? tag[2] : '\0';

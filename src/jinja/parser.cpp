@@ -51,7 +51,7 @@ class StatementParser {
     return name.text == "else" || name.text == "elif" || name.text.starts_with("end");
   }
 
-  // {% name %}, which is there.
+  // Skips {% name %}; the caller has seen that it is next.
   void take_end_tag(std::string_view name) {
     cursor_.expect(TokenKind::kBlockBegin, "'{%'");
     cursor_.expect_name(name);
@@ -103,7 +103,7 @@ class StatementParser {
     return node;
   }
 
-  // Passes `{% name` if it is there.
+  // Skips `{% name` if it is next.
   bool skip_tag_begin(std::string_view name) {
     if (!cursor_.at(TokenKind::kBlockBegin) || cursor_.peek_second().text != name) return false;
     tag_line_ = cursor_.line();

@@ -1,5 +1,5 @@
-// The variables that a template sees, and what the evaluator undoes when it leaves a block or an
-// expression, also by a Failure.
+// Scopes of a template's variables, and guards that restore the evaluator's state when it leaves a
+// block or an expression, also by a Failure.
 #pragma once
 
 #include <functional>
@@ -31,7 +31,7 @@ struct Scope {
   std::map<std::string, Value, std::less<>> values;
 };
 
-// Has `current` be another scope for as long as the guard lives.
+// Replaces `current` by another scope for as long as the guard lives.
 class ScopeGuard {
  public:
   ScopeGuard(std::shared_ptr<Scope>& current, std::shared_ptr<Scope> scope)

@@ -7,7 +7,7 @@
 namespace fathom::jinja {
 namespace {
 
-// What a run costs: itself, a vector's growth, and the piece it may become.
+// The bytes of a run: itself, the vector's growth, and the piece it may become.
 constexpr std::size_t kRunBytes = 64;
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The little Unicode that Jinja's strings need. Every `text` is valid UTF-8.
+// The parts of Unicode that Jinja's strings need. Every `text` is valid UTF-8.
 #pragma once
 
 #include <cstddef>

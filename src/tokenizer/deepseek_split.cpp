@@ -8,7 +8,7 @@
 namespace fathom::tokenizer {
 namespace {
 
-// What a character is to the third pattern. To it, a number and, outside their runs, ideographs are
+// Classes of characters for the third pattern. Numbers, and ideographs outside their runs, count as
 // the end of the text, because the first two patterns have cut there.
 enum class Kind : uint8_t {
   kOther,

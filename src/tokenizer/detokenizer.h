@@ -1,4 +1,5 @@
-// Token ids to text while they arrive: a token may end within a character, a stream must not.
+// Turns token ids into text as they arrive. A token may end within a character, streamed text must
+// not.
 #pragma once
 
 #include <string>

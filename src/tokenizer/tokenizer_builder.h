@@ -1,4 +1,4 @@
-// Builds a tokenizer's tables from its files, checking what the files say against each other.
+// Builds a tokenizer's tables from its files and checks that the files agree.
 #pragma once
 
 #include <optional>

@@ -11,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-// What ByteLevel splits by where use_regex is true (GPT-2's pattern).
+// The pattern of ByteLevel if use_regex is true (GPT-2's).
 constexpr const char* kByteLevelPattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 

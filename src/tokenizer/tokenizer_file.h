@@ -1,5 +1,5 @@
-// What a Hugging Face tokenizer.json and its tokenizer_config.json say, checked field by field.
-// Refused, by the name of the field, is whatever would change the tokens and is not supported.
+// The contents of a Hugging Face tokenizer.json and its tokenizer_config.json, checked field by
+// field. Unsupported settings that would change the tokens are refused by the name of the field.
 #pragma once
 
 #include <optional>

@@ -268,8 +268,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
     cancel_unwanted();
   }
 
-  // Drops the answer and with it the writer, which answers 500 or cuts the stream if the error could
-  // not be sent.
+  // Drops the answer and with it the writer, which answers 500 or cuts the stream if the error
+  // could not be sent.
   void break_off() noexcept {
     try {
       closed_ = true;

@@ -11,7 +11,7 @@ namespace {
 using Kind = RegexNode::Kind;
 using Spelling = Expr (*)(Grammar&, const CharSet&);
 
-// What stands beside a part of the pattern.
+// What adjoins a part of the pattern on one side.
 enum class Edge {
   kInner,   // more of the pattern
   kOpen,    // any text, unless an anchor is met

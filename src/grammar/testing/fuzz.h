@@ -1,4 +1,4 @@
-// What untrusted source text may do: nothing but compile or be refused, and walk.
+// Checks that untrusted source text either compiles and can be walked, or is refused.
 #pragma once
 
 #include <cstdint>
