@@ -1,6 +1,7 @@
-// The AVX-512 instructions of native/vec/vec_512.h in plain loops, so that its kernels are tested on
-// processors that lack them. Compiled before that header, in the tests' copy of the kernels only.
-// Source of what each does: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
+// The AVX-512 instructions of native/vec/vec_512.h in plain loops, so that its kernels are tested
+// on processors that lack them. Compiled before that header, in the tests' copy of the kernels
+// only. Source of what each does: Intel 64 and IA-32 Architectures Software Developer's Manual,
+// volume 2.
 #pragma once
 
 #include <immintrin.h>
