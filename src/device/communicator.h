@@ -44,6 +44,9 @@ class Communicator {
   Status send(int to, const void* data, size_t bytes);
   Status receive(int from, void* data, size_t bytes);
 
+  // For operators that pass rows between the ranks.
+  fathom_comm* handle() const { return handle_; }
+
   // Ends what waits for other ranks, which fails then; nothing may be called any more. From any
   // thread.
   void abort();

@@ -163,6 +163,7 @@ struct EngineStats {
   uint64_t cancelled = 0;
   uint64_t failed = 0;
   std::shared_ptr<const models::ExpertLoads> expert_loads = {};  // null: not counted
+  models::ExpertExchanges expert_exchanges = {};
   KvTransferStats kv_fetched;                                    // from other engines
 };
 

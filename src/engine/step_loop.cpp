@@ -220,6 +220,7 @@ EngineStats StepLoop::stats() const {
   stats.preemptions = scheduler_.preemptions();
   stats.copied_to_host = model().copied_to_host();
   stats.expert_loads = model().expert_loads();
+  stats.expert_exchanges = model().expert_exchanges();
   return stats;
 }
 

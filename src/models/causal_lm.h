@@ -145,6 +145,7 @@ class CausalLm {
 
   // As last counted; null: never. Of the thread that runs steps.
   virtual std::shared_ptr<const ExpertLoads> expert_loads() const { return nullptr; }
+  virtual ExpertExchanges expert_exchanges() const { return {}; }
 
   virtual KvBlockFormat kv_block_format() const { return {}; }
   // Copies up to kMaxKvBlocksACall blocks of a data index's cache out, or in, one behind the other

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 namespace fathom::models {
@@ -26,5 +27,11 @@ struct LayerLoads {
 
 // One for each layer with experts, in their order.
 using ExpertLoads = std::vector<LayerLoads>;
+
+// How rows and experts of several ranks met: once a layer and part of a step that a rank runs.
+struct ExpertExchanges {
+  std::string_view way;  // "own", "gather", "all_to_all", "operator"; empty: there were none
+  uint64_t count = 0;    // since the start, on rank 0
+};
 
 }  // namespace fathom::models

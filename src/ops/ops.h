@@ -103,6 +103,31 @@ Status moe_experts(Context& context, const Tensor& x, const int32_t* expert_ids,
                    const float* expert_weights, int32_t top_k, const MoeExperts& experts,
                    Accumulate accumulate, const Tensor& out);
 
+// Rows that go to the ranks which have their experts, and come back: fathom_moe_exchange_args. All
+// on the device but for `comm`. It is optional; the host then passes rows by collectives.
+struct MoeExchange {
+  fathom_comm* comm = nullptr;  // null where only shapes count
+  int64_t experts_a_rank = 0;
+  int32_t top_k = 0;
+  int64_t max_rows = 0;
+  const int32_t* rows = nullptr;          // one number: how many of T there are
+  const int32_t* expert_ids = nullptr;    // [T, top_k]
+  const float* expert_weights = nullptr;  // [T, top_k]
+  Tensor out = {};                        // [ranks * max_rows, H]
+  int32_t* out_ids = nullptr;             // [ranks * max_rows, top_k]
+  float* out_weights = nullptr;           // likewise
+  int32_t* counts = nullptr;              // [ranks]
+};
+// out = the rows that came; x [T, H].
+Status moe_dispatch(Context& context, const MoeExchange& exchange, const Tensor& x);
+// x = or x += the sums of what became of its rows in `out`.
+Status moe_combine(Context& context, const MoeExchange& exchange, Accumulate accumulate,
+                   const Tensor& x);
+bool can_exchange_rows(const device::Device& device, const MoeExchange& exchange, const Tensor& x);
+// 0 where the chip lacks them.
+Result<size_t> moe_exchange_workspace_bytes(const device::Device& device,
+                                            const MoeExchange& exchange, const Tensor& x);
+
 // tokens[i] = the token of draw i (sampling/rule.h) from its row of logits, F32 [L, vocab]; -1
 // where none may be drawn. All on the device; sizes and shapes are those of fathom_sample_args.
 struct Sample {

@@ -134,11 +134,12 @@ TEST_P(RanksTest, LogitsAreThoseOfTheWholeModel) {
   EXPECT_TRUE(run_ranks(kWithoutCollectives) == outcome);
 }
 
-// With dp=4 one data index is idle.
+// With dp=4 one data index is idle, with dp=16 most are, and hosts count the rows where chips do
+// not.
 INSTANTIATE_TEST_SUITE_P(Layouts, RanksTest,
                          ::testing::Values("tp=2", "tp=2,ep=1", "dp=2", "pp=2", "dp=4,redundant=8",
                                            "dp=2,shared=2", "tp=2,dp=2", "tp=2,dp=2,ep=2",
-                                           "pp=2,dp=2"));
+                                           "pp=2,dp=2", "dp=16"));
 
 // Where ranks pass rows to each other on their chips' streams, and no host counts them.
 class StreamTest : public RanksTest {};

@@ -64,6 +64,7 @@ struct Metrics::Impl {
   }
 
   void show(const models::LayerLoads& layer);
+  void show(const models::ExpertExchanges& exchanges);
 
   // KV blocks between engines, in one direction.
   struct TransferCounters {
@@ -165,6 +166,11 @@ struct Metrics::Impl {
           .Name("fathom_expert_tokens_total")
           .Help("Tokens that chose each expert (with --expert-metrics).")
           .Register(registry);
+  prometheus::Family<prometheus::Counter>& expert_exchanges =
+      prometheus::BuildCounter()
+          .Name("fathom_expert_exchanges_total")
+          .Help("Times that rows met the experts of several ranks in a layer, by the way taken.")
+          .Register(registry);
   prometheus::Family<prometheus::Counter>& http = prometheus::BuildCounter()
                                                       .Name("fathom_http_requests_total")
                                                       .Help("HTTP answers by route and status.")
@@ -199,6 +205,13 @@ void catch_up(Counters& counters, const engine::KvTransferStats& stats) {
 }
 
 }  // namespace
+
+void Metrics::Impl::show(const models::ExpertExchanges& exchanges) {
+  if (exchanges.way.empty()) return;
+  prometheus::Labels labels = model;
+  labels["way"] = std::string(exchanges.way);
+  catch_up(expert_exchanges.Add(labels), exchanges.count);
+}
 
 void Metrics::Impl::show(const models::LayerLoads& layer) {
   prometheus::Labels labels = model;
@@ -269,6 +282,7 @@ std::string Metrics::page(const engine::EngineStats& stats, const engine::KvTran
   if (stats.expert_loads) {
     for (const models::LayerLoads& layer : *stats.expert_loads) impl_->show(layer);
   }
+  impl_->show(stats.expert_exchanges);
   catch_up(impl_->kv_fetched, stats.kv_fetched);
   catch_up(impl_->kv_sent, sent);
   impl_->process.refresh();

@@ -31,6 +31,19 @@ TEST(Metrics, ShowsHowUnevenEachLayersExpertsAre) {
   EXPECT_EQ(page.find("fathom_expert_tokens_total{"), std::string::npos);
 }
 
+TEST(Metrics, CountsHowRowsReachExperts) {
+  Metrics metrics({.model = "m"});
+  engine::EngineStats stats;
+  EXPECT_EQ(metrics.page(stats, {}).find("fathom_expert_exchanges_total{"), std::string::npos);
+  stats.expert_exchanges = {"operator", 7};
+  metrics.page(stats, {});
+  stats.expert_exchanges.count = 9;
+  const std::string page = metrics.page(stats, {});
+  EXPECT_NE(page.find("fathom_expert_exchanges_total{model_name=\"m\",way=\"operator\"} 9\n"),
+            std::string::npos)
+      << page;
+}
+
 TEST(Metrics, CountsEachExpertWhereAskedTo) {
   Metrics metrics({.model = "m", .each_expert = true});
   metrics.page(with_loads({{3, {10, 30}, 1.5}}), {});

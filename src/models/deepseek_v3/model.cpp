@@ -81,8 +81,12 @@ Status Model::plan_ranks() {
   const int64_t rows = limits_.max_step_tokens;
   const auto layers = static_cast<int64_t>(caches_.size());
   if (config_.n_routed_experts > 0 && shard_.layout.stage_ranks() > 1) {
-    FATHOM_ASSIGN(exchange_,
-                  ExpertExchange::make(device_, config_, shard_, buffers_.exchange, rows, layers));
+    const bool can =
+        links_->on_stream() && ExpertExchange::can_dispatch(device_, config_, shard_, rows);
+    FATHOM_ASSIGN(const bool all_can, links_->all_ranks("moe_dispatch", can));
+    fathom_comm* chips = all_can ? links_->data().chips() : nullptr;
+    FATHOM_ASSIGN(exchange_, ExpertExchange::make(device_, config_, shard_, buffers_.exchange, rows,
+                                                  layers, chips));
   }
   if (exchange_ && ranks_.world->rank() == 0) log_info("experts: {}", exchange_->way());
   return {};

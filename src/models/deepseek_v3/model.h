@@ -63,6 +63,9 @@ class Model final : public CausalLm {
   Status join_draws(bool has_draws);
   Result<StepResult> finish_step() override;
   uint64_t copied_to_host() const override { return device_.copied_to_host(); }
+  ExpertExchanges expert_exchanges() const override {
+    return exchange_ ? exchange_->exchanges() : ExpertExchanges();
+  }
   // Tokens that the host drew so far: all, where the chip draws none.
   uint64_t drawn_on_host() const { return drawn_on_host_; }
 

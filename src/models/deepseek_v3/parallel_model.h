@@ -43,6 +43,7 @@ class ParallelModel final : public CausalLm {
   Result<std::span<const float>> draft(const StepBatch& batch,
                                        std::span<const int32_t> rows) override;
   std::shared_ptr<const ExpertLoads> expert_loads() const override { return loads_; }
+  ExpertExchanges expert_exchanges() const override { return own_->expert_exchanges(); }
 
   KvBlockFormat kv_block_format() const override;
   // The ranks of each stage have the layers of theirs. A latent is not divided by heads, so the

@@ -148,28 +148,27 @@ void visit_addresses(Addresses& addresses, fathom_logits_stats_args& args) {
 }
 
 void visit_addresses(Addresses& addresses, fathom_sample_args& args) {
-  const int64_t words = (args.logits.shape[1] + 31) / 32;
   addresses.visit("logits", args.logits);
   addresses.visit("draws", args.draws, bytes_of(args.max_draws, sizeof(*args.draws)));
   addresses.visit("the number of draws", args.num_draws, sizeof(*args.num_draws));
-  if (args.masks != nullptr) {
-    addresses.visit("masks", args.masks, bytes_of(args.max_draws * words, sizeof(*args.masks)));
-  }
   addresses.visit("tokens", args.tokens, bytes_of(args.max_draws, sizeof(*args.tokens)));
   addresses.visit("workspace", args.workspace, args.workspace_bytes);
 }
 
 void visit_lists(Addresses& addresses, fathom_sample_args& args) {
-  int64_t seen = 0, biases = 0, banned = 0;
+  const int64_t words = (args.logits.shape[1] + 31) / 32;
+  int64_t masks = 0, seen = 0, biases = 0, banned = 0;
   const auto reach = [](int64_t& end, int32_t begin, int32_t count) {
     if (count > 0) end = std::max(end, int64_t{begin} + count);
   };
   for (int64_t i = 0; i < std::min<int64_t>(*args.num_draws, args.max_draws); ++i) {
     const fathom_draw& draw = args.draws[i];
+    masks = std::max(masks, int64_t{draw.mask} + 1);
     reach(seen, draw.seen_begin, draw.seen_count);
     reach(biases, draw.bias_begin, draw.bias_count);
     reach(banned, draw.banned_begin, draw.banned_count);
   }
+  addresses.visit("masks", args.masks, bytes_of(masks * words, sizeof(*args.masks)));
   addresses.visit("tokens seen", args.seen, bytes_of(seen, sizeof(*args.seen)));
   addresses.visit("biases", args.biases, bytes_of(biases, sizeof(*args.biases)));
   addresses.visit("tokens banned", args.banned, bytes_of(banned, sizeof(*args.banned)));
@@ -178,6 +177,22 @@ void visit_lists(Addresses& addresses, fathom_sample_args& args) {
 void visit_addresses(Addresses& addresses, fathom_take_tokens_args& args) {
   addresses.visit("tokens", args.tokens, bytes_of(args.num_tokens, sizeof(*args.tokens)));
   addresses.visit("drawn", args.drawn, bytes_of(args.max_drawn, sizeof(*args.drawn)));
+}
+
+void visit_addresses(Addresses& addresses, fathom_moe_exchange_args& args) {
+  const int64_t chosen = args.x.shape[0] * args.top_k;
+  const int64_t arriving = args.out.shape[0] * args.top_k;
+  addresses.visit("the number of rows", args.rows, sizeof(*args.rows));
+  addresses.visit("x", args.x);
+  addresses.visit("expert_ids", args.expert_ids, bytes_of(chosen, sizeof(*args.expert_ids)));
+  addresses.visit("expert_weights", args.expert_weights,
+                  bytes_of(chosen, sizeof(*args.expert_weights)));
+  addresses.visit("out", args.out);
+  addresses.visit("out_ids", args.out_ids, bytes_of(arriving, sizeof(*args.out_ids)));
+  addresses.visit("out_weights", args.out_weights, bytes_of(arriving, sizeof(*args.out_weights)));
+  addresses.visit("counts", args.counts,
+                  bytes_of(args.out.shape[0] / args.max_rows, sizeof(*args.counts)));
+  addresses.visit("workspace", args.workspace, args.workspace_bytes);
 }
 
 void visit_addresses(Addresses& addresses, const fathom_moe_experts_args& args,

@@ -55,6 +55,7 @@ void visit_addresses(Addresses& addresses, fathom_logits_stats_args& args);
 // But for its lists, of which draws in device memory say how long they are.
 void visit_addresses(Addresses& addresses, fathom_sample_args& args);
 void visit_addresses(Addresses& addresses, fathom_take_tokens_args& args);
+void visit_addresses(Addresses& addresses, fathom_moe_exchange_args& args);
 
 // Of the lists, where `args.draws` and `args.num_draws` can be read.
 void visit_lists(Addresses& addresses, fathom_sample_args& args);

@@ -99,6 +99,135 @@ TEST_P(Collectives, OfThreadsAreThoseOfEveryGroup) {
             std::vector<std::string>(static_cast<size_t>(GetParam())));
 }
 
+// Rank r of three has r + 1 rows, and places 2 r and 2 r + 1. Rows go out and come back as they
+// are, so a row becomes itself as often as there are ranks that it went to.
+class RowExchange {
+ public:
+  static constexpr int kRanks = 3;
+  static constexpr int64_t kMaxRows = 4, kWidth = 3, kTopK = 2, kPlaces = 2;
+
+  // Places that each row chooses.
+  RowExchange(const Rank& rank, const std::vector<int32_t>& places)
+      : rank_(rank), rows_(rank.rank + 1), places_(places) {
+    std::vector<float> x;
+    for (int64_t row = 0; row < rows_; ++row) {
+      for (int64_t i = 0; i < kWidth; ++i) x.push_back(value(rank.rank, row, i));
+    }
+    std::vector<int32_t> ids;
+    for (int64_t row = 0; row < rows_; ++row) {
+      ids.insert(ids.end(), places.begin(), places.end());
+    }
+    const std::vector<float> weights(ids.size(), 0.25f);
+    x_ = put(x);
+    ids_ = put(ids);
+    weights_ = put(weights);
+    count_ = put(std::vector<int32_t>{static_cast<int32_t>(rows_)});
+    const size_t all = kRanks * kMaxRows;
+    out_ = rank.device.alloc(all * kWidth * sizeof(float)).value();
+    out_ids_ = rank.device.alloc(all * kTopK * sizeof(int32_t)).value();
+    out_weights_ = rank.device.alloc(all * kTopK * sizeof(float)).value();
+    counts_ = rank.device.alloc(kRanks * sizeof(int32_t)).value();
+  }
+
+  static float value(int rank, int64_t row, int64_t i) {
+    return static_cast<float>(100 * rank + 10 * row + i);
+  }
+
+  Status run(fathom_comm* comm, fathom_op op, bool accumulate) {
+    fathom_moe_exchange_args args = {};
+    args.size = sizeof(args);
+    args.comm = comm;
+    args.experts_a_rank = kPlaces;
+    args.top_k = kTopK;
+    args.accumulate = accumulate ? 1 : 0;
+    args.max_rows = kMaxRows;
+    args.rows = static_cast<const int32_t*>(count_.data());
+    args.x = device::matrix(x_.data(), FATHOM_F32, rows_, kWidth);
+    args.expert_ids = static_cast<const int32_t*>(ids_.data());
+    args.expert_weights = static_cast<const float*>(weights_.data());
+    args.out = device::matrix(out_.data(), FATHOM_F32, kRanks * kMaxRows, kWidth);
+    args.out_ids = static_cast<int32_t*>(out_ids_.data());
+    args.out_weights = static_cast<float*>(out_weights_.data());
+    args.counts = static_cast<int32_t*>(counts_.data());
+    if (!rank_.device.supports(op, &args)) {
+      return Error{ErrorCode::kUnsupported, "expected the operator"};
+    }
+    FATHOM_ASSIGN(const size_t bytes, rank_.device.workspace_bytes(op, &args));
+    workspaces_.push_back(rank_.device.alloc(bytes).value());
+    args.workspace = workspaces_.back().data();
+    args.workspace_bytes = bytes;
+    return rank_.device.run(op, &args);
+  }
+
+  // What the ranks that `places` are on must have got, and this one back.
+  std::string check(fathom_comm* comm, bool accumulate) {
+    const auto queue = [&](fathom_op op) { return rank_.trouble(run(comm, op, accumulate)); };
+    if (auto wrong = queue(FATHOM_OP_MOE_DISPATCH); !wrong.empty()) return wrong;
+    const auto is_here = [&](int32_t place, int rank) { return place / kPlaces == rank; };
+    const bool comes = is_here(places_[0], rank_.rank) || is_here(places_[1], rank_.rank);
+    std::vector<float> rows;
+    std::vector<int32_t> ids, counts;
+    for (int from = 0; from < kRanks; ++from) {
+      counts.push_back(comes ? from + 1 : 0);
+      for (int64_t row = 0; comes && row <= from; ++row) {
+        for (int64_t i = 0; i < kWidth; ++i) rows.push_back(value(from, row, i));
+        for (const int32_t place : places_) ids.push_back(is_here(place, rank_.rank) ? place : -1);
+      }
+    }
+    ids.resize(kRanks * kMaxRows * kTopK, -1);
+    if (rank_.values(out_, rows.size()) != rows) return "other rows came";
+    if (get<int32_t>(out_ids_, ids.size()) != ids) return "rows came with other places";
+    if (get<int32_t>(counts_, counts.size()) != counts) return "other numbers of rows came";
+    if (auto wrong = queue(FATHOM_OP_MOE_COMBINE); !wrong.empty()) return wrong;
+    const bool two = places_[0] / kPlaces != places_[1] / kPlaces;
+    const float times = (two ? 2.0f : 1.0f) + (accumulate ? 1.0f : 0.0f);
+    std::vector<float> sums;
+    for (int64_t row = 0; row < rows_; ++row) {
+      for (int64_t i = 0; i < kWidth; ++i) sums.push_back(times * value(rank_.rank, row, i));
+    }
+    return rank_.values(x_, sums.size()) == sums ? "" : "other sums came back";
+  }
+
+ private:
+  template <typename T>
+  device::Buffer put(const std::vector<T>& values) const {
+    device::Buffer memory = rank_.device.alloc(values.size() * sizeof(T)).value();
+    EXPECT_TRUE(
+        rank_.device.copy_to_device(memory.data(), values.data(), values.size() * sizeof(T)).ok());
+    EXPECT_TRUE(rank_.device.synchronize().ok());
+    return memory;
+  }
+  template <typename T>
+  std::vector<T> get(const device::Buffer& memory, size_t count) const {
+    std::vector<T> values(count);
+    EXPECT_TRUE(rank_.device.copy_to_host(values.data(), memory.data(), count * sizeof(T)).ok());
+    EXPECT_TRUE(rank_.device.synchronize().ok());
+    return values;
+  }
+
+  const Rank& rank_;
+  const int64_t rows_;
+  const std::vector<int32_t> places_;
+  device::Buffer x_, ids_, weights_, count_, out_, out_ids_, out_weights_, counts_;
+  std::vector<device::Buffer> workspaces_;
+};
+
+TEST(MoeExchange, RowsGoToEachRankOnceAndNoneIsLost) {
+  const std::vector<std::vector<int32_t>> choices = {
+      {3, 3},   // all rows of all ranks want one expert
+      {2, 3},   // one rank
+      {5, 0}};  // two of them
+  for (const bool accumulate : {false, true}) {
+    for (const auto& places : choices) {
+      const auto body = [&](const Rank& rank) {
+        return RowExchange(rank, places).check(rank.chips.handle(), accumulate);
+      };
+      EXPECT_EQ(run_threads(RowExchange::kRanks, body), std::vector<std::string>(3))
+          << places[0] << " " << places[1];
+    }
+  }
+}
+
 // A rank of another process, which ends by itself or is killed.
 class Process {
  public:

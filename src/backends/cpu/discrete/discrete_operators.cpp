@@ -8,6 +8,7 @@
 #include "backends/cpu/cpu_operators.h"
 #include "backends/cpu/discrete/addresses.h"
 #include "backends/cpu/discrete/discrete_device.h"
+#include "backends/cpu/discrete/row_exchange.h"
 #include "backends/cpu/kernels/moe_gate_limits.h"
 #include "device/device.h"
 
@@ -74,6 +75,23 @@ fathom_status queue_kernel(fathom_device* handle, fathom_stream* stream, const v
   return queue_of(stream).push_or_record(run_kernel<Op, Args>, args);
 }
 
+bool is_row_exchange(int32_t op) {
+  return op == FATHOM_OP_MOE_DISPATCH || op == FATHOM_OP_MOE_COMBINE;
+}
+
+fathom_status supports(fathom_device* device, int32_t op, const void* args) {
+  if (!is_row_exchange(op)) return cpu_table().supports(device, op, args);
+  return check_row_exchange(*static_cast<const fathom_moe_exchange_args*>(args));
+}
+
+fathom_status workspace_bytes(fathom_device* device, int32_t op, const void* args, size_t* bytes) {
+  if (!is_row_exchange(op)) return cpu_table().workspace_bytes(device, op, args, bytes);
+  const auto& exchange = *static_cast<const fathom_moe_exchange_args*>(args);
+  FATHOM_CPU_TRY(check_row_exchange(exchange));
+  *bytes = row_exchange_workspace(exchange);
+  return FATHOM_OK;
+}
+
 fathom_status pack(fathom_device* handle, int32_t op, const fathom_weight* weight, void* memory,
                    fathom_weight* packed) {
   const DeviceMemory& device_memory = device_of(handle).memory;
@@ -110,6 +128,9 @@ void fill_operators(fathom_backend& table) {
   kernels[FATHOM_OP_LOGITS_STATS] = queue_kernel<FATHOM_OP_LOGITS_STATS, fathom_logits_stats_args>;
   kernels[FATHOM_OP_SAMPLE] = queue_kernel<FATHOM_OP_SAMPLE, fathom_sample_args>;
   kernels[FATHOM_OP_TAKE_TOKENS] = queue_kernel<FATHOM_OP_TAKE_TOKENS, fathom_take_tokens_args>;
+  fill_row_exchange(table);
+  table.supports = supports;
+  table.workspace_bytes = workspace_bytes;
   table.pack = pack;
 }
 

@@ -5,7 +5,8 @@
 
 namespace fathom::cpu::discrete {
 
-// kernels[] and pack; the CPU's own serve for what reads no memory.
+// kernels[], pack, and what the host asks of operators before; the CPU's own serve for most of
+// that.
 void fill_operators(fathom_backend& table);
 
 }  // namespace fathom::cpu::discrete

@@ -11,8 +11,12 @@ namespace fathom::models::deepseek_v3 {
 
 Result<ExpertExchange> ExpertExchange::make(device::Device& device, const Config& config,
                                             const RankShard& shard, const ExchangeBuffers& buffers,
-                                            int64_t rows, int64_t layers) {
+                                            int64_t rows, int64_t layers, fathom_comm* chips) {
   ExpertExchange exchange(config, shard, buffers, layers);
+  if (chips != nullptr) {
+    FATHOM_TRY(exchange.dispatch_by(chips, device, config, shard, rows));
+    return exchange;
+  }
   if (exchange.way_ == ExpertWay::kRouted) {
     FATHOM_ASSIGN(exchange.routed_, RoutedExperts::make(device, config, shard, buffers, rows));
   }
@@ -36,6 +40,31 @@ ExpertExchange::ExpertExchange(const Config& config, const RankShard& shard,
   told_bytes_.assign(replicas, sizeof(Rows));
   bytes_.resize(replicas);
   elements_.resize(replicas);
+}
+
+bool ExpertExchange::can_dispatch(const device::Device& device, const Config& config,
+                                  const RankShard& shard, int64_t rows) {
+  const auto shape = dispatch_shape(config, shard, device.activation_dtype(), rows);
+  const Tensor x = device::matrix(nullptr, device.activation_dtype(), rows, config.hidden_size);
+  return shape && ops::can_exchange_rows(device, *shape, x);
+}
+
+Status ExpertExchange::dispatch_by(fathom_comm* chips, device::Device& device, const Config& config,
+                                   const RankShard& shard, int64_t rows) {
+  const auto shape = dispatch_shape(config, shard, device.activation_dtype(), rows);
+  FATHOM_CHECK(shape.has_value(), "experts: expected a range of them on each data index");
+  way_ = ExpertWay::kDispatched;
+  dispatched_ = *shape;
+  dispatched_.comm = chips;
+  dispatched_.out = buffers_.rows;
+  dispatched_.out_ids = buffers_.ids;
+  dispatched_.out_weights = buffers_.weights;
+  dispatched_.counts = buffers_.came;
+  std::vector<int32_t> counts(static_cast<size_t>(rows) + 1);
+  std::iota(counts.begin(), counts.end(), 0);
+  FATHOM_TRY(device.copy_to_device(buffers_.row_counts, counts.data(),
+                                   counts.size() * sizeof(counts.front())));
+  return device.synchronize();  // `counts` end here
 }
 
 // A rank's rows go to those of its own data index, where there are any, else to all in turn.
@@ -68,8 +97,24 @@ const char* ExpertExchange::way() const {
       return "rows of all replicas are gathered, results are scattered";
     case ExpertWay::kRouted:
       return "rows go where the host counts them to, all to all";
+    case ExpertWay::kDispatched:
+      return "the chips send rows to their experts and bring back results (moe_dispatch)";
   }
   return "";
+}
+
+ExpertExchanges ExpertExchange::exchanges() const {
+  switch (way_) {
+    case ExpertWay::kOwn:
+      return {"own", runs_};
+    case ExpertWay::kGathered:
+      return {"gather", runs_};
+    case ExpertWay::kRouted:
+      return {"all_to_all", runs_};
+    case ExpertWay::kDispatched:
+      return {"operator", runs_};
+  }
+  return {};
 }
 
 Status ExpertExchange::begin_step(const Ranks& ranks, int64_t rows, int64_t rows_of_last_block) {
@@ -101,12 +146,30 @@ ops::MoeExperts ExpertExchange::own_experts(const Step& step, const MoeWeights& 
 Status ExpertExchange::run(Step& step, const MoeWeights& weights, ops::Accumulate accumulate) {
   auto& at = step.at;
   const ops::MoeExperts experts = own_experts(step, weights);
+  ++runs_;
   if (way_ == ExpertWay::kGathered) return run_gathered(step, experts, accumulate);
+  if (way_ == ExpertWay::kDispatched) return run_dispatched(step, experts, accumulate);
   if (way_ == ExpertWay::kRouted) {
     return routed_->run(step, this->at(step.layer).holders, experts, accumulate);
   }
   return ops::moe_experts(step.ops, at.normed, at.expert_ids, at.expert_weights,
                           static_cast<int32_t>(top_k_), experts, accumulate, at.x);  // [T, H]
+}
+
+// Of the rows that other ranks send and that do not come, none has an expert here.
+Status ExpertExchange::run_dispatched(Step& step, const ops::MoeExperts& experts,
+                                      ops::Accumulate accumulate) {
+  auto& at = step.at;
+  ops::MoeExchange exchange = dispatched_;
+  exchange.rows = buffers_.row_counts + at.normed.shape[0];
+  exchange.expert_ids = at.expert_ids;
+  exchange.expert_weights = at.expert_weights;
+  FATHOM_TRY(ops::moe_dispatch(step.ops, exchange, at.normed));
+  FATHOM_TRY(ops::moe_experts(step.ops, buffers_.rows, buffers_.ids, buffers_.weights,
+                              static_cast<int32_t>(top_k_), experts, ops::Accumulate::kOverwrite,
+                              buffers_.results));  // [dp * T, H]
+  exchange.out = buffers_.results;
+  return ops::moe_combine(step.ops, exchange, accumulate, at.x);  // [T, H]
 }
 
 Status ExpertExchange::run_gathered(Step& step, const ops::MoeExperts& experts,

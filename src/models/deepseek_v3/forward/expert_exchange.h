@@ -18,6 +18,7 @@
 #include "models/deepseek_v3/forward/routed_experts.h"
 #include "models/deepseek_v3/ranks/ranks.h"
 #include "models/deepseek_v3/sharding/rank_shard.h"
+#include "models/expert_loads.h"
 #include "ops/ops.h"
 
 namespace fathom::models::deepseek_v3 {
@@ -28,10 +29,14 @@ struct Step;
 class ExpertExchange {
  public:
   // For steps of at most `rows` rows. `layers`: number of layers, whose experts are where `shard`
-  // says at first.
+  // says at first. `chips`: of the ranks of this tensor index, where all of them can_dispatch();
+  // else null.
   static Result<ExpertExchange> make(device::Device& device, const Config& config,
                                      const RankShard& shard, const ExchangeBuffers& buffers,
-                                     int64_t rows, int64_t layers);
+                                     int64_t rows, int64_t layers, fathom_comm* chips);
+  // Whether the layout and the chip let rows be dispatched by operators.
+  static bool can_dispatch(const device::Device& device, const Config& config,
+                           const RankShard& shard, int64_t rows);
 
   // Where a layer's experts are from now on, on all ranks alike.
   using Placement = std::vector<std::vector<int64_t>>;  // place_experts()
@@ -40,6 +45,7 @@ class ExpertExchange {
 
   // In words, for the log.
   const char* way() const;
+  ExpertExchanges exchanges() const;
 
   // Of a step that begins: this rank's rows, and those that go on in its last block. Every rank
   // with this tensor index calls it, and run() of each layer.
@@ -64,14 +70,18 @@ class ExpertExchange {
   ExpertExchange(const Config& config, const RankShard& shard, const ExchangeBuffers& buffers,
                  int64_t layers);
 
+  Status dispatch_by(fathom_comm* chips, device::Device& device, const Config& config,
+                     const RankShard& shard, int64_t rows);
   const Layer& at(int64_t layer) const { return layers_[static_cast<size_t>(layer)]; }
   ops::MoeExperts own_experts(const Step& step, const MoeWeights& weights) const;
   Status run_gathered(Step& step, const ops::MoeExperts& experts, ops::Accumulate accumulate);
+  Status run_dispatched(Step& step, const ops::MoeExperts& experts, ops::Accumulate accumulate);
   int64_t rows_of(size_t data) const;
   // Bytes of all data indices' rows, `of_row` each.
   std::span<const size_t> bytes_of_rows(size_t of_row);
 
   ExpertWay way_;
+  uint64_t runs_ = 0;
   int64_t top_k_;
   int64_t shared_;  // number of the shared expert: behind the routed ones
   int64_t hidden_;
@@ -80,6 +90,7 @@ class ExpertExchange {
   size_t data_;     // its data index
   ExchangeBuffers buffers_;
   std::optional<RoutedExperts> routed_;
+  ops::MoeExchange dispatched_;
   std::vector<Layer> layers_;
   // Of gathered exchanges.
   std::vector<Rows> rows_;

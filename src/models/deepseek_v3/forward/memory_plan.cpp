@@ -93,6 +93,11 @@ Result<size_t> scratch_bytes(const Config& config, const RankShard& shard, const
   };
   for (const auto& block : weights.blocks) FATHOM_TRY(add_experts(block));
   if (weights.mtp) FATHOM_TRY(add_experts(weights.mtp->block));
+  if (const auto exchange = dispatch_shape(config, shard, activation, rows)) {
+    const Tensor x = device::matrix(nullptr, activation, rows, config.hidden_size);
+    FATHOM_ASSIGN(const size_t passing, ops::moe_exchange_workspace_bytes(device, *exchange, x));
+    bytes = std::max(bytes, passing);
+  }
   if (!shard.draws()) return bytes;
   const int64_t logit_rows = limits.max_logit_rows;
   const Tensor logits = device::matrix(nullptr, FATHOM_F32, logit_rows, config.vocab_size);
@@ -214,6 +219,10 @@ StepBuffers WorkspacePlan::lay_out(Allocate&& allocate) const {
   exchange.ids = static_cast<int32_t*>(allocate(bytes_of(sizes.wishes, sizeof(int32_t))));
   exchange.weights = static_cast<float*>(allocate(bytes_of(sizes.wishes, sizeof(float))));
   exchange.results = matrix(sizes.arriving, c.hidden_size, act);
+  exchange.row_counts =
+      static_cast<int32_t*>(allocate(bytes_of(sizes.row_counts, sizeof(int32_t))));
+  exchange.came = static_cast<int32_t*>(
+      allocate(bytes_of(sizes.row_counts > 0 ? shard.layout.dp : 0, sizeof(int32_t))));
   exchange.picks = static_cast<int32_t*>(allocate(bytes_of(sizes.leaving, sizeof(int32_t))));
   exchange.places = static_cast<int32_t*>(allocate(bytes_of(sizes.stops * rows, sizeof(int32_t))));
   exchange.leaving = matrix(sizes.leaving, c.hidden_size, act);

@@ -29,6 +29,8 @@ class ChipGroup {
   virtual Status send(const comm::Tag& tag, int to, const void* data, size_t bytes) = 0;
   virtual Status receive(const comm::Tag& tag, int from, void* data, size_t bytes) = 0;
 
+  // For operators that pass rows between the ranks; null where the hosts pass them.
+  virtual fathom_comm* chips() const { return nullptr; }
   // Ends what is queued and waits for other ranks.
   virtual void abort() = 0;
 

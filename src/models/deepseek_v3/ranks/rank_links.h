@@ -36,6 +36,8 @@ class RankLinks {
   RowParts& parts() { return parts_; }
 
   bool on_stream() const { return on_stream_; }
+  // Whether it is so on all ranks. Collective, while a model loads.
+  Result<bool> all_ranks(const char* what, bool here) const;
 
   // Waits for all that is queued. Where other chips are part of it, the host waits as in an
   // operation of all ranks: whoever is lost or does not come is named, by a deadline.
@@ -50,7 +52,6 @@ class RankLinks {
   Status link_chips(const Ranks& ranks);
   Status link_hosts(const Ranks& ranks, const Config& config, const ParallelLayout& layout,
                     const RunLimits& limits);
-  Result<bool> all_ranks(const char* what, bool here) const;
   void abort();
 
   device::Device& device_;

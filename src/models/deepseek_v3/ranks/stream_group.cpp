@@ -30,6 +30,7 @@ class StreamGroup final : public ChipGroup {
   Status receive(const comm::Tag&, int from, void* data, size_t bytes) override {
     return chips_.receive(from, data, bytes);
   }
+  fathom_comm* chips() const override { return chips_.handle(); }
   void abort() override { chips_.abort(); }
 
  private:
