@@ -4,7 +4,7 @@
 
 #include <atomic>
 
-#include "engine/engine_harness.h"
+#include "engine/testing/harness.h"
 
 namespace fathom::engine {
 namespace {

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "base/testing/allocation_counter.h"
-#include "engine/engine_harness.h"
+#include "engine/testing/harness.h"
 
 namespace fathom::engine {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <set>
 
-#include "engine/engine_harness.h"
+#include "engine/testing/harness.h"
 
 namespace fathom::engine {
 namespace {

@@ -5,7 +5,7 @@
 #include <array>
 #include <regex>
 
-#include "engine/engine_harness.h"
+#include "engine/testing/harness.h"
 #include "grammar/compiler.h"
 
 namespace fathom::engine {

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <mutex>
 
-#include "engine/engine_harness.h"
+#include "engine/testing/harness.h"
 
 namespace fathom::engine {
 namespace {

@@ -1,7 +1,7 @@
 // The prefix cache seen from outside: what is found, what is counted, and that it changes nothing.
 #include <gtest/gtest.h>
 
-#include "engine/engine_harness.h"
+#include "engine/testing/harness.h"
 
 namespace fathom::engine {
 namespace {

@@ -5,7 +5,7 @@
 #include <random>
 #include <thread>
 
-#include "engine/engine_harness.h"
+#include "engine/testing/harness.h"
 
 namespace fathom::engine {
 namespace {

@@ -1,7 +1,7 @@
 // Speculation changes no token, whatever the drafts are worth; only the number of steps.
 #include <gtest/gtest.h>
 
-#include "engine/engine_harness.h"
+#include "engine/testing/harness.h"
 
 namespace fathom::engine {
 namespace {

@@ -7,7 +7,7 @@
 #include <limits>
 #include <thread>
 
-#include "engine/engine_harness.h"
+#include "engine/testing/harness.h"
 
 namespace fathom::engine {
 namespace {

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/kv_handover.h"
+#include "engine/kv_transfer.h"
 #include "models/causal_lm.h"
 
 namespace fathom::kvtransfer {

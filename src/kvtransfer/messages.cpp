@@ -47,7 +47,7 @@ struct WireAsk {
 struct WireBlocks {
   uint64_t first = 0;
   uint64_t count = 0;
-  engine::Hash128 chain;  // of the last one
+  Hash128 chain;  // of the last one
   uint64_t checksums[models::kMaxKvBlocksACall] = {};
 };
 
@@ -97,18 +97,18 @@ std::string hex_of(const char* text) {
 
 }  // namespace
 
-std::vector<engine::Hash128> prompt_chain(const std::string& model_hash, const std::string& salt,
-                                          std::span<const int32_t> tokens, int64_t block_size) {
+std::vector<Hash128> prompt_chain(const std::string& model_hash, const std::string& salt,
+                                  std::span<const int32_t> tokens, int64_t block_size) {
   const std::string start = model_hash + '\0' + salt;
-  engine::Hash128 last = engine::sip_hash_128({}, std::as_bytes(std::span(start)));
-  std::vector<engine::Hash128> chain;
+  Hash128 last = sip_hash_128({}, std::as_bytes(std::span(start)));
+  std::vector<Hash128> chain;
   const auto size = static_cast<size_t>(block_size);
   Bytes message;
   for (; tokens.size() >= size; tokens = tokens.subspan(size)) {
     message.clear();
     append(message, last);
     append_all(message, tokens.data(), size * sizeof(int32_t));
-    chain.push_back(last = engine::sip_hash_128({}, message));
+    chain.push_back(last = sip_hash_128({}, message));
   }
   return chain;
 }
@@ -142,8 +142,7 @@ Bytes write_ask(TransferId transfer, const engine::KvWanted& wanted) {
   return bytes;
 }
 
-Bytes write_blocks(TransferId transfer, const engine::KvBlocks& blocks,
-                   const engine::Hash128& chain) {
+Bytes write_blocks(TransferId transfer, const engine::KvBlocks& blocks, const Hash128& chain) {
   WireBlocks wire = {.first = static_cast<uint64_t>(blocks.first),
                      .count = static_cast<uint64_t>(blocks.count),
                      .chain = chain};
@@ -248,7 +247,7 @@ Result<engine::KvWanted> read_ask(std::span<const std::byte> message, int64_t bl
 
 Result<engine::KvBlocks> read_blocks(std::span<const std::byte> message,
                                      const models::KvBlockFormat& format,
-                                     std::span<const engine::Hash128> chain) {
+                                     std::span<const Hash128> chain) {
   auto rest = body(message);
   WireBlocks wire;
   if (!take(rest, wire)) return short_of("blocks", rest.size());

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "engine/kv_handover.h"
-#include "engine/sip_hash.h"
+#include "base/sip_hash.h"
+#include "engine/kv_transfer.h"
 #include "models/causal_lm.h"
 
 namespace fathom::kvtransfer {
@@ -46,14 +46,13 @@ struct Hello {
 
 // The hashes of a prompt's blocks, each of the one before, and of the model's and the salt's
 // before the first: equal hashes are equal prompts up to there.
-std::vector<engine::Hash128> prompt_chain(const std::string& model_hash, const std::string& salt,
-                                          std::span<const int32_t> tokens, int64_t block_size);
+std::vector<Hash128> prompt_chain(const std::string& model_hash, const std::string& salt,
+                                  std::span<const int32_t> tokens, int64_t block_size);
 
 Bytes write_hello(const Hello& hello);
 Bytes write_text(Kind kind, TransferId transfer, const std::string& text);  // kRefusal, kEnd
 Bytes write_ask(TransferId transfer, const engine::KvWanted& wanted);
-Bytes write_blocks(TransferId transfer, const engine::KvBlocks& blocks,
-                   const engine::Hash128& chain);
+Bytes write_blocks(TransferId transfer, const engine::KvBlocks& blocks, const Hash128& chain);
 Bytes write_taken(TransferId transfer, int64_t count);
 Bytes write_bare(Kind kind, TransferId transfer);  // kCancel, kAlive
 
@@ -70,7 +69,7 @@ Result<engine::KvWanted> read_ask(std::span<const std::byte> message, int64_t bl
 // Blocks of a prompt whose prompt_chain() is `chain`, with their checksums verified.
 Result<engine::KvBlocks> read_blocks(std::span<const std::byte> message,
                                      const models::KvBlockFormat& format,
-                                     std::span<const engine::Hash128> chain);
+                                     std::span<const Hash128> chain);
 Result<int64_t> read_taken(std::span<const std::byte> message);
 
 // Whether two engines can hand blocks to each other: those of one model, whatever their tokens a

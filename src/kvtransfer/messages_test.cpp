@@ -27,7 +27,7 @@ engine::KvBlocks some_blocks() {
   return blocks;
 }
 
-std::vector<engine::Hash128> some_chain() {
+std::vector<Hash128> some_chain() {
   return prompt_chain("model", "pepper", some_wanted().tokens, 4);
 }
 

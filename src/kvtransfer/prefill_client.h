@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/kv_handover.h"
+#include "engine/kv_transfer.h"
 #include "kvtransfer/messages.h"
 #include "kvtransfer/peer_state.h"
 #include "kvtransfer/transfer_thread.h"
@@ -37,7 +37,7 @@ class PrefillClient final : public engine::KvSource, private TransportHandler {
  private:
   struct Fetch {
     engine::KvWanted wanted;
-    std::vector<engine::Hash128> chain;
+    std::vector<Hash128> chain;
     std::vector<bool> there;  // of each block from first_block on
     std::vector<bool> tried;  // of each prefill engine
     size_t peer = 0;          // who is asked

@@ -31,7 +31,7 @@ class PrefillServer::Sink final : public engine::KvSink {
   using Send = std::function<void(std::shared_ptr<engine::KvBlocks>)>;
 
   Sink(const models::KvBlockFormat& own, const models::KvBlockFormat& wire,
-       const engine::KvWanted& wanted, std::vector<engine::Hash128> chain, Send send)
+       const engine::KvWanted& wanted, std::vector<Hash128> chain, Send send)
       : most_at_once_((models::kMaxKvBlocksACall * own.block_size + wire.block_size - 1) /
                       wire.block_size),
         chain_(std::move(chain)),
@@ -50,13 +50,13 @@ class PrefillServer::Sink final : public engine::KvSink {
   // The engine's blocks as the peer gets them; of the transfer thread.
   BlockCutter& cutter() { return cutter_; }
   // Of the blocks up to the end of these.
-  const engine::Hash128& chain(const engine::KvBlocks& blocks) const {
+  const Hash128& chain(const engine::KvBlocks& blocks) const {
     return chain_[static_cast<size_t>(blocks.first + blocks.count) - 1];
   }
 
  private:
   const int64_t most_at_once_;
-  const std::vector<engine::Hash128> chain_;
+  const std::vector<Hash128> chain_;
   const Send send_;
   std::atomic<int64_t> under_way_ = 0;
   int64_t handed_out_ = 0;  // of the engine's thread

@@ -8,7 +8,7 @@
 #include <string>
 #include <thread>
 
-#include "engine/engine_harness.h"
+#include "engine/testing/harness.h"
 #include "kvtransfer/prefill_client.h"
 #include "kvtransfer/prefill_server.h"
 #include "kvtransfer/testing/memory_transport.h"

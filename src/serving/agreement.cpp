@@ -10,7 +10,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/sip_hash.h"
+#include "base/sip_hash.h"
 #include "serving/cache_format.h"
 #include "serving/version.h"
 
@@ -54,7 +54,7 @@ std::string model_text(const StackOptions& options, const ModelInput& input) {
 }
 
 std::string hash_of(const std::string& text) {
-  const auto hash = engine::sip_hash_128({0, 0}, std::as_bytes(std::span(text)));
+  const auto hash = sip_hash_128({0, 0}, std::as_bytes(std::span(text)));
   return fmt::format("{:016x}{:016x}", hash.high, hash.low);
 }
 

@@ -8,7 +8,7 @@
 
 #include "backends/sim/sim_backend.h"
 #include "device/device.h"
-#include "engine/engine_harness.h"
+#include "engine/testing/harness.h"
 #include "models/deepseek_v3/model.h"
 #include "models/deepseek_v3/weights/synthetic.h"
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "chips.h"
-#include "engine/engine_harness.h"
+#include "engine/testing/harness.h"
 #include "models/deepseek_v3/model.h"
 #include "models/deepseek_v3/weights/checkpoint_source.h"
 

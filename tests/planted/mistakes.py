@@ -133,7 +133,7 @@ MISTAKES = [
     ),
     Mistake(
         "a mask is one step late",
-        ENGINE + "draws.cpp",
+        ENGINE + "step/draws.cpp",
         "  guide.fill_mask(mask);\n",
         "  static bool late = false;\n  if (!late) guide.fill_mask(mask);\n  late = !late;\n",
         "engine_test",
@@ -141,7 +141,7 @@ MISTAKES = [
     ),
     Mistake(
         "penalties are one step late",
-        ENGINE + "draws.cpp",
+        ENGINE + "step/draws.cpp",
         "sequence.tokens.data(), static_cast<size_t>(length));",
         "sequence.tokens.data(), static_cast<size_t>(std::max(length - 1, sequence.prompt_size)));",
         "engine_test",
@@ -149,7 +149,7 @@ MISTAKES = [
     ),
     Mistake(
         "blocks of a step in flight become free when their owner ends",
-        ENGINE + "step_loop_results.cpp",
+        ENGINE + "loop/step_loop_results.cpp",
         "if (!step.forget(task) || !step.in_flight) continue;",
         "if (!step.forget(task) || step.in_flight) continue;",
         "engine_test",
@@ -157,7 +157,7 @@ MISTAKES = [
     ),
     Mistake(
         "pinned blocks become free before their step is done",
-        ENGINE + "step_loop.cpp",
+        ENGINE + "loop/step_loop.cpp",
         "  if (going.ok()) going = begin_ahead();",
         "  for (const auto& pinned : steps_[0].pinned) scheduler_.unpin(pinned.data_index, "
         "pinned.blocks);\n  steps_[0].pinned.clear();\n  if (going.ok()) going = begin_ahead();",
@@ -166,7 +166,7 @@ MISTAKES = [
     ),
     Mistake(
         "a surplus token is sent",
-        ENGINE + "step_in_flight.h",
+        ENGINE + "step/step_in_flight.h",
         "    part->task = nullptr;\n    return true;",
         "    return true;",
         "engine_test",
@@ -174,7 +174,7 @@ MISTAKES = [
     ),
     Mistake(
         "a token that was drawn counts twice in the next step",
-        ENGINE + "look_ahead.h",
+        ENGINE + "step/look_ahead.h",
         "      task.computed -= part.rows;",
         "      task.computed -= part.draws > 0 ? 0 : part.rows;",
         "engine_test",

@@ -18,6 +18,7 @@ TOPS = [
     "cli",
     "comm",
     "device",
+    "engine",
     "grammar",
     "jinja",
     "kvtransfer",

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "api/schema/generation.h"
-#include "engine/engine.h"
+#include "engine/request.h"
 
 namespace fathom::api {
 

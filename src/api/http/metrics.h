@@ -6,7 +6,7 @@
 #include <string>
 
 #include "api/http/request_record.h"
-#include "engine/engine.h"
+#include "engine/stats.h"
 
 namespace fathom::api {
 

@@ -10,7 +10,7 @@
 
 #include "api/http/api_error.h"
 #include "api/output/output_parser.h"
-#include "engine/engine.h"
+#include "engine/request.h"
 
 namespace fathom::net {
 class ResponseWriter;

@@ -14,7 +14,7 @@
 #include "api/output/stop_matcher.h"
 #include "api/output/tool_parser.h"
 #include "api/text/markers.h"
-#include "engine/engine.h"
+#include "engine/request.h"
 #include "tokenizer/detokenizer.h"
 
 namespace fathom::api {

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "engine/engine.h"
+#include "engine/request.h"
 #include "grammar/compiled_grammar.h"
 
 namespace fathom::api {

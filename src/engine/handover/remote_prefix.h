@@ -1,0 +1,76 @@
+// Requests whose prompts another engine computes: they wait here, off the step loop, until the
+// blocks have come into the prefix cache, and are then scheduled as any request that begins alike
+// with what is cached. Nobody holds such blocks meanwhile, so nothing waits for memory and nothing
+// is left behind: where the pool is short of blocks, or the other engine fails, the rest of the
+// prompt is computed here.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "engine/kv_transfer.h"
+#include "engine/schedule/data_indices.h"
+#include "engine/sequence/task.h"
+#include "models/causal_lm.h"
+
+namespace fathom::engine {
+
+class RemotePrefix final : public KvReceiver {
+ public:
+  // Prompts that lack fewer than min_tokens are computed here. `wake` is called from the source's
+  // thread when work() has something to do.
+  RemotePrefix(std::unique_ptr<KvSource> source, int64_t min_tokens, DataIndices& scheduler,
+               models::CausalLm& model, std::function<void()> wake);
+
+  // The engine's thread. A new task: it waits here or is scheduled at once.
+  void add(Task& task);
+  bool has_waiting() const { return !waiting_.empty(); }
+  // Whether it waited here.
+  bool forget(Task& task);
+  // Takes in what came, schedules whom nothing more comes for, and begins further transfers.
+  void work();
+
+  KvTransferStats stats() const { return source_->stats(); }
+
+  // The source's thread.
+  void came(uint64_t id, KvBlocks blocks) override;
+  void ended(uint64_t id) override;
+
+ private:
+  struct Waiting {
+    Task* task = nullptr;
+    bool asked = false;
+  };
+  struct Mail {
+    uint64_t id = 0;
+    KvBlocks blocks;  // none: the end
+  };
+
+  std::vector<Waiting>::iterator find(uint64_t id);
+  void post(Mail mail);
+  void read(const Mail& mail);
+  void store(Task& task, const KvBlocks& blocks);
+  bool write(Task& task, const std::vector<int32_t>& run, int64_t first, const KvBlocks& blocks);
+  void ask_for_more();
+  bool is_worth_asking(const KvGap& gap) const;
+  void schedule(Task& task);
+
+  const int64_t min_tokens_;
+  const models::KvBlockFormat format_;
+  DataIndices& scheduler_;
+  models::CausalLm& model_;
+  const std::function<void()> wake_;
+  std::vector<Waiting> waiting_;  // in order of priority, then arrival
+  int64_t asked_ = 0;             // of them
+  std::vector<Mail> reading_;
+
+  std::mutex mutex_;  // guards what follows
+  std::vector<Mail> mail_;
+
+  std::unique_ptr<KvSource> source_;  // ends first
+};
+
+}  // namespace fathom::engine

@@ -1,0 +1,227 @@
+#include "engine/loop/step_loop.h"
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+#include <utility>
+
+#include "base/check.h"
+#include "engine/step/look_ahead.h"
+
+namespace fathom::engine {
+namespace {
+
+SchedulerLimits scheduler_limits(const models::RunLimits& model, const EngineOptions& options) {
+  return {.max_running = std::min({options.max_running, model.max_step_sequences,
+                                   model.max_step_tokens, model.max_logit_rows}),
+          .max_waiting = options.max_waiting,
+          .prefill_chunk = std::min(options.prefill_chunk, model.max_step_tokens),
+          .max_step_tokens = model.max_step_tokens,
+          .max_logit_rows = model.max_logit_rows,
+          .block_size = model.kv_block_size};
+}
+
+int64_t model_drafts(const models::CausalLm& model, const EngineOptions& options) {
+  return model.can_draft() ? options.speculate : 0;
+}
+
+StepInFlight make_step(const models::CausalLm& model, int64_t max_running) {
+  const models::RunLimits& limits = model.limits();
+  return {max_running, limits.data_indices * limits.max_logit_rows, model.vocab_size()};
+}
+
+}  // namespace
+
+StepLoop::StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions& options,
+                   Calls calls, std::unique_ptr<KvSource> source)
+    : prefix_cache_(options.prefix_cache),
+      scheduler_(model->limits().data_indices, scheduler_limits(model->limits(), options),
+                 {.enabled = options.prefix_cache,
+                  .exact = options.exact,
+                  .block_size = model->limits().kv_block_size},
+                 model->limits().num_kv_blocks),
+      runner_(std::move(model)),
+      scratch_(runner_.model().vocab_size()),
+      drafter_({.drafts = model_drafts(runner_.model(), options),
+                .always = options.speculate_always,
+                .max_sequences = scheduler_.max_running()},
+               runner_, scratch_),
+      calls_(std::move(calls)),
+      steps_{make_step(runner_.model(), scheduler_.max_running()),
+             make_step(runner_.model(), scheduler_.max_running())} {
+  begun_.reserve(static_cast<size_t>(scheduler_.max_running()));
+  handing_over_.reserve(static_cast<size_t>(scheduler_.max_running()));
+  if (source == nullptr) return;
+  remote_ = std::make_unique<RemotePrefix>(std::move(source), options.min_fetch_tokens, scheduler_,
+                                           runner_.model(), calls_.wake);
+}
+
+void StepLoop::add(Task& task) {
+  if (remote_ != nullptr && !task.hands_over) return remote_->add(task);
+  scheduler_.add(task);
+}
+
+void StepLoop::run() {
+  StepInFlight& step = steps_[0];
+  const bool is_begun = step.in_flight;
+  const auto chunks = is_begun ? std::span<const Chunk>() : schedule(step);
+  prepare_masks(step);
+  Status going = is_begun ? Status() : begin(step, chunks);
+  masks_.wait();
+  if (going.ok()) going = draw(step);
+  if (going.ok()) going = begin_ahead();
+  const auto results = going.ok() ? finish_step() : going.error();
+  if (results.ok()) {
+    take_in(*results);
+  } else {
+    fail_all(results.error());
+  }
+  retire_step();
+}
+
+// Decides a step while none is in flight.
+std::span<const Chunk> StepLoop::schedule(StepInFlight& step) {
+  auto chunks = scheduler_.next_step();
+  if (chunks.empty() && !lingering_.empty()) {
+    abandon_lingering();
+    chunks = scheduler_.next_step();
+  }
+  FATHOM_CHECK(!chunks.empty(), "scheduler: expected rows to run while there is work");
+  drafter_.begin_step(chunks);
+  step.set(chunks);
+  note_begun(chunks);
+  return chunks;
+}
+
+Status StepLoop::begin(StepInFlight& step, std::span<const Chunk> chunks) {
+  step.begun = std::chrono::steady_clock::now();
+  FATHOM_TRY(runner_.begin(chunks));
+  step.in_flight = true;
+  return {};
+}
+
+Status StepLoop::begin_ahead() {
+  if (!may_begin_ahead()) return {};
+  const LookAhead look_ahead(steps_[0]);
+  const auto chunks = scheduler_.next_step_ahead();
+  if (chunks.empty()) return {};
+  steps_[1].set(chunks);
+  note_begun(chunks);
+  FATHOM_TRY(begin(steps_[1], chunks));
+  ++counts_.steps_ahead;
+  return {};
+}
+
+// The next step may begin before this one is done as long as it needs no more of it than the tokens
+// that are drawn, which the chip has. Not so
+// - with drafts: which of them were right decides what is run and drafted next;
+// - while KV blocks go to another engine or come from one: they are copied between steps;
+// - where a sequence has to be preempted (Scheduler::make_places()): it would have to be known what
+//   it has by then, and that its blocks are not touched any more.
+// Whoever ends in this step by the number of its tokens is not in the next one. Who ends by what is
+// drawn, or fails, is; nothing is made of its rows. Scores of prompts are taken in as they come,
+// and a full block is shared once its step is done.
+bool StepLoop::may_begin_ahead() const {
+  return model().max_steps_in_flight() > 1 && !drafter_.drafts() && !moves_blocks();
+}
+
+Status StepLoop::draw(StepInFlight& step) {
+  int64_t logit_row = 0;
+  for (StepInFlight::Part& part : step.parts) {
+    if (part.task != nullptr) ask(step, part, logit_row);
+    logit_row += part.logit_rows;
+  }
+  return runner_.draw(step.draws.asked());
+}
+
+// Asks for what the task needs of its logits, which begin at `logit_row`.
+void StepLoop::ask(StepInFlight& step, StepInFlight::Part& part, int64_t logit_row) {
+  Task& task = *part.task;
+  Draws& draws = step.draws;
+  const int64_t draws_before = draws.count();
+  const int64_t rows_read_before = draws.rows_read();
+  try {
+    for (int64_t row = task.computed; row < task.computed + part.rows; ++row) {
+      if (!task.wants_logits(row)) continue;
+      const bool is_drawn = row + 1 >= task.length();
+      if (is_drawn) draws.add(task, row + 1, logit_row);
+      if (!is_drawn || task.sampling.logprobs) draws.read(logit_row);
+      ++logit_row;
+    }
+  } catch (const std::bad_alloc&) {
+    draws.keep(draws_before, rows_read_before);
+    fail_for_memory(task);
+    return;
+  }
+  part.draws = draws.count() - draws_before;
+  part.rows_read = draws.rows_read() - rows_read_before;
+}
+
+Result<models::StepResult> StepLoop::finish_step() {
+  StepInFlight& step = steps_[0];
+  auto results = runner_.finish(step.draws.count(), step.draws.rows_read());
+  if (!results.ok()) return results;
+  step.in_flight = false;
+  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - step.begun;
+  drafter_.model_took(spent.count());
+  if (step.is_wanted()) ++counts_.steps;
+  return results;
+}
+
+// The step's results are taken in: what it pinned is free, and the next one takes its place.
+void StepLoop::retire_step() {
+  for (const StepInFlight::Pinned& pinned : steps_[0].pinned) {
+    scheduler_.unpin(pinned.data_index, pinned.blocks);
+  }
+  steps_[0].clear();
+  std::swap(steps_[0], steps_[1]);
+}
+
+void StepLoop::note_begun(std::span<const Chunk> chunks) {
+  const auto now = std::chrono::steady_clock::now();
+  begun_.clear();
+  for (const Chunk& chunk : chunks) {
+    Task& task = static_cast<Task&>(*chunk.sequence);
+    if (std::exchange(task.begun, true)) continue;
+    begun_.push_back(&task);
+    task.queue_seconds = std::chrono::duration<double>(now - task.submitted).count();
+    task.cached_tokens = task.computed;
+    if (task.fetched_from) {
+      task.cached_tokens =
+          std::min(task.computed, *task.fetched_from * model().limits().kv_block_size);
+    }
+    counts_.prompt_tokens += static_cast<uint64_t>(task.prompt_size);
+    if (!prefix_cache_) continue;
+    counts_.prefix_cache_queries += static_cast<uint64_t>(task.prompt_size);
+    counts_.prefix_cache_hits += static_cast<uint64_t>(task.cached_tokens);
+  }
+  calls_.begin(begun_);
+}
+
+// While the chip works, the masks that the step's tokens will be drawn with are found.
+void StepLoop::prepare_masks(const StepInFlight& step) {
+  for (const StepInFlight::Part& part : step.parts) {
+    if (part.task == nullptr) continue;
+    const Sequence& sequence = *part.task;
+    const bool samples = sequence.computed + part.rows == sequence.length() + sequence.drafts;
+    if (sequence.guide == nullptr || !samples) continue;
+    masks_.add(*sequence.guide,
+               std::span(sequence.tokens).last(static_cast<size_t>(sequence.drafts)));
+  }
+  masks_.begin();
+}
+
+EngineStats StepLoop::stats() const {
+  EngineStats stats = counts_;
+  stats.running = scheduler_.num_running();
+  stats.max_running = scheduler_.max_running();
+  stats.kv_blocks_total = scheduler_.blocks();
+  stats.kv_blocks_used = scheduler_.used_blocks();
+  stats.preemptions = scheduler_.preemptions();
+  stats.copied_to_host = model().copied_to_host();
+  stats.expert_loads = model().expert_loads();
+  stats.expert_exchanges = model().expert_exchanges();
+  return stats;
+}
+
+}  // namespace fathom::engine

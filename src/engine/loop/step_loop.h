@@ -1,0 +1,121 @@
+// What the engine does on its thread, without the thread: schedules steps, has the model run them,
+// takes the results in and tells the listeners.
+//
+// Where the chip works beside the host, a step begins before the one before it is done, so that the
+// chip always has the next one at hand:
+//
+//   host   begin n+1 | results of n | draws of n+1 | begin n+2 | results of n+1 | ...
+//   chip   step n    | step n+1 ..................| step n+2 ....................
+//
+// What was drawn in n becomes known while n+1 runs, in time for the masks and penalties that n+1 is
+// drawn with. Sequences that turn out to have ended in n run in n+1 for nobody.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "engine/handover/remote_prefix.h"
+#include "engine/kv_transfer.h"
+#include "engine/options.h"
+#include "engine/schedule/data_indices.h"
+#include "engine/sequence/task.h"
+#include "engine/speculate/drafter.h"
+#include "engine/stats.h"
+#include "engine/step/mask_worker.h"
+#include "engine/step/model_runner.h"
+#include "engine/step/step_in_flight.h"
+#include "sampling/sampler.h"
+
+namespace fathom::engine {
+
+class StepLoop {
+ public:
+  struct Calls {
+    // Tasks are about to run that were in no step before.
+    std::function<void(std::span<Task* const>)> begin;
+    // Hands over a task that is done: nothing counts it any more, and its listener is about to hear
+    // the last event.
+    std::function<std::unique_ptr<Task>(Task&)> retire;
+    // hand_over() has news; from any thread.
+    std::function<void()> wake;
+  };
+
+  // `source`: null, or who computes prompts.
+  StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions& options, Calls calls,
+           std::unique_ptr<KvSource> source);
+
+  const models::CausalLm& model() const { return runner_.model(); }
+
+  // The task must stay where it is until it is retired.
+  void add(Task& task);
+  void cancel(Task& task) { finish(task, FinishReason::kCancelled); }
+
+  // Takes in KV blocks that came from another engine, and hands over those that another one waits
+  // for; while a step is in flight it only notes that it is due.
+  void hand_over();
+  // Whether blocks wait for room where they are to go: hand_over() is to be called soon.
+  bool hands_over() const { return !lingering_.empty(); }
+
+  bool has_work() const { return has_steps() || hand_over_is_due_; }
+  bool has_steps() const { return steps_[0].in_flight || scheduler_.has_work(); }
+  // Needs has_steps(). Finishes one step, and may begin the next one.
+  void run();
+
+  // All but `waiting` and `kv_fetched`.
+  EngineStats stats() const;
+  KvTransferStats kv_fetched() const;  // thread-safe
+
+ private:
+  std::span<const Chunk> schedule(StepInFlight& step);
+  Status begin(StepInFlight& step, std::span<const Chunk> chunks);
+  Status begin_ahead();
+  bool may_begin_ahead() const;
+  Status draw(StepInFlight& step);
+  void ask(StepInFlight& step, StepInFlight::Part& part, int64_t logit_row);
+  Result<models::StepResult> finish_step();
+  void retire_step();
+  void note_begun(std::span<const Chunk> chunks);
+  void prepare_masks(const StepInFlight& step);
+
+  void take_in(const models::StepResult& results);
+  void fail_all(const Error& error);
+  // Each says whether the task goes on. `results` are those of its rows. try_advance() fails a task
+  // whose results there is no memory for.
+  bool try_advance(Task& task, int64_t rows, models::StepResult results);
+  bool advance(Task& task, int64_t rows, models::StepResult results);
+  bool generate(Task& task, models::StepResult results);
+  bool take_next(Task& task, models::StepResult& results);
+  bool score_prompt(Task& task, int64_t end, std::span<const float>& logits);
+  bool fail_for_memory(Task& task);
+
+  void hand_over_step();
+  Result<bool> hand_over_blocks(Task& task);
+  void abandon_lingering();
+  bool moves_blocks() const;
+  void leave_steps(Task& task);
+  void leave_queues(Task& task);
+  void send(Task& task);
+  bool finish(Task& task, FinishReason reason, std::optional<Error> error = {});
+
+  const bool prefix_cache_;
+  DataIndices scheduler_;
+  ModelRunner runner_;
+  sampling::SamplerScratch scratch_;
+  MaskWorker masks_;
+  Drafter drafter_;
+  Calls calls_;
+  std::unique_ptr<RemotePrefix> remote_;  // null: all prompts are computed here
+  std::array<StepInFlight, 2> steps_;     // the older one first
+  std::vector<Task*> begun_;              // by the step that was scheduled last
+  std::vector<Task*> handing_over_;       // of the step: blocks of theirs go to another engine
+  std::vector<Task*> lingering_;          // computed, and not handed over yet
+  bool hand_over_is_due_ = false;
+  EngineStats counts_;  // the totals; stats() adds what others know
+  Event event_;         // reused, so that sending a token allocates nothing
+};
+
+}  // namespace fathom::engine

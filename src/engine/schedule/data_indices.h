@@ -1,0 +1,96 @@
+// The schedulers of a model's data indices: groups of ranks that have sequences and KV blocks of
+// their own each (models/causal_lm.h). A sequence stays where it was placed when it came: where the
+// fewest rows are in its way, those of its prompt that the index's prefix cache lacks included.
+// A step has the chunks of all indices, one index after the other.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/schedule/block_pool.h"
+#include "engine/schedule/prefix_cache.h"
+#include "engine/schedule/scheduler.h"
+
+namespace fathom::engine {
+
+class DataIndices {
+ public:
+  // `limits` are of each index, num_blocks too.
+  DataIndices(int64_t count, const SchedulerLimits& limits, const PrefixCacheOptions& cache,
+              int64_t num_blocks);
+
+  // Chooses the sequence's index.
+  void place(Sequence& sequence);
+  // As Scheduler's add(), of a sequence that was placed.
+  void schedule(Sequence& sequence) { at(sequence).scheduler.add(sequence); }
+  void add(Sequence& sequence) {
+    place(sequence);
+    schedule(sequence);
+  }
+  // A placed sequence will be scheduled later; until stop_expecting() others reckon with it.
+  void expect(const Sequence& sequence) { at(sequence).expected.push_back(&sequence); }
+  void stop_expecting(const Sequence& sequence) { std::erase(at(sequence).expected, &sequence); }
+
+  // As PrefixCache's, of a sequence that was placed and is not scheduled.
+  KvGap gap(Sequence& sequence) { return at(sequence).cache.gap(sequence); }
+  int32_t begin_fill(Sequence& sequence, int64_t index) {
+    return at(sequence).cache.begin_fill(sequence, index);
+  }
+  void end_fill(Sequence& sequence, int64_t first, std::vector<int32_t>& blocks, bool filled) {
+    at(sequence).cache.end_fill(sequence, first, blocks, filled);
+  }
+  void touch(Sequence& sequence) { at(sequence).cache.touch(sequence); }
+
+  // As Scheduler's, of all indices.
+  void remove(Sequence& sequence) { of(sequence).remove(sequence); }
+  std::span<const Chunk> next_step();
+  // As make_places() and deal_out_step(); empty, too, where the former says false.
+  std::span<const Chunk> next_step_ahead();
+  void advance(Sequence& sequence, int64_t rows) { of(sequence).advance(sequence, rows); }
+
+  void detach(Sequence& sequence) { of(sequence).detach(sequence); }
+  void release(Sequence& sequence) { at(sequence).pool.release(sequence.blocks); }
+  // As BlockPool's, of the sequence's index.
+  void release_pinned(const Sequence& sequence, std::span<const int32_t> blocks) {
+    at(sequence).pool.release_pinned(blocks);
+  }
+  void unpin(int32_t data_index, std::span<const int32_t> blocks) {
+    indices_[static_cast<size_t>(data_index)]->pool.unpin(blocks);
+  }
+  // Of the sequence's index.
+  int64_t num_waiting(const Sequence& sequence) { return of(sequence).num_waiting(); }
+
+  bool has_work() const;
+  int64_t max_running() const;
+  int64_t num_running() const;
+  uint64_t preemptions() const;
+  int64_t blocks() const;
+  int64_t used_blocks() const;
+
+ private:
+  struct Index {
+    Index(const SchedulerLimits& limits, const PrefixCacheOptions& options, const PrefixKeys& keys,
+          int64_t num_blocks)
+        : pool(num_blocks), cache(options, keys, pool), scheduler(limits, pool, cache) {}
+
+    BlockPool pool;
+    PrefixCache cache;
+    Scheduler scheduler;
+    std::vector<const Sequence*> expected;
+  };
+
+  Index& at(const Sequence& sequence) {
+    return *indices_[static_cast<size_t>(sequence.data_index)];
+  }
+  Scheduler& of(const Sequence& sequence) { return at(sequence).scheduler; }
+  int64_t rows_in_the_way(Index& index, Sequence& sequence) const;
+
+  int64_t block_size_;
+  std::vector<std::unique_ptr<Index>> indices_;
+  std::vector<Chunk> step_;
+  int64_t last_placed_ = -1;
+};
+
+}  // namespace fathom::engine
