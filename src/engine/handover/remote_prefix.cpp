@@ -32,7 +32,7 @@ void RemotePrefix::add(Task& task) {
   }
   scheduler_.expect(task);
   const auto at = std::ranges::upper_bound(waiting_, &task, runs_before, &Waiting::task);
-  waiting_.insert(at, {&task, false});
+  waiting_.insert(at, {.task = &task});
 }
 
 bool RemotePrefix::forget(Task& task) {
@@ -42,8 +42,7 @@ bool RemotePrefix::forget(Task& task) {
     source_->cancel(task.id);
     --asked_;
   }
-  scheduler_.stop_expecting(task);
-  waiting_.erase(found);
+  scheduler_.stop_expecting(end_waiting(found));
   return true;
 }
 
@@ -82,17 +81,24 @@ void RemotePrefix::read(const Mail& mail) {
   if (found == waiting_.end()) return;  // it was cancelled
   Task& task = *found->task;
   if (mail.blocks.count > 0) {
-    store(task, mail.blocks);
+    store(*found, mail.blocks);
     source_->taken(task.id, mail.blocks.count);
     return;
   }
   --asked_;
-  waiting_.erase(found);
-  schedule(task);
+  schedule(end_waiting(found));
+}
+
+Task& RemotePrefix::end_waiting(std::vector<Waiting>::iterator waiting) {
+  Task& task = *waiting->task;
+  scheduler_.end_keep(task, waiting->kept);
+  waiting_.erase(waiting);
+  return task;
 }
 
 // Fills blocks of the pool that nobody holds; those that are known by now are left out.
-void RemotePrefix::store(Task& task, const KvBlocks& blocks) {
+void RemotePrefix::store(Waiting& waiting, const KvBlocks& blocks) {
+  Task& task = *waiting.task;
   std::vector<int32_t> run;
   for (int64_t i = 0; i <= blocks.count; ++i) {
     const int64_t index = blocks.first + i;
@@ -105,6 +111,8 @@ void RemotePrefix::store(Task& task, const KvBlocks& blocks) {
       scheduler_.end_fill(task, first, run, filled);
     }
   }
+  scheduler_.end_keep(task, waiting.kept);
+  scheduler_.keep(task, waiting.kept);
 }
 
 bool RemotePrefix::write(Task& task, const std::vector<int32_t>& run, int64_t first,
@@ -135,6 +143,7 @@ void RemotePrefix::ask_for_more() {
     }
     each->asked = true;
     ++asked_;
+    scheduler_.keep(task, each->kept);
     task.fetched_from = gap.first;
     const int64_t tokens = (gap.first + gap.blocks) * format_.block_size + 1;
     source_->fetch(task.id, {.tokens = {task.tokens.begin(), task.tokens.begin() + tokens},

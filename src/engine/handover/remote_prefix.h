@@ -1,8 +1,9 @@
 // Requests whose prompts another engine computes: they wait here, off the step loop, until the
 // blocks have come into the prefix cache, and are then scheduled as any request that begins alike
-// with what is cached. Nobody holds such blocks meanwhile, so nothing waits for memory and nothing
-// is left behind: where the pool is short of blocks, or the other engine fails, the rest of the
-// prompt is computed here.
+// with what is cached. Such blocks, and those that were cached when the transfer began, are kept
+// meanwhile: they are evicted only where there are no others. So nothing waits for memory and
+// nothing is left behind: where the pool is short of blocks, or the other engine fails, the rest of
+// the prompt is computed here.
 #pragma once
 
 #include <cstdint>
@@ -43,6 +44,7 @@ class RemotePrefix final : public KvReceiver {
   struct Waiting {
     Task* task = nullptr;
     bool asked = false;
+    std::vector<int32_t> kept = {};  // blocks of its prompt
   };
   struct Mail {
     uint64_t id = 0;
@@ -52,7 +54,9 @@ class RemotePrefix final : public KvReceiver {
   std::vector<Waiting>::iterator find(uint64_t id);
   void post(Mail mail);
   void read(const Mail& mail);
-  void store(Task& task, const KvBlocks& blocks);
+  void store(Waiting& waiting, const KvBlocks& blocks);
+  // Nothing more comes for it.
+  Task& end_waiting(std::vector<Waiting>::iterator waiting);
   bool write(Task& task, const std::vector<int32_t>& run, int64_t first, const KvBlocks& blocks);
   void ask_for_more();
   bool is_worth_asking(const KvGap& gap) const;

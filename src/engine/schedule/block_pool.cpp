@@ -8,18 +8,31 @@ namespace fathom::engine {
 
 BlockPool::BlockPool(int64_t num_blocks)
     : blocks_(static_cast<size_t>(num_blocks) + 1), index_(num_blocks) {
-  at(ring()) = {0, 0, ring(), ring()};
+  at(ring()).previous = at(ring()).next = ring();
   for (int32_t block = 0; block < ring(); ++block) link_before(block, ring());
 }
 
 int32_t BlockPool::take() {
   FATHOM_CHECK(available_ > 0, "block pool: expected a free block, got none");
-  const int32_t block = at(ring()).next;
+  const int32_t block = next_to_take();
   unlink(block);
   if (index_.holds(block)) index_.erase(block);
   at(block).references = 1;
   ++used_;
   return block;
+}
+
+// Blocks that are kept go behind the others, as if they had been released just now: each is passed
+// once until others were taken.
+int32_t BlockPool::next_to_take() {
+  int32_t block = at(ring()).next;
+  for (int64_t passed = 0; passed < available_ && at(block).keeps > 0; ++passed) {
+    const int32_t next = at(block).next;
+    unlink(block);
+    link_before(block, ring());
+    block = next;
+  }
+  return block == ring() ? at(ring()).next : block;
 }
 
 void BlockPool::release(std::vector<int32_t>& blocks) {
@@ -42,6 +55,17 @@ void BlockPool::unpin(std::span<const int32_t> blocks) {
     FATHOM_CHECK(at(*block).pins > 0, "block pool: expected a pinned block to unpin");
     --at(*block).pins;
     link_if_available(*block);
+  }
+}
+
+void BlockPool::keep(std::span<const int32_t> blocks) {
+  for (const int32_t block : blocks) ++at(block).keeps;
+}
+
+void BlockPool::end_keep(std::span<const int32_t> blocks) {
+  for (const int32_t block : blocks) {
+    FATHOM_CHECK(at(block).keeps > 0, "block pool: expected a block that is kept");
+    --at(block).keeps;
   }
 }
 

@@ -3,7 +3,8 @@
 // A block has as many references as block tables name it. One with none is available, whether or
 // not it still holds a published prefix: such blocks are found and shared until they are taken,
 // the least recently released first, after all that hold nothing. A block that a step in flight may
-// still touch is pinned: whoever needed it is gone, and it is not available yet.
+// still touch is pinned: whoever needed it is gone, and it is not available yet. One that is kept
+// for somebody who will need it is available, but taken only where no other is.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,11 @@ class BlockPool {
   void release_pinned(std::span<const int32_t> blocks);
   void unpin(std::span<const int32_t> blocks);
 
+  // From now on, until end_keep() gets the same list, other available blocks are taken before
+  // these.
+  void keep(std::span<const int32_t> blocks);
+  void end_keep(std::span<const int32_t> blocks);
+
   // The block that was published under `hash`, or kNoBlock.
   int32_t find(const Hash128& hash) const { return index_.find(hash); }
   bool is_available(int32_t block) const {
@@ -46,6 +52,7 @@ class BlockPool {
   struct Block {
     int32_t references = 0;
     int32_t pins = 0;
+    int32_t keeps = 0;
     int32_t previous = 0;
     int32_t next = 0;
   };
@@ -53,6 +60,7 @@ class BlockPool {
   Block& at(int32_t block) { return blocks_[static_cast<size_t>(block)]; }
   const Block& at(int32_t block) const { return blocks_[static_cast<size_t>(block)]; }
   int32_t ring() const { return static_cast<int32_t>(total()); }
+  int32_t next_to_take();
   void link_before(int32_t block, int32_t next);
   void unlink(int32_t block);
   void drop_reference(int32_t block);

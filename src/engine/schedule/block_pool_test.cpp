@@ -135,5 +135,31 @@ TEST(BlockPoolDeathTest, RefusesMisuse) {
   EXPECT_DEATH(pool.take(), "expected a free block");
 }
 
+TEST(BlockPool, BlocksThatAreKeptAreTakenLast) {
+  BlockPool pool(4);
+  std::vector<int32_t> published;
+  for (uint64_t i = 0; i < 4; ++i) {
+    published.push_back(pool.take());
+    pool.publish(published.back(), {i + 1, 7});
+  }
+  const std::vector<int32_t> kept = {published[3], published[2]};  // released first
+  std::vector<int32_t> all = published;
+  pool.release(all);
+  pool.keep(kept);
+  pool.keep(std::span(kept).first(1));
+  std::vector<int32_t> taken = {pool.take(), pool.take()};
+  EXPECT_EQ(taken, (std::vector<int32_t>{published[1], published[0]}));
+  EXPECT_NE(pool.find({3, 7}), kNoBlock);
+  EXPECT_NE(pool.find({4, 7}), kNoBlock);
+  pool.release(taken);
+  pool.end_keep(kept);
+  taken = {pool.take(), pool.take(), pool.take()};
+  EXPECT_NE(pool.find({4, 7}), kNoBlock) << "it is kept for somebody else";
+  EXPECT_EQ(pool.find({3, 7}), kNoBlock);
+  EXPECT_EQ(pool.available(), 1);
+  EXPECT_EQ(pool.take(), published[3]) << "there is no other";
+  EXPECT_EQ(pool.available(), 0);
+}
+
 }  // namespace
 }  // namespace fathom::engine

@@ -42,6 +42,14 @@ class DataIndices {
     at(sequence).cache.end_fill(sequence, first, blocks, filled);
   }
   void touch(Sequence& sequence) { at(sequence).cache.touch(sequence); }
+  void keep(Sequence& sequence, std::vector<int32_t>& kept) {
+    at(sequence).cache.keep(sequence, kept);
+  }
+  // As BlockPool's, of the sequence's index; empties the list.
+  void end_keep(const Sequence& sequence, std::vector<int32_t>& kept) {
+    at(sequence).pool.end_keep(kept);
+    kept.clear();
+  }
 
   // As Scheduler's, of all indices.
   void remove(Sequence& sequence) { of(sequence).remove(sequence); }

@@ -77,6 +77,15 @@ void PrefixCache::end_fill(Sequence& sequence, int64_t first, std::vector<int32_
   pool_.release(blocks);
 }
 
+void PrefixCache::keep(Sequence& sequence, std::vector<int32_t>& kept) {
+  const size_t before = kept.size();
+  const int64_t found = match(sequence).blocks;
+  for (int64_t i = 0; i < found; ++i) {
+    kept.push_back(pool_.find(sequence.block_hashes[static_cast<size_t>(i)]));
+  }
+  pool_.keep(std::span(kept).subspan(before));
+}
+
 void PrefixCache::touch(Sequence& sequence) {
   adopt(sequence, match(sequence));
   pool_.release(sequence.blocks);

@@ -63,6 +63,8 @@ class PrefixCache {
   // Lets go of `blocks`, for the sequence's from `first` on; where they were filled, they are found
   // from now on. Empties the list.
   void end_fill(Sequence& sequence, int64_t first, std::vector<int32_t>& blocks, bool filled);
+  // Adds what match() finds to `kept`, for BlockPool::keep() until end_keep() gets the list.
+  void keep(Sequence& sequence, std::vector<int32_t>& kept);
   // Makes what match() finds the last to be evicted.
   void touch(Sequence& sequence);
 

@@ -53,6 +53,31 @@ std::vector<TokenId> count_up(TokenId size, TokenId first = 0) {
   return tokens;
 }
 
+// What was matched before the rest of a prompt comes from elsewhere.
+TEST(PrefixCache, KeepsWhatWasMatchedWhileOthersNeedBlocks) {
+  CacheBench bench(false, 6);
+  Sequence& first = bench.add(count_up(9));
+  bench.run(first);
+  bench.pool.release(first.blocks);
+  Sequence& waiting = bench.add(count_up(20));
+  std::vector<int32_t> kept;
+  bench.cache.keep(waiting, kept);
+  ASSERT_EQ(kept.size(), 2u);
+  for (TokenId other = 0; other < 3; ++other) {
+    Sequence& passing = bench.add(count_up(14, 1000 + 100 * other));
+    bench.run(passing);
+    bench.pool.release(passing.blocks);
+  }
+  EXPECT_EQ(bench.cache.match(waiting).blocks, 2);
+  bench.pool.end_keep(kept);
+  Sequence& last = bench.add(count_up(14, 5000));
+  bench.run(last);
+  bench.pool.release(last.blocks);
+  Sequence& next = bench.add(count_up(14, 6000));
+  bench.run(next);
+  EXPECT_LT(bench.cache.match(waiting).blocks, 2);
+}
+
 TEST(PrefixCache, SharesFullBlocksOfAnEqualBeginning) {
   CacheBench bench;
   Sequence& first = bench.add(count_up(14));
