@@ -8,7 +8,10 @@ FATHOM_BUILD_PACKAGES=(
   libtomlplusplus-dev libpcre2-dev libssl-dev libhwloc-dev prometheus-cpp-dev
 )
 # For several ranks, and for prefill and decode apart: the binary loads what is built with these.
-FATHOM_PLUG_IN_PACKAGES=(openmpi-bin libopenmpi-dev libucx-dev)
+# The emulated GPU is one of them.
+FATHOM_PLUG_IN_PACKAGES=(
+  openmpi-bin libopenmpi-dev libucx-dev "libboost-context1.81-dev|libboost-context1.83-dev"
+)
 # For the Debian package.
 FATHOM_PACKAGING_PACKAGES=(dpkg-dev)
 FATHOM_TEST_PACKAGES=(
