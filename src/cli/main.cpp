@@ -40,6 +40,7 @@ int run(int argc, char** argv) {
   if (line.command() == "chat") return run_chat(options.chat);
   if (line.command() == "bench") return run_bench(options.bench);
   if (line.command() == "convert") return run_convert(options.convert);
+  if (line.command() == "devices") return run_devices(options.devices);
   return run_doctor(options.doctor);
 }
 

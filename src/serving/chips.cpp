@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <utility>
+
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/discrete/discrete_backend.h"
 #include "backends/sim/sim_backend.h"
@@ -12,17 +14,25 @@
 
 namespace fathom::serving {
 
-std::unique_ptr<device::Registry> find_chips() {
-  auto registry = std::make_unique<device::Registry>();
+Chips look_for_chips() {
+  Chips chips = {std::make_unique<device::Registry>(), {}};
   for (const auto entry :
        {fathom_cpu_backend_entry, fathom_cpu_discrete_backend_entry, fathom_sim_backend_entry}) {
-    const auto added = registry->add(entry);
+    const auto added = chips.registry->add(entry);
     FATHOM_CHECK(added.ok(), "a built-in backend serves this contract");
   }
   for (const auto& directory : plug_in_directories()) {
-    for (const auto& error : registry->load_all(directory)) log_warning("{}", error.message);
+    for (auto& error : chips.registry->load_all(directory)) {
+      chips.refused.push_back(std::move(error));
+    }
   }
-  return registry;
+  return chips;
+}
+
+std::unique_ptr<device::Registry> find_chips() {
+  Chips chips = look_for_chips();
+  for (const Error& error : chips.refused) log_warning("{}", error.message);
+  return std::move(chips.registry);
 }
 
 Result<std::unique_ptr<device::Device>> open_device(const device::Registry& registry,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "comm/launch.h"
 #include "device/device.h"
@@ -10,8 +11,13 @@
 
 namespace fathom::serving {
 
-// The chips linked in and those of plug-ins (base/plug_in.h). Plug-ins that fail to load are
-// logged.
+// The chips linked in and those of plug-ins (base/plug_in.h).
+struct Chips {
+  std::unique_ptr<device::Registry> registry;
+  std::vector<Error> refused;  // why plug-ins were not loaded
+};
+Chips look_for_chips();
+// The same, with what was refused logged.
 std::unique_ptr<device::Registry> find_chips();
 
 // The chip of `options`, shared with the other ranks of this host.

@@ -8,7 +8,7 @@ import unittest
 
 from server import fathom_binary
 
-COMMANDS = ("serve", "chat", "bench", "convert", "doctor")
+COMMANDS = ("serve", "chat", "bench", "convert", "devices", "doctor")
 # Completes the last of its arguments as bash does, which also divides words at "=".
 BASH = """
 source "$1"; shift

@@ -62,8 +62,8 @@ void look_at_chips(Report& report) {
   for (const fathom_backend* backend : registry->backends()) {
     auto device = device::Device::open(*backend, {});
     if (!device) {
-      report.bad(fmt::format("chip {}: {}", backend->name, device.error().message),
-                 "check that its driver is loaded");
+      report.note(fmt::format("chip {}: {}", backend->name, device.error().message),
+                  "only --chip with its name needs it");
       continue;
     }
     const auto& info = (*device)->info();

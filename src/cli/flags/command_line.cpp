@@ -58,6 +58,7 @@ CommandLine::CommandLine() : app_("Fathom serves DeepSeek-V3 and R1 on any chip.
   add_chat(app_, options_.chat);
   add_bench(app_, options_.bench);
   add_convert(app_, options_.convert);
+  add_devices(app_, options_.devices);
   add_doctor(app_, options_.doctor);
   for (CLI::App* command : app_.get_subcommands({})) {
     command->option_defaults()->group(kOtherGroup);

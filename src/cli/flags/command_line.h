@@ -19,6 +19,7 @@ struct Commands {
   ChatOptions chat;
   BenchOptions bench;
   ConvertOptions convert;
+  DevicesOptions devices;
   DoctorOptions doctor;
 };
 

@@ -6,6 +6,7 @@
 #include "cli/chat/chat.h"
 #include "cli/commands/bench.h"
 #include "cli/commands/convert.h"
+#include "cli/commands/devices.h"
 #include "cli/commands/doctor.h"
 #include "cli/serve/serve.h"
 
@@ -15,6 +16,7 @@ void add_serve(CLI::App& app, ServeOptions& options);
 void add_chat(CLI::App& app, ChatOptions& options);
 void add_bench(CLI::App& app, BenchOptions& options);
 void add_convert(CLI::App& app, ConvertOptions& options);
+void add_devices(CLI::App& app, DevicesOptions& options);
 void add_doctor(CLI::App& app, DoctorOptions& options);
 
 }  // namespace fathom::cli
