@@ -172,7 +172,7 @@ test("errors are the client's own; what may pass is tried again", async () => {
 });
 
 test("a stream starts and ends with the same counts of its prompt", async () => {
-  const content = "Say who you are, please. ".repeat(8);
+  const content = "Say who you are, please. ".repeat(24);  // blocks of any size
   await ask(content, { max_tokens: 2 });
   const events = await collect(await client.messages.create(
     request(content, { max_tokens: 2, stream: true })));
