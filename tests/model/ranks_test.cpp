@@ -6,14 +6,17 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <functional>
 #include <numeric>
 #include <thread>
 
 #include "chips.h"
+#include "comm/ordered_sum.h"
 #include "comm/testing/memory_transport.h"
 #include "comm/world.h"
 #include "models/deepseek_v3/parallel_model.h"
+#include "models/deepseek_v3/ranks/chip_group.h"
 #include "models/deepseek_v3/weights/checkpoint_source.h"
 #include "prompt_steps.h"
 
@@ -157,6 +160,109 @@ TEST_P(StreamTest, NoLayerCopiesAnythingToTheHost) {
 
 INSTANTIATE_TEST_SUITE_P(Layouts, StreamTest,
                          ::testing::Values("tp=2", "dp=2", "pp=2", "tp=2,dp=2"));
+
+// What ranks pass to each other in the format of most chips' activations, through their hosts: sums
+// of BF16 numbers are made in F32 in the order of ranks and rounded once.
+class Bf16OverHosts : public RanksTest {
+ protected:
+  static constexpr size_t kRanks = 3;
+  using Values = std::vector<uint16_t>;  // BF16
+
+  static uint16_t bf16(float value) {
+    return static_cast<uint16_t>(std::bit_cast<uint32_t>(value) >> 16);
+  }
+  // Of a rank; those of rank 1 are so small that sums are rounded.
+  static Values values_of(size_t rank, size_t count) {
+    Values values;
+    for (size_t i = 0; i < count; ++i) {
+      values.push_back(bf16(static_cast<float>((i * 37 + rank * 11) % 64 + 1) *
+                            (rank == 1 ? 0.0078125f : 1.0f)));
+    }
+    return values;
+  }
+  static Values sum_of(size_t count) {
+    std::vector<Values> all;
+    std::vector<const void*> terms;
+    for (size_t rank = 0; rank < kRanks; ++rank) all.push_back(values_of(rank, count));
+    for (const Values& values : all) terms.push_back(values.data());
+    Values sum(count);
+    comm::ordered_sum(FATHOM_BF16, terms, sum.data(), static_cast<int64_t>(count));
+    return sum;
+  }
+
+  std::string run_rank(comm::Transport& transport, size_t rank) {
+    const comm::Launch launch = {.rank = static_cast<int>(rank),
+                                 .size = kRanks,
+                                 .local_size = kRanks,
+                                 .job = {},
+                                 .rank_variable = {}};
+    auto world = comm::World::join_threads(transport, launch, {GetParam(), "1", "a", "b"},
+                                           {.start_deadline = milliseconds(60000),
+                                            .lost_after = milliseconds(60000),
+                                            .operation_deadline = milliseconds(60000),
+                                            .on_lost = [](const Error&) {}});
+    if (!world) return world.error().message;
+    const auto device = open_device(GetParam());
+    const std::string wrong = check(*device, (*world)->group(), rank);
+    const auto left = (*world)->leave();
+    return left ? wrong : left.error().message;
+  }
+
+  static std::string check(device::Device& device, comm::Group& world, size_t rank) {
+    constexpr size_t kCount = 7;
+    const std::vector<int64_t> counts = {3, 0, 4};
+    const std::vector<size_t> begins = {0, 3, 3};
+    const auto bytes = [](size_t count) { return count * sizeof(uint16_t); };
+    const auto staging = dsv3::RankStaging::make(device, bytes(kCount), true).value();
+    const auto chips = dsv3::through_the_host(world, device, staging);
+    const auto memory = device.alloc(bytes(kCount)).value();
+    const auto put = [&](const Values& values) {
+      return device.copy_to_device(memory.data(), values.data(), bytes(values.size())).ok() &&
+             device.synchronize().ok();
+    };
+    const auto get = [&](size_t begin, size_t count) {
+      Values values(count);
+      const auto* from = static_cast<const std::byte*>(memory.data()) + bytes(begin);
+      EXPECT_TRUE(device.copy_to_host(values.data(), from, bytes(count)).ok());
+      EXPECT_TRUE(device.synchronize().ok());
+      return values;
+    };
+    const Values sum = sum_of(kCount);
+    if (!put(values_of(rank, kCount)) ||
+        !chips->all_reduce({1, "sum", {}}, FATHOM_BF16, memory.data(), kCount).ok() ||
+        get(0, kCount) != sum) {
+      return "other sums on all ranks";
+    }
+    const auto own = static_cast<size_t>(counts[rank]);
+    auto* part = static_cast<std::byte*>(memory.data()) + bytes(begins[rank]);
+    if (!put(values_of(rank, kCount)) ||
+        !chips->reduce_scatter({2, "scatter", {}}, FATHOM_BF16, memory.data(), part, counts).ok() ||
+        !std::ranges::equal(get(begins[rank], own), std::span(sum).subspan(begins[rank], own))) {
+      return "other sums on each rank";
+    }
+    const std::vector<size_t> sizes = {bytes(3), 0, bytes(4)};
+    if (!chips->all_gather({3, "gather", {}}, part, memory.data(), sizes).ok() ||
+        get(0, kCount) != sum) {
+      return "other parts gathered";
+    }
+    return "";
+  }
+};
+
+TEST_P(Bf16OverHosts, SumsAreRoundedOnce) {
+  comm::MemoryJob job(kRanks);
+  std::vector<std::string> wrong(kRanks);
+  {
+    std::vector<std::jthread> threads;
+    for (size_t rank = 0; rank < kRanks; ++rank) {
+      threads.emplace_back(
+          [&, rank] { wrong[rank] = run_rank(job.transport(static_cast<int>(rank)), rank); });
+    }
+  }
+  EXPECT_EQ(wrong, std::vector<std::string>(kRanks));
+}
+
+INSTANTIATE_TEST_SUITE_P(Chips, Bf16OverHosts, ::testing::Values(kCpu, kWithoutCollectives));
 
 // A rank of two whose chip the other's waits for, in the middle of a step.
 class LostRankTest : public RanksTest {
