@@ -51,8 +51,8 @@ Result<LayoutReport> plan_layout(const serving::StackOptions& stack, const std::
   FATHOM_ASSIGN(auto model, serving::planned_model(stack.model));
   FATHOM_ASSIGN(const models::RunLimits limits, serving::step_limits(stack, model.config));
   const bool f32 = stack.kv_cache == serving::KvCacheFormat::kF32;
-  const dsv3::RankMemory memory =
-      dsv3::step_memory(model.config, limits, options.device_memory, f32 ? FATHOM_F32 : FATHOM_BF16);
+  const dsv3::RankMemory memory = dsv3::step_memory(model.config, limits, options.device_memory,
+                                                    f32 ? FATHOM_F32 : FATHOM_BF16);
   FATHOM_ASSIGN(auto plan, make_plan(std::move(model), stack, parallel, options, limits, memory));
   if (options.rank >= plan.layout().ranks()) {
     return invalid_argument(fmt::format("--rank: expected a rank below {}, got {}",
