@@ -13,6 +13,7 @@
 
 #define GPU_KERNEL
 #define GPU_DEVICE
+#define GPU_UNROLL
 
 #include "backends/gpu/words/numbers.h"
 #include "backends/gpu/words/types.h"

@@ -60,7 +60,8 @@
 // Launches, on the host
 //   fathom_status launch(Queue&, "name", Shape{grid_x, grid_y, grid_z, threads, shared_bytes},
 //                        kernel, arguments...)
-// GPU_KERNEL void name(...) declares a kernel, GPU_DEVICE a function that kernels call.
+// GPU_KERNEL void name(...) declares a kernel, GPU_DEVICE a function that kernels call. GPU_UNROLL
+// stands before a loop over what must stay in registers: its bounds are constants.
 #pragma once
 
 #ifndef FATHOM_GPU_DIALECT_HEADER

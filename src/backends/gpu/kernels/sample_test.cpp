@@ -61,5 +61,53 @@ TEST(GpuSample, DrawsWhatTheOracleDraws) {
   }
 }
 
+// Entries of one token stand at other places in each list, so that other threads take them.
+TEST(GpuSample, ChangesALogitInTheRulesOrder) {
+  sampling::Case penalised;
+  penalised.logits = {4, 0, 0, 4.5f, 0, 0, 4};
+  penalised.params.temperature = 0;
+  penalised.params.repetition_penalty = 2;
+  penalised.tokens = {0, 1, 2, 4, 5, 6};
+  // (4 / 2) + 3 is above 4.5, (4 + 3) / 2 is not.
+  for (const int32_t token : {0, 6}) {
+    sampling::Case c = penalised;
+    const int32_t other = 6 - token;
+    c.params.logit_bias = {{1, 0.1f}, {2, 0.1f}, {4, 0.1f}, {token, 3.0f}};
+    c.logits[static_cast<size_t>(other)] = 0;
+    ASSERT_EQ(c.reference(), token);
+    for (const int warp : kWidths) {
+      for (const std::string& order : lane_orders()) {
+        DrawLists lists;
+        lists.add(c, 0);
+        TestChip chip = TestChip::emulated(warp, order);
+        EXPECT_EQ(sample_on(chip, c.logits, 7, lists), (std::vector<int32_t>{token, 77}))
+            << "warps of " << warp << ", order " << order;
+      }
+    }
+  }
+}
+
+// The first and the last token of the first turn are the best, and banned by threads between
+// theirs.
+TEST(GpuSample, BansBeforeItRanks) {
+  sampling::Case c;
+  c.logits.assign(512, 0.0f);
+  c.logits[0] = c.logits[511] = 9;
+  c.logits[200] = 5;
+  c.params.temperature = 0;
+  for (int32_t token = 300; token < 309; ++token) c.banned.push_back(token);
+  c.banned[4] = 0;
+  c.banned[5] = 511;
+  for (const int warp : kWidths) {
+    for (const std::string& order : lane_orders()) {
+      DrawLists lists;
+      lists.add(c, 0);
+      TestChip chip = TestChip::emulated(warp, order);
+      EXPECT_EQ(sample_on(chip, c.logits, 512, lists), (std::vector<int32_t>{200, 77}))
+          << "warps of " << warp << ", order " << order;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace fathom::gpu::test

@@ -23,12 +23,18 @@ constexpr int segments_shared_bytes(int tiles, int entry) {
   return entry_bytes(kPositions, entry) +
          tiles * (entry_bytes(kHeads, entry) + kScoreBytes + kWeightBytes + kFactorBytes);
 }
-constexpr bool fits(int tiles) {
-  return segments_shared_bytes(tiles, kMostLatent + kMostRope) <= kSharedBytes &&
+constexpr bool fits(int tiles, int entry) {
+  return segments_shared_bytes(tiles, entry) <= kSharedBytes &&
          tiles * kSegmentWarps * kWarp <= kMostThreads;
 }
-constexpr int kHeadTiles = fits(4) ? 4 : fits(2) ? 2 : 1;
-static_assert(fits(kHeadTiles), "a block needs 62 KB of shared memory");
+static_assert(fits(1, kMostLatent + kMostRope), "a block needs 62 KB of shared memory");
+
+// Tiles of heads of a block: no more than there are. Which heads share a block changes no result.
+int tiles_at_once(int tiles, int entry) {
+  int at_once = 1;
+  while (at_once < 4 && at_once < tiles && fits(2 * at_once, entry)) at_once *= 2;
+  return at_once;
+}
 
 // Where a block's parts lie in shared memory.
 struct SegmentMemory {
@@ -124,7 +130,7 @@ GPU_KERNEL void mla_decode_segments(DecodeCall call) {
 
   const int tile = warp() / kSegmentWarps;
   const int part = warp() % kSegmentWarps;
-  const int first_head = (block_y() * kHeadTiles + tile) * kHeads;
+  const int first_head = (block_y() * (warps() / kSegmentWarps) + tile) * kHeads;
   const int entry = call.entry();
   const SegmentMemory memory(tile, entry);
   const auto table = call.sequences.blocks + query.block_begin;
@@ -150,9 +156,10 @@ GPU_KERNEL void mla_decode_segments(DecodeCall call) {
                  call.shape.softmax_scale;
         });
     block_barrier();
+    GPU_UNROLL
     for (int c = 0; c < kColumnTiles; ++c) {
       const int column = part + c * kSegmentWarps;
-      if (column >= columns) break;
+      if (column >= columns) continue;
       for (int e = 0; e < Unit::kOwned; ++e) {
         out[c].v[e] *= load(memory.factors, Unit::column(e));
       }
@@ -166,9 +173,10 @@ GPU_KERNEL void mla_decode_segments(DecodeCall call) {
     block_barrier();
   }
 
+  GPU_UNROLL
   for (int c = 0; c < kColumnTiles; ++c) {
     const int column = part + c * kSegmentWarps;
-    if (column >= columns) break;
+    if (column >= columns) continue;
     for (int e = 0; e < Unit::kOwned; ++e) {
       const int head = first_head + Unit::column(e);
       if (head >= call.shape.num_heads) continue;
@@ -192,9 +200,9 @@ GPU_KERNEL void mla_decode_segments(DecodeCall call) {
 fathom_status queue_decode_segments(Queue& queue, const DecodeCall& call) {
   const int tiles = (call.shape.num_heads + kHeads - 1) / kHeads;
   const int entry = call.shape.kv_lora_rank + call.shape.rope_dim;
-  const Shape shape = {call.most_segments, (tiles + kHeadTiles - 1) / kHeadTiles, call.max_queries,
-                       kHeadTiles * kSegmentWarps * kWarp,
-                       segments_shared_bytes(kHeadTiles, entry)};
+  const int at_once = tiles_at_once(tiles, entry);
+  const Shape shape = {call.most_segments, (tiles + at_once - 1) / at_once, call.max_queries,
+                       at_once * kSegmentWarps * kWarp, segments_shared_bytes(at_once, entry)};
   return launch(queue, "mla_decode_segments", shape, mla_decode_segments, call);
 }
 

@@ -33,7 +33,7 @@ PrefillCall prefill_call(const fathom_mla_attention_args& args, size_t& bytes) {
   call.entries = cutter.cut<int32_t>(call.max_blocks * 2);
   call.query_tiles = cutter.cut<int32_t>(int64_t{call.tiles} * 2);
   call.expanded = cutter.cut<bf16>(call.max_blocks * args.cache.block_size * call.heads_at_once *
-                                   call.expanded_size());
+                                   (shape.nope_dim + shape.v_dim));
   bytes = cutter.bytes();
   return call;
 }

@@ -152,8 +152,9 @@ GPU_KERNEL void mla_prefill_attend(PrefillCall call, int first_head) {
                  : float_of(0xff800000);
     });
     warp_barrier();
+    GPU_UNROLL
     for (int c = 0; c < kValueTiles; ++c) {
-      if (c >= value_tiles) break;
+      if (c >= value_tiles) continue;
       for (int e = 0; e < Unit::kOwned; ++e) {
         out[c].v[e] *= load(memory.factors, Unit::column(e));
       }
@@ -169,8 +170,9 @@ GPU_KERNEL void mla_prefill_attend(PrefillCall call, int first_head) {
 
   softmax.each_row([&](int row, float, float sum) { store(memory.factors, row, sum); });
   warp_barrier();
+  GPU_UNROLL
   for (int c = 0; c < kValueTiles; ++c) {
-    if (c >= value_tiles) break;
+    if (c >= value_tiles) continue;
     for (int e = 0; e < Unit::kOwned; ++e) {
       const int query = own_first + Unit::column(e);
       if (query >= sequence.query_count) continue;

@@ -70,7 +70,8 @@ GPU_DEVICE void score_softmax(const GateCall& call, const GateMemory& memory,
   }
 }
 
-// The best of `count` ranks, which is then 0; -1 where none is left. All lanes get it.
+// The best of `count` ranks, which is then 0; -1 where none is left. All lanes get it. Each lane
+// reads and writes its own ranks alone: those whose index is its number modulo the warp's width.
 GPU_DEVICE int take_best(Shared<uint64_t> ranks, int count) {
   uint64_t best = 0;
   for (int i = lane(); i < count; i += kWarp) {
@@ -108,7 +109,6 @@ GPU_DEVICE void close_groups(const GateCall& call, const GateMemory& memory) {
         group_score(memory.choice, g * size, size, call.kind == FATHOM_GATE_NOAUX_TC);
     store(memory.groups, g, rank_of(score, g));
   }
-  warp_barrier();
   for (int i = 0; i < call.top_groups; ++i) take_best(memory.groups, call.num_groups);
   warp_barrier();
   for (int e = lane(); e < call.experts; e += kWarp) {

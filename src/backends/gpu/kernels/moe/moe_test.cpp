@@ -139,7 +139,9 @@ TEST(GpuMoeExperts, AgreeWithTheReference) {
   std::mt19937 random(32);
   for (const ExpertsCase& of : {ExpertsCase{1, 128, 64, 6, FATHOM_F8_E4M3, true},
                                 ExpertsCase{40, 72, 40, 6, FATHOM_BF16, false},
-                                ExpertsCase{60, 160, 48, 3, FATHOM_I8, true}}) {
+                                ExpertsCase{60, 160, 48, 3, FATHOM_I8, true},
+                                // Pairs for more than one turn of the sort.
+                                ExpertsCase{200, 16, 16, 5, FATHOM_BF16, false}}) {
     const ExpertsData data(random, of);
     const auto wanted = experts_on(TestChip::reference(), of, data, 0, of.rows);
     for (const int warp : kWidths) {
