@@ -14,8 +14,10 @@ import subprocess
 import sys
 import unittest
 
-from mistakes import MISTAKES
+from gpu_mistakes import GPU_MISTAKES
+from mistakes import MISTAKES as HOST_MISTAKES
 
+MISTAKES = HOST_MISTAKES + GPU_MISTAKES
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("FATHOM_BUILD_DIR", ROOT / "build"))
 DEADLINE_S = 300  # for the tests; one that hangs has noticed

@@ -32,8 +32,9 @@ std::vector<float> linear_on(TestChip chip, const LinearCase& of, const std::vec
 
 TEST(GpuLinear, AgreesWithTheReference) {
   std::mt19937 random(11);
-  for (const LinearCase& of : {LinearCase{1, 100, 256, 0}, LinearCase{17, 64, 192, 8},
-                               LinearCase{70, 130, 300, 0}, LinearCase{3, 20, 37, 2}}) {
+  for (const LinearCase& of :
+       {LinearCase{1, 100, 256, 0}, LinearCase{17, 64, 192, 8}, LinearCase{70, 130, 300, 0},
+        LinearCase{3, 20, 37, 2}, LinearCase{2, 65, 208, 0}}) {
     for (const int32_t format : kFormats) {
       const auto x = random_bf16(random, of.rows * of.k);
       const TestWeight weight(random, format, of.n, of.k);

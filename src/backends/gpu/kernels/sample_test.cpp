@@ -61,6 +61,27 @@ TEST(GpuSample, DrawsWhatTheOracleDraws) {
   }
 }
 
+// Where all tokens are alike, one too many shows soon.
+TEST(GpuSample, KeepsAsManyAsTopKSays) {
+  DrawLists lists;
+  std::vector<float> logits;
+  std::vector<int32_t> wanted;
+  for (int32_t row = 0; row < 18; ++row) {
+    sampling::Case c;
+    c.logits.assign(40, 1.0f);
+    c.params.top_k = 1 + row % 3;
+    c.seed = static_cast<uint64_t>(row);
+    logits.insert(logits.end(), c.logits.begin(), c.logits.end());
+    lists.add(c, row);
+    wanted.push_back(*c.reference());
+  }
+  wanted.push_back(77);
+  for (const int warp : kWidths) {
+    TestChip chip = TestChip::emulated(warp, "rising");
+    EXPECT_EQ(sample_on(chip, logits, 40, lists), wanted) << "warps of " << warp;
+  }
+}
+
 // Entries of one token stand at other places in each list, so that other threads take them.
 TEST(GpuSample, ChangesALogitInTheRulesOrder) {
   sampling::Case penalised;

@@ -87,7 +87,7 @@ struct AttentionData {
         chip.upload(std::vector<int32_t>{static_cast<int32_t>(sequences.size())});
     args.sequences.blocks = chip.upload(blocks);
     args.sequences.max_sequences = static_cast<int32_t>(room.size());
-    args.sequences.max_queries = static_cast<int32_t>(rows);
+    for (const auto& sequence : sequences) args.sequences.max_queries += sequence.query_count;
     args.sequences.max_positions = max_positions + 5;
     args.sequences.max_blocks = static_cast<int64_t>(blocks.size());
     const std::vector<float> before(static_cast<size_t>(rows * of.out_columns()), 5.0f);
