@@ -4,12 +4,14 @@ each part of it switched off, and with other caches.
 
     discrete_suites_test.py [--list] [NAME...]
 
-Names are of variants, of suites, or of both. With FATHOM_LONG=1, for all of it takes hours. Tests
-that choose their own chip run as they do anyway; a suite that starts no other one fails here.
-Left out are suites that run on the simulated chip, and those whose engine or model is a fake.
+Names are of variants, of suites, or of both. With FATHOM_LONG=1, for all of it takes hours; without,
+it sees that the suites are there. Tests that choose their own chip run as they do anyway; a suite
+that opens no cpu-discrete besides fails here. Left out are suites that run on the simulated chip,
+and those whose engine or model is a fake.
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,14 +22,14 @@ BUILD = os.environ.get("FATHOM_BUILD_DIR", "build")
 # By their names for ctest. tests/model/chips.h, server.py and tests/node/server.mjs choose the chip.
 SUITES = (
     # The model.
-    "kept_rows_test", "decode_allocation_test", "load_failure_test", "mtp_test", "speculation_test",
+    "logit_rows_test", "decode_allocation_test", "load_failure_test", "mtp_test", "speculation_test",
     "steps_test", "graphs_test", "chips_test", "handover_test",
     # The API.
     "e2e_recorded_api", "e2e_request_log", "e2e_leak", "e2e_chat",
     "node_openai", "node_docs", "node_agents", "node_ai_sdk", "node_anthropic", "node_langchain",
     "node_structured", "e2e_weight_formats", "e2e_embedded_model", "e2e_logprobs",
     # Ranks, and engines apart.
-    "ranks_allocation_test", "model_ranks_test", "e2e_apart", "e2e_apart_faults",
+    "ranks_allocation_test", "ranks_draws_test", "model_ranks_test", "e2e_apart", "e2e_apart_faults",
     "e2e_ranks_faults", "e2e_ranks",
 )  # fmt: skip
 PARTS = ("asynchronous", "graphs", "collectives", "sample", "take_tokens", "moe_exchange", "pack")
@@ -78,13 +80,18 @@ def run_suite(variant, suite):
     return None if opened > 0 else "it ran on no cpu-discrete", opened
 
 
-@unittest.skipUnless(os.environ.get("FATHOM_LONG"), "FATHOM_LONG=1 runs it")
 class DiscreteSuites(unittest.TestCase):
     names = ()
 
     def chosen(self, known):
         return [name for name in known if name in self.names] or list(known)
 
+    def test_each_suite_is_there(self):
+        listed = subprocess.run(["ctest", "--test-dir", BUILD, "-N"], capture_output=True, text=True).stdout
+        known = re.findall(r"^ +Test +#\d+: (\S+)", listed, re.MULTILINE)
+        self.assertEqual(set(SUITES) - set(known), set(), listed)
+
+    @unittest.skipUnless(os.environ.get("FATHOM_LONG"), "FATHOM_LONG=1 runs it")
     def test_suites(self):
         unknown = set(self.names) - set(VARIANTS) - set(SUITES)
         self.assertFalse(unknown, f"expected names of {tuple(VARIANTS)} or {SUITES}")
