@@ -26,6 +26,11 @@ endif()
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(HWLOC REQUIRED IMPORTED_TARGET hwloc)
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3>=3.37)
+# Only the plug-in for stores in PostgreSQL needs libpq.
+if(NOT CMAKE_CROSSCOMPILING)
+  pkg_check_modules(PQ IMPORTED_TARGET libpq)
+endif()
 # Only the plug-in that carries KV blocks between engines needs UCX.
 if(NOT CMAKE_CROSSCOMPILING)
   pkg_check_modules(UCX IMPORTED_TARGET ucx)

@@ -22,6 +22,7 @@ TOPS = [
     "grammar",
     "jinja",
     "kvtransfer",
+    "ledger",
     "models",
     "net",
     "ops",

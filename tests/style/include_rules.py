@@ -17,6 +17,7 @@ ALLOWED = {
     "backends": {"base", "device", "comm", "sampling"},  # and its own chip, see below
     "ops": {"base", "device", "sampling"},
     "models": {"base", "device", "ops", "comm", "sampling"},
+    "ledger": {"base"},
     "tokenizer": {"base"},
     "jinja": {"base"},
     "grammar": {"base"},

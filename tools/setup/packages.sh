@@ -5,19 +5,20 @@
 FATHOM_BUILD_PACKAGES=(
   g++ cmake ninja-build pkg-config
   "libboost1.81-dev|libboost1.83-dev" nlohmann-json3-dev libfmt-dev libcli11-dev
-  libtomlplusplus-dev libpcre2-dev libssl-dev libhwloc-dev prometheus-cpp-dev
+  libtomlplusplus-dev libpcre2-dev libssl-dev libhwloc-dev libsqlite3-dev prometheus-cpp-dev
 )
-# For several ranks, and for prefill and decode apart: the binary loads what is built with these.
+# For several ranks, for prefill and decode apart, and for stores in PostgreSQL: the binary loads what
+# is built with these.
 # The emulated GPU is one of them.
 FATHOM_PLUG_IN_PACKAGES=(
-  openmpi-bin libopenmpi-dev libucx-dev "libboost-context1.81-dev|libboost-context1.83-dev"
+  openmpi-bin libopenmpi-dev libucx-dev libpq-dev "libboost-context1.81-dev|libboost-context1.83-dev"
 )
 # For the Debian package.
 FATHOM_PACKAGING_PACKAGES=(dpkg-dev)
 FATHOM_TEST_PACKAGES=(
   ccache libgtest-dev libgmock-dev clang-format-14
   python3 python3-numpy python3-yaml openssl curl
-  debootstrap zsh tmux
+  debootstrap zsh tmux postgresql
 )
 # Of the sanitizer builds: Debian 13 has 19.
 FATHOM_CLANG_VERSION=${FATHOM_CLANG_VERSION:-14}
@@ -26,7 +27,7 @@ FATHOM_SANITIZER_PACKAGES=("clang-$FATHOM_CLANG_VERSION" "libclang-rt-$FATHOM_CL
 FATHOM_AARCH64_PACKAGES=(
   g++-aarch64-linux-gnu qemu-user
   libgtest-dev:arm64 libgmock-dev:arm64 "libboost1.81-dev:arm64|libboost1.83-dev:arm64" libfmt-dev:arm64
-  libpcre2-dev:arm64 libssl-dev:arm64 libhwloc-dev:arm64
+  libpcre2-dev:arm64 libssl-dev:arm64 libhwloc-dev:arm64 libsqlite3-dev:arm64
   libprometheus-cpp-core1.0:arm64 zlib1g-dev:arm64
 )
 
