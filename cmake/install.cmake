@@ -1,7 +1,7 @@
 # What `cmake --install` puts under a prefix, and the Debian package that cpack makes of it. Plug-ins
 # lie where src/base/plug_in.h looks for them.
 install(TARGETS fathom RUNTIME DESTINATION bin)
-foreach(plug_in fathom_mpi fathom_postgres fathom_ucx fathom-emulated)
+foreach(plug_in fathom_mpi fathom_postgres fathom_ucx)
   if(TARGET ${plug_in})
     install(TARGETS ${plug_in} LIBRARY DESTINATION lib/fathom)
   endif()

@@ -34,6 +34,13 @@ VENDOR_IF = re.compile(
     r"^\s*#\s*(?:if|ifdef|ifndef|elif)\b.*(CUDA|MUSA|COREX|IVCORE|ASCEND|HIP)", re.MULTILINE
 )
 
+# Kernels of all dialects name no vendor, and reach memory by words alone.
+NOT_NEUTRAL = re.compile(
+    r"cuda|nvidia|musa|corex|iluvatar|hygon|metax|\bhip\b|\bamd\b|threadIdx|blockIdx|__shared__"
+    r"|\.address\s*[\[+]|\*\s*\w+\.address",
+    re.IGNORECASE,
+)
+
 
 def others_of(source):
     """Which folders of backends/ a file of one may include."""
@@ -55,6 +62,9 @@ def violations(source, text, generated=("serving/version.h",)):
         return
     if folder != "backends" and VENDOR_IF.search(text):
         yield "names a vendor in a conditional"
+    if source.parts[:2] == ("backends", "gpu") and "words" not in source.parts:
+        for found in NOT_NEUTRAL.findall(text):
+            yield f"{found}: expected neutral words (backends/gpu/words.h)"
     for included in INCLUDE.findall(text):
         target = pathlib.PurePath(included)
         if included not in generated and not (ROOT / "src" / target).is_file():
@@ -81,6 +91,8 @@ def self_test():
         ("backends/cpu/x.cpp", '#include "backends/cuda/y.h"\n'),
         ("backends/gpu/x.cpp", '#include "backends/emulated/dialect.h"\n'),
         ("backends/emulated/x.cpp", '#include "backends/cpu/cpu_backend.h"\n'),
+        ("backends/gpu/kernels/x.cpp", "int i = threadIdx.x;\n"),
+        ("backends/gpu/kernels/x.cpp", "float v = *x.address;\n"),
         ("models/x.cpp", "#ifdef __CUDA_ARCH__\n"),
         ("core/x.cpp", ""),
         ("base/x.cpp", '#include "nowhere.h"\n'),
