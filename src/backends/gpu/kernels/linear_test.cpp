@@ -72,6 +72,19 @@ TEST(GpuLinear, ARowIsTheSameInAnyBatch) {
   }
 }
 
+TEST(GpuLinear, TakesManyRows) {
+  if (lane_orders().size() == 1) GTEST_SKIP() << "FATHOM_LONG=1 runs it";
+  std::mt19937 random(14);
+  const LinearCase of = {4095, 40, 144, 0};
+  const auto x = random_bf16(random, of.rows * of.k);
+  const TestWeight weight(random, FATHOM_F8_E4M3, of.n, of.k);
+  const auto wanted = linear_on(TestChip::reference(), of, x, weight, true);
+  for (const int warp : kWidths) {
+    expect_near(linear_on(TestChip::emulated(warp, "1"), of, x, weight, true), wanted, 0,
+                kSumRounding);
+  }
+}
+
 TEST(GpuLinear, TakesNoRows) {
   std::mt19937 random(13);
   const TestWeight weight(random, FATHOM_BF16, 64, 64);

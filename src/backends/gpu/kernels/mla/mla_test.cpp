@@ -133,6 +133,23 @@ TEST(GpuMlaDecode, TakesInt8AndBlocksOfAnySize) {
                       {mla_shape(2, 192, 48, 32, 80), FATHOM_I8, 24, {{0, 2, 100, 0}}});
 }
 
+// Tiles of heads that are alone, full, or have a part, and as many as share a block.
+TEST(GpuMlaDecode, TakesAnyNumberOfHeads) {
+  if (lane_orders().size() == 1) GTEST_SKIP() << "FATHOM_LONG=1 runs it";
+  std::mt19937 random(54);
+  for (const int32_t heads : {1, 16, 17, 128}) {
+    const AttentionData data(
+        random, {mla_shape(heads, 512, 128, 64, 128), FATHOM_BF16, 16, {{0, 1, 17, 0}}});
+    TestChip reference = TestChip::reference();
+    const auto wanted = data.attend(reference, FATHOM_OP_MLA_DECODE);
+    for (const int warp : kWidths) {
+      SCOPED_TRACE(testing::Message() << "warps of " << warp << ", " << heads << " heads");
+      TestChip chip = TestChip::emulated(warp, "2");
+      expect_near(data.attend(chip, FATHOM_OP_MLA_DECODE), wanted, 0x1p-8, kAttentionError);
+    }
+  }
+}
+
 TEST(GpuMlaPrefill, AgreesWithTheReference) {
   expect_as_reference(FATHOM_OP_MLA_PREFILL, {mla_shape(3, 64, 32, 16, 32),
                                               FATHOM_F8_E4M3,

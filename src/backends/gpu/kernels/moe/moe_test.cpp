@@ -1,6 +1,8 @@
 // The gate and the experts on the emulated chip against the CPU's reference kernels.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "backends/gpu/kernels/testing/chips.h"
 #include "backends/gpu/kernels/testing/weights.h"
 
@@ -155,6 +157,16 @@ TEST(GpuMoeExperts, AgreeWithTheReference) {
       }
     }
   }
+}
+
+TEST(GpuMoeExperts, TakeNoRowsAndNoExperts) {
+  std::mt19937 random(34);
+  const ExpertsCase of = {4, 32, 16, 3, FATHOM_I8, true};
+  ExpertsData data(random, of);
+  EXPECT_TRUE(experts_on(TestChip::emulated(32, "rising"), of, data, 0, 0).empty());
+  // All of another rank: what was there stays.
+  std::fill(data.ids.begin(), data.ids.end(), 0);
+  EXPECT_EQ(experts_on(TestChip::emulated(64, "rising"), of, data, 0, of.rows), data.out);
 }
 
 TEST(GpuMoeExperts, ARowIsTheSameInAnyBatch) {
