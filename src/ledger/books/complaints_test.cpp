@@ -55,6 +55,40 @@ TEST_P(Complaints, One_EightThreadsRaceOnOneBalance) {
   EXPECT_THAT(wrong(), IsEmpty());
 }
 
+// The same where the second comes between the first one's look at the balance and its commit.
+TEST_P(Complaints, One_TheSecondSeesTheBalanceThatTheFirstLeaves) {
+  ASSERT_TRUE(credit(30));
+  StoreOptions options;
+  options.worker.store_clock = [this] { return now_.load(); };
+  options.worker.own_clock = options.worker.store_clock;
+  auto second = Store::open(where_, options);
+  ASSERT_TRUE(second) << second.error().message;
+  std::latch looked(1);
+  Result<Reserved> first = invalid_argument("nothing yet");
+  std::thread thread([&] {
+    first = write<Reserved>([&](Transaction& t) -> Result<Reserved> {
+      auto reserved = reserve(t, reservation("a", 10, 10));
+      looked.count_down();
+      // In SQLite the second has not begun; in PostgreSQL it waits for a row that this one holds.
+      for (int64_t waiting = t.sql.locking().empty() ? 1 : 0; waiting == 0;) {
+        FATHOM_ASSIGN(const Outcome found,
+                      t.sql.run("SELECT COUNT(*) FROM pg_locks WHERE NOT granted"));
+        waiting = number(found.rows.at(0)[0]);
+      }
+      return reserved;
+    });
+  });
+  looked.wait();
+  const auto then = (*second)->write_and_wait<Reserved>(
+      org_, [&](Transaction& t) { return reserve(t, reservation("b", 10, 10)); });
+  thread.join();
+  ASSERT_TRUE(first) << first.error().message;
+  EXPECT_FALSE(first->refusal);
+  ASSERT_TRUE(then) << then.error().message;
+  ASSERT_TRUE(then->refusal);
+  EXPECT_EQ(then->refusal->kind, Refusal::Kind::kBalance);
+}
+
 // 2. Broken streams are billed.
 TEST_P(Complaints, Two_AStreamThatBrokeCostsNothing) {
   ASSERT_TRUE(credit(100));
