@@ -57,12 +57,13 @@ void guard_kernels(fathom_backend& table, std::integer_sequence<int, kOps...>) {
   (guard_one(table.kernels[kOps], guarded_kernel<static_cast<fathom_op>(kOps)>), ...);
 }
 
-fathom_status supports(fathom_device* device, int32_t op, const void* args) {
+fathom_status guarded_supports(fathom_device* device, int32_t op, const void* args) {
   FATHOM_CPU_TRY(check_operator(device, op));
   return whole_table.supports(device, op, args);
 }
 
-fathom_status workspace_bytes(fathom_device* device, int32_t op, const void* args, size_t* bytes) {
+fathom_status guarded_workspace_bytes(fathom_device* device, int32_t op, const void* args,
+                                      size_t* bytes) {
   FATHOM_CPU_TRY(check_operator(device, op));
   return whole_table.workspace_bytes(device, op, args, bytes);
 }
@@ -124,8 +125,8 @@ fathom_backend guard(const fathom_backend& whole) {
   guard_graphs(table);
   guard_collectives(table);
   guard_kernels(table, std::make_integer_sequence<int, FATHOM_OP_COUNT>());
-  table.supports = supports;
-  table.workspace_bytes = workspace_bytes;
+  table.supports = guarded_supports;
+  table.workspace_bytes = guarded_workspace_bytes;
   table.pack_bytes = pack_bytes;
   return table;
 }
