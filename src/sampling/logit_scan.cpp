@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "base/isa.h"
+#include "base/instruction_sets.h"
 #include "sampling/scan.h"
 
 namespace fathom::sampling {

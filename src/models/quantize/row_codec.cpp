@@ -1,6 +1,6 @@
 #include "models/quantize/row_codec.h"
 
-#include "base/isa.h"
+#include "base/instruction_sets.h"
 #include "models/quantize/codec.h"
 
 namespace fathom::models {
