@@ -86,7 +86,7 @@ class Served {
     run(step);
   }
   void move_expert(int64_t layer, size_t place, int64_t expert) {
-    ASSERT_TRUE(model_->place_expert(layer, place, expert).ok());
+    ASSERT_TRUE(model_->balancer()->place_expert(layer, place, expert).ok());
   }
 
   int64_t launched() const { return device_->launched_graphs(); }

@@ -125,7 +125,7 @@ MISTAKES = [
     ),
     Mistake(
         "blocks are read from the cache before they are there",
-        MODEL + "model_kv.cpp",
+        MODEL + "kv_blocks.cpp",
         "  FATHOM_TRY(device_.synchronize());\n  if (each.rope > 0) join_planes",
         "  if (each.rope > 0) join_planes",
         "chips_test",

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "models/deepseek_v3/forward/block.h"
+#include "models/deepseek_v3/forward/head.h"
 #include "models/deepseek_v3/forward/memory_plan.h"
 #include "models/deepseek_v3/forward/rank_exchange.h"
 
@@ -18,6 +19,8 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const TensorSource> s
   auto model = std::unique_ptr<Model>(
       new Model(config, whole_of(config), Ranks{}, device, limits, std::move(weights)));
   FATHOM_TRY(model->plan_memory());
+  FATHOM_TRY(model->plan_experts({}));
+  FATHOM_TRY(model->record_steps());
   return model;
 }
 
@@ -35,10 +38,12 @@ Result<std::unique_ptr<Model>> Model::load_shard(std::shared_ptr<const TensorSou
       std::unique_ptr<Model>(new Model(plan.config(), shard_of(plan, world.rank()),
                                        std::move(ranks), device, limits, std::move(weights)));
   model->links_ = std::move(links);
-  model->source_ = std::move(source);
   model->plan_ = plan;
-  model->load_ = {.format = options.format, .threads = options.threads};
   FATHOM_TRY(model->plan_memory());
+  FATHOM_TRY(model->plan_experts({.source = std::move(source),
+                                  .plan = &*model->plan_,
+                                  .load = {.format = options.format, .threads = options.threads}}));
+  FATHOM_TRY(model->record_steps());
   return model;
 }
 
@@ -53,42 +58,55 @@ Status Model::plan_memory() {
                           static_cast<size_t>(cached_blocks(device_, limits_));
   FATHOM_ASSIGN(kv_arena_, device_.alloc_arena(kv_bytes, "the KV cache"));
   caches_ = plan_caches(config_, shard_, device_, limits_, kv_arena_);
+  kv_blocks_.emplace(config_, limits_, caches_, device_);
 
   FATHOM_ASSIGN(const WorkspacePlan plan,
                 WorkspacePlan::make(config_, shard_, weights_, device_, limits_));
   FATHOM_ASSIGN(workspace_arena_, device_.alloc_arena(plan.bytes, "activations"));
   FATHOM_ASSIGN(buffers_, plan.take(workspace_arena_, device_));
-  FATHOM_TRY(plan_steps());
-  if (config_.n_routed_experts > 0) {
-    FATHOM_ASSIGN(counts_, ExpertCounts::make(device_, buffers_.expert_loads,
-                                              static_cast<int64_t>(caches_.size()),
-                                              config_.n_routed_experts));
+  if (limits_.may_draft && weights_.mtp) {
+    mtp_.emplace(*weights_.mtp, caches_.back(), buffers_.hidden);
   }
-  return ranks_.alone() ? record_steps() : plan_ranks();
+  return plan_steps();
+}
+
+Status Model::plan_experts(ExpertBalancer::Origin origin) {
+  if (config_.n_routed_experts == 0) return {};
+  const auto layers = static_cast<int64_t>(caches_.size());
+  FATHOM_ASSIGN(counts_, ExpertCounts::make(device_, buffers_.expert_loads, layers,
+                                            config_.n_routed_experts));
+  if (shard_.layout.stage_ranks() > 1) FATHOM_TRY(plan_exchange(layers));
+  balancer_.emplace(ExpertBalancer::Rank{.config = config_,
+                                         .shard = shard_,
+                                         .ranks = ranks_,
+                                         .device = device_,
+                                         .layers = layers,
+                                         .weights = weights_,
+                                         .counts = *counts_,
+                                         .exchange = exchange_ ? &*exchange_ : nullptr},
+                    std::move(origin));
+  return {};
+}
+
+Status Model::plan_exchange(int64_t layers) {
+  const int64_t rows = limits_.max_step_tokens;
+  const bool can =
+      links_->on_stream() && ExpertExchange::can_dispatch(device_, config_, shard_, rows);
+  FATHOM_ASSIGN(const bool all_can, links_->all_ranks("moe_dispatch", can));
+  fathom_comm* chips = all_can ? links_->data().chips() : nullptr;
+  FATHOM_ASSIGN(exchange_, ExpertExchange::make(device_, config_, shard_, buffers_.exchange, rows,
+                                                layers, chips));
+  if (ranks_.world->rank() == 0) log_info("experts: {}", exchange_->way());
+  return {};
 }
 
 Status Model::record_steps() {
-  if (!device_.graphs()) return {};
+  if (!ranks_.alone() || !device_.graphs()) return {};
   FATHOM_ASSIGN(graphs_, StepGraphs::record(device_, limits_, [this](const StepBucket& bucket) {
                   const StepInputs in = metadata_.front().inputs_of(bucket);
                   Step step = step_of(in, 0, bucket.rows, 0, bucket.logit_rows);
                   return queue_forward(step, nullptr);
                 }));
-  return {};
-}
-
-Status Model::plan_ranks() {
-  const int64_t rows = limits_.max_step_tokens;
-  const auto layers = static_cast<int64_t>(caches_.size());
-  if (config_.n_routed_experts > 0 && shard_.layout.stage_ranks() > 1) {
-    const bool can =
-        links_->on_stream() && ExpertExchange::can_dispatch(device_, config_, shard_, rows);
-    FATHOM_ASSIGN(const bool all_can, links_->all_ranks("moe_dispatch", can));
-    fathom_comm* chips = all_can ? links_->data().chips() : nullptr;
-    FATHOM_ASSIGN(exchange_, ExpertExchange::make(device_, config_, shard_, buffers_.exchange, rows,
-                                                  layers, chips));
-  }
-  if (exchange_ && ranks_.world->rank() == 0) log_info("experts: {}", exchange_->way());
   return {};
 }
 
@@ -188,13 +206,6 @@ Status Model::queue_forward(Step& step, const LogitRows* kept) {
   return head(step, weights_.norm, weights_.head);  // [L, vocab]
 }
 
-Status Model::final_norm(Step& step, const float* weight) {
-  auto& at = step.at;
-  FATHOM_TRY(ops::add_rms_norm(step.ops, own_rows(step, at.x), own_rows(step, at.residual), weight,
-                               config_.rms_norm_eps, own_rows(step, at.hidden)));
-  return gather_rows(step, "hidden", at.hidden);
-}
-
 Result<std::span<const float>> Model::draft(const StepBatch& batch, std::span<const int32_t> rows) {
   auto logits = run_draft(batch, rows);
   if (!logits) return abandon(logits.error());
@@ -206,46 +217,24 @@ Result<std::span<const float>> Model::run_draft(const StepBatch& batch,
   FATHOM_CHECK(can_draft(), "draft: expected a model that drafts");
   FATHOM_CHECK(rows.size() == batch.tokens.size(), "draft: expected a hidden state for each token");
   FATHOM_CHECK(in_flight_ == 0, "draft: expected no step in flight");
-  sources_.clear();
-  for (const int32_t row : rows) sources_.push_back(kept_.place_of(row));
+  const auto sources = mtp_->sources(rows, kept_);
   const LogitRows* kept = kept_.choose(batch) ? &kept_ : nullptr;
-  FATHOM_ASSIGN(Step step, lay_out_step(batch, sources_, kept, 0, 0));
+  FATHOM_ASSIGN(Step step, lay_out_step(batch, sources, kept, 0, 0));
+  step.layer = static_cast<int64_t>(weights_.blocks.size());
   const int64_t logit_rows = step.at.logits.shape[0];
-  FATHOM_TRY(queue_draft(step, kept));
+  FATHOM_TRY(mtp_->queue(step, kept));
   FATHOM_TRY(gather_logits(logit_rows));
   FATHOM_TRY(results_.fetch_logits(0, shard_.draws() ? logit_rows : 0));
   FATHOM_TRY(wait());
   return results_.logits();
 }
 
-Status Model::queue_draft(Step& step, const LogitRows* kept) {
-  const MtpWeights& mtp = *weights_.mtp;
-  const float eps = config_.rms_norm_eps;
-  auto& at = step.at;
-  FATHOM_TRY(ops::embed(step.ops, step.in.sources, as_table(buffers_.hidden), at.x));  // [T, H]
-  FATHOM_TRY(embed(step, mtp.embed, at.normed));  // [own rows, H]
-  const Tensor joined = own_rows(step, at.joined);
-  FATHOM_TRY(ops::rms_norm(step.ops, own_rows(step, at.normed), mtp.enorm, eps,
-                           device::columns(joined, 0, config_.hidden_size)));
-  FATHOM_TRY(ops::rms_norm(step.ops, own_rows(step, at.x), mtp.hnorm, eps,
-                           device::columns(joined, config_.hidden_size, config_.hidden_size)));
-  FATHOM_TRY(ops::linear(step.ops, joined, mtp.eh_proj, own_rows(step, at.residual)));
-  step.layer = static_cast<int64_t>(weights_.blocks.size());
-  if (exchange_) exchange_->begin_last_block();
-  FATHOM_TRY(block(step, mtp.block, caches_.back(), StreamInput::kResidualOnly, kept));
-  return head(step, mtp.norm, mtp.head);  // [L, vocab]
-}
-
-Status Model::head(Step& step, const float* norm, const Weight& weight) {
-  auto& at = step.at;
-  if (at.hidden.shape[0] > 0) FATHOM_TRY(final_norm(step, norm));  // [T, H]
-  if (at.logits.shape[0] == 0) return {};
-  Tensor logit_hidden = at.hidden;  // [L, H]
-  if (at.hidden.shape[0] != at.logits.shape[0]) {
-    logit_hidden = at.logit_hidden;
-    FATHOM_TRY(ops::embed(step.ops, step.in.logit_rows, as_table(at.hidden), logit_hidden));
-  }
-  return ops::linear(step.ops, logit_hidden, weight, at.logits);  // [L, vocab]
+std::vector<int64_t> Model::kv_layers() const {
+  if (!plan_) return {static_cast<int64_t>(caches_.size())};
+  std::vector<int64_t> layers;
+  for (const Range& stage : plan_->stages()) layers.push_back(stage.size());
+  layers.back() += config_.num_nextn_predict_layers;
+  return layers;
 }
 
 }  // namespace fathom::models::deepseek_v3

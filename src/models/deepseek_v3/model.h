@@ -6,7 +6,6 @@
 #pragma once
 
 #include <array>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,7 +17,10 @@
 #include "models/causal_lm.h"
 #include "models/deepseek_v3/config/config.h"
 #include "models/deepseek_v3/cost.h"
+#include "models/deepseek_v3/expert_balancer.h"
+#include "models/deepseek_v3/forward/mtp.h"
 #include "models/deepseek_v3/forward/step.h"
+#include "models/deepseek_v3/kv_blocks.h"
 #include "models/deepseek_v3/loading/load_weights.h"
 #include "models/deepseek_v3/sharding/shard.h"
 #include "models/deepseek_v3/step/batch_slice.h"
@@ -69,21 +71,10 @@ class Model final : public CausalLm {
   // Tokens that the host drew so far: all, where the chip draws none.
   uint64_t drawn_on_host() const { return drawn_on_host_; }
 
-  // Adds up over all ranks how often each expert was chosen since the last time, and gives
-  // redundant experts their places anew by that. Every rank calls it; kernels wait meanwhile.
-  struct Balance {
-    // How uneven the ranks' work was, and would have been with the new places, on the average of
-    // this rank's layers (imbalance()).
-    double before = 1;
-    double after = 1;
-    int64_t loaded = 0;  // experts that this rank has loaded, of all layers
-    ExpertLoads
-        loads;  // of all layers with experts, on all ranks alike; tokens since the last time
-  };
-  Result<Balance> balance();
-  // Loads an expert of the checkpoint anew, into a place of this rank's experts of a layer, while
-  // no step is in flight. Of models that were loaded by a plan.
-  Status place_expert(int64_t layer, size_t number, int64_t expert);
+  // ExpertBalancer::balance(); of a model without experts nothing. Every rank calls it.
+  Result<ExpertBalance> balance() { return balancer_ ? balancer_->balance() : ExpertBalance(); }
+  // Null: there are no experts.
+  ExpertBalancer* balancer() { return balancer_ ? &*balancer_ : nullptr; }
 
   const Config& config() const { return config_; }
   const RankShard& shard() const { return shard_; }
@@ -100,16 +91,20 @@ class Model final : public CausalLm {
   CostModel cost() const { return {config_, weights_, limits_.kv_dtype, can_draft()}; }
 
   // By the MTP layer; behind its own output, too, where more than one token is drafted.
-  bool can_draft() const override { return limits_.may_draft && weights_.mtp.has_value(); }
+  bool can_draft() const override { return mtp_.has_value(); }
   Result<std::span<const float>> draft(const StepBatch& batch,
                                        std::span<const int32_t> rows) override;
 
   // Of a rank of several: the layers that it caches itself (kv_layers()), of its own data index.
-  KvBlockFormat kv_block_format() const override;
-  Status read_kv_blocks(int64_t data_index, std::span<const int32_t> blocks,
-                        std::span<std::byte> out) override;
-  Status write_kv_blocks(int64_t data_index, std::span<const int32_t> blocks,
-                         std::span<const std::byte> in) override;
+  KvBlockFormat kv_block_format() const override { return kv_blocks_->format(); }
+  Status read_kv_blocks(int64_t /*data_index*/, std::span<const int32_t> blocks,
+                        std::span<std::byte> out) override {
+    return kv_blocks_->read(blocks, out);
+  }
+  Status write_kv_blocks(int64_t /*data_index*/, std::span<const int32_t> blocks,
+                         std::span<const std::byte> in) override {
+    return kv_blocks_->write(blocks, in);
+  }
   // How many layers each stage caches.
   std::vector<int64_t> kv_layers() const;
 
@@ -123,18 +118,14 @@ class Model final : public CausalLm {
         limits_(limits),
         weights_(std::move(weights)),
         rows_(limits),
-        kept_(limits) {
-    sources_.reserve(static_cast<size_t>(limits.max_step_tokens));
-  }
+        kept_(limits) {}
 
-  MoeWeights* moe_of(int64_t layer);
-  int64_t place_in_stage() const;
-  Status count_layer(int64_t layer, Balance& sum, std::span<float> row);
-  Result<int64_t> take_experts(int64_t layer, const ExpertExchange::Placement& placed);
   Status plan_memory();
   Status plan_steps();
+  Status plan_experts(ExpertBalancer::Origin origin);
+  // Of `layers` layers whose experts are on several ranks.
+  Status plan_exchange(int64_t layers);
   Status record_steps();
-  Status plan_ranks();
   // Over the buffers' rows from first_row on, and logits from first_logit on.
   Step step_of(const StepInputs& in, int64_t first_row, int64_t rows, int64_t first_logit,
                int64_t logit_rows);
@@ -150,14 +141,9 @@ class Model final : public CausalLm {
   Status take_drawn(const StepBatch& batch, int32_t* tokens);
   // From the step's tokens to its logits.
   Status queue_forward(Step& step, const LogitRows* kept);
-  Status queue_draft(Step& step, const LogitRows* kept);
   Result<std::span<const float>> run_draft(const StepBatch& batch, std::span<const int32_t> rows);
   // For all that is queued.
   Status wait() { return links_ ? links_->wait(ranks_) : device_.synchronize(); }
-  // hidden = the norm of the stream behind the last block.
-  Status final_norm(Step& step, const float* weight);
-  // Of the stream behind the last block: its norm, and logits of the rows that want some.
-  Status head(Step& step, const float* norm, const Weight& weight);
 
   // Queues what begin_draws() is for. has_draws: as join_draws() has it.
   template <typename Queue>
@@ -202,17 +188,14 @@ class Model final : public CausalLm {
   std::optional<ExpertExchange> exchange_;  // where experts are on several ranks
   std::optional<ExpertCounts> counts_;      // where there are experts
   StepGraphs graphs_;                       // where the chip is alone and has some
-  // For balance(): where experts come from, and those it has loaded, by layer and number.
-  std::shared_ptr<const TensorSource> source_;
-  std::optional<ShardPlan> plan_;
-  LoadOptions load_;
-  std::map<std::pair<int64_t, size_t>, LoadedExpert> moved_;
+  std::optional<ShardPlan> plan_;           // where it was loaded by one
+  std::optional<ExpertBalancer> balancer_;  // where there are experts
+  std::optional<MtpLayer> mtp_;             // where it drafts
+  std::optional<KvBlocks> kv_blocks_;
   BatchSlice rows_;  // of a microbatch
   LogitRows kept_;   // of the last step or draft, whose hidden states a draft goes on from
-  std::vector<int32_t> sources_;
   std::vector<int32_t> draw_rows_;  // of draws that came laid out
   int64_t microbatches_ = 1;
-  std::vector<std::byte> planes_;  // of blocks that are handed over, where the cache has two
 };
 
 }  // namespace fathom::models::deepseek_v3

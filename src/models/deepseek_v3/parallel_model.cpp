@@ -30,6 +30,7 @@ RunLimits limits_of(const Model& model) {
 ParallelModel::ParallelModel(std::unique_ptr<Model> own, comm::Group& world, int64_t balance_steps)
     : own_(std::move(own)),
       world_(world),
+      kv_blocks_(*own_, world),
       limits_(limits_of(*own_)),
       parts_(limits_),
       writer_(limits_),
@@ -105,7 +106,7 @@ Error ParallelModel::fail(const Error& error) {
 
 Status ParallelModel::balance() {
   FATHOM_TRY(announce(StepKind::kBalance, 1));
-  FATHOM_ASSIGN(Model::Balance balance, own_->balance());
+  FATHOM_ASSIGN(ExpertBalance balance, own_->balance());
   if (own_->shard().layout.redundant > 0) {
     log_info("experts placed anew: the busiest rank had {:.2f} times the mean, would have {:.2f}",
              balance.before, balance.after);
@@ -116,6 +117,28 @@ Status ParallelModel::balance() {
     std::ranges::transform(tokens, earlier, tokens.begin(), std::plus<>());
   }
   loads_ = std::make_shared<const ExpertLoads>(std::move(balance.loads));
+  return {};
+}
+
+Status ParallelModel::read_kv_blocks(int64_t data_index, std::span<const int32_t> blocks,
+                                     std::span<std::byte> out) {
+  const BlockList list = {data_index, blocks};
+  return call_blocks(StepKind::kReadBlocks, list,
+                     [&] { return kv_blocks_.gather(step_, list, out); });
+}
+
+Status ParallelModel::write_kv_blocks(int64_t data_index, std::span<const int32_t> blocks,
+                                      std::span<const std::byte> in) {
+  const BlockList list = {data_index, blocks};
+  return call_blocks(StepKind::kWriteBlocks, list,
+                     [&] { return kv_blocks_.scatter(step_, list, in); });
+}
+
+Status ParallelModel::call_blocks(StepKind kind, const BlockList& list,
+                                  const std::function<Status()>& call) {
+  if (failure_) return *failure_;
+  if (const auto told = announce(writer_.write(kind, list)); !told) return fail(told.error());
+  if (const auto done = call(); !done) return fail(done.error());
   return {};
 }
 

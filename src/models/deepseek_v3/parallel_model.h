@@ -14,6 +14,7 @@
 #include "comm/group.h"
 #include "models/causal_lm.h"
 #include "models/deepseek_v3/model.h"
+#include "models/deepseek_v3/rank_kv_blocks.h"
 #include "models/deepseek_v3/step/draw_parts.h"
 #include "models/deepseek_v3/step/step_message.h"
 #include "sampling/sampler.h"
@@ -45,9 +46,7 @@ class ParallelModel final : public CausalLm {
   std::shared_ptr<const ExpertLoads> expert_loads() const override { return loads_; }
   ExpertExchanges expert_exchanges() const override { return own_->expert_exchanges(); }
 
-  KvBlockFormat kv_block_format() const override;
-  // The ranks of each stage have the layers of theirs. A latent is not divided by heads, so the
-  // first rank of a data index reads for all.
+  KvBlockFormat kv_block_format() const override { return kv_blocks_.format(); }
   Status read_kv_blocks(int64_t data_index, std::span<const int32_t> blocks,
                         std::span<std::byte> out) override;
   Status write_kv_blocks(int64_t data_index, std::span<const int32_t> blocks,
@@ -55,8 +54,6 @@ class ParallelModel final : public CausalLm {
 
  private:
   Status call_blocks(StepKind kind, const BlockList& list, const std::function<Status()>& call);
-  Status gather_layers(const BlockList& list, std::span<std::byte> out);
-  Status scatter_layers(const BlockList& list, std::span<const std::byte> in);
   Status call(StepKind kind, const StepBatch& batch, std::span<const int32_t> rows,
               const std::function<Status()>& own);
   Error fail(const Error& error);
@@ -76,6 +73,7 @@ class ParallelModel final : public CausalLm {
 
   std::unique_ptr<Model> own_;
   comm::Group& world_;
+  RankKvBlocks kv_blocks_;
   RunLimits limits_;
   StepParts parts_;
   StepMessageWriter writer_;
@@ -93,7 +91,6 @@ class ParallelModel final : public CausalLm {
   std::vector<float> logits_;          // of all rows, of which those that are read are there
   std::vector<int32_t> tokens_, received_tokens_;  // drawn: all, and one data index's
   sampling::SamplerScratch sampler_;
-  std::vector<std::byte> layers_;  // of KV blocks: one stage's
   std::optional<Error> failure_;
 };
 
@@ -103,8 +100,5 @@ Status follow(Model& own, comm::Group& world);
 // What it does when tokens are drawn (parallel_draws.cpp).
 Status follow_draws(Model& own, comm::Group& world, int64_t step, bool has_draws,
                     std::vector<int32_t>& read);
-// What it does when KV blocks are read or written (parallel_kv.cpp).
-Status follow_blocks(Model& own, comm::Group& world, int64_t step, StepKind kind,
-                     const BlockList& list);
 
 }  // namespace fathom::models::deepseek_v3

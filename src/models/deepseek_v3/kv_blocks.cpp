@@ -1,7 +1,6 @@
-// The cache's blocks, as engines hand them to each other.
-#include <cstring>
+#include "models/deepseek_v3/kv_blocks.h"
 
-#include "models/deepseek_v3/model.h"
+#include <cstring>
 
 namespace fathom::models::deepseek_v3 {
 namespace {
@@ -69,27 +68,18 @@ void split_planes(std::span<const std::byte> rows, const PlaneBytes& token, int6
 
 }  // namespace
 
-KvBlockFormat Model::kv_block_format() const {
+KvBlockFormat KvBlocks::format() const {
   return {.dtype = limits_.kv_dtype,
           .layers = static_cast<int64_t>(caches_.size()),
           .block_size = limits_.kv_block_size,
           .latent = config_.latent_dim()};
 }
 
-std::vector<int64_t> Model::kv_layers() const {
-  if (!plan_) return {static_cast<int64_t>(caches_.size())};
-  std::vector<int64_t> layers;
-  for (const Range& stage : plan_->stages()) layers.push_back(stage.size());
-  layers.back() += config_.num_nextn_predict_layers;
-  return layers;
-}
-
-Status Model::read_kv_blocks(int64_t /*data_index*/, std::span<const int32_t> blocks,
-                             std::span<std::byte> out) {
-  const KvBlockFormat format = kv_block_format();
-  FATHOM_CHECK(out.size() == blocks.size() * kv_block_bytes(format),
+Status KvBlocks::read(std::span<const int32_t> blocks, std::span<std::byte> out) {
+  const KvBlockFormat layout = format();
+  FATHOM_CHECK(out.size() == blocks.size() * kv_block_bytes(layout),
                "kv blocks: expected memory for each layer of each");
-  const PlaneBytes each = plane_bytes(config_, format, device_.kv_planes());
+  const PlaneBytes each = plane_bytes(config_, layout, device_.kv_planes());
   std::byte* to = out.data();
   if (each.rope > 0) {
     planes_.resize(out.size());
@@ -101,20 +91,19 @@ Status Model::read_kv_blocks(int64_t /*data_index*/, std::span<const int32_t> bl
     return copied;
   }));
   FATHOM_TRY(device_.synchronize());
-  if (each.rope > 0) join_planes(planes_, each, format.block_size, out);
+  if (each.rope > 0) join_planes(planes_, each, layout.block_size, out);
   return {};
 }
 
-Status Model::write_kv_blocks(int64_t /*data_index*/, std::span<const int32_t> blocks,
-                              std::span<const std::byte> in) {
-  const KvBlockFormat format = kv_block_format();
-  FATHOM_CHECK(in.size() == blocks.size() * kv_block_bytes(format),
+Status KvBlocks::write(std::span<const int32_t> blocks, std::span<const std::byte> in) {
+  const KvBlockFormat layout = format();
+  FATHOM_CHECK(in.size() == blocks.size() * kv_block_bytes(layout),
                "kv blocks: expected each layer of each");
-  const PlaneBytes each = plane_bytes(config_, format, device_.kv_planes());
+  const PlaneBytes each = plane_bytes(config_, layout, device_.kv_planes());
   const std::byte* from = in.data();
   if (each.rope > 0) {
     planes_.resize(in.size());
-    split_planes(in, each, format.block_size, planes_);
+    split_planes(in, each, layout.block_size, planes_);
     from = planes_.data();
   }
   FATHOM_TRY(each_plane(caches_, blocks, each, [&](void* plane, size_t bytes) {
