@@ -102,7 +102,7 @@ function(fathom_library name)
 endfunction()
 
 # fathom_vector_sources(LIBRARY a.cpp ...): sources that are compiled once for each set of vector
-# instructions, see src/base/lanes.h.
+# instructions, see src/base/lanes.h and src/base/instruction_sets.h.
 function(fathom_vector_sources library)
   set(SETS portable)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
@@ -122,6 +122,7 @@ function(fathom_vector_sources library)
     target_compile_options(${library}_${isa} PRIVATE $<$<NOT:$<CONFIG:Sanitize>>:-O3>
                            -fno-math-errno -fno-trapping-math ${${isa}_FLAGS})
     target_sources(${library} PRIVATE $<TARGET_OBJECTS:${library}_${isa}>)
+    target_compile_definitions(${library} PRIVATE FATHOM_BUILT_${isa}=1)
   endforeach()
 endfunction()
 

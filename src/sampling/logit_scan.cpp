@@ -5,9 +5,13 @@
 #include <limits>
 
 #include "base/instruction_sets.h"
-#include "sampling/scan.h"
 
 namespace fathom::sampling {
+
+// scan.cpp, compiled for each.
+#define FATHOM_DECLARE_SCAN(isa) FATHOM_DECLARE_SET(isa, LogitScan, scan)
+FATHOM_INSTRUCTION_SETS(FATHOM_DECLARE_SCAN)
+
 namespace {
 
 // Integers in the order of the finite numbers they stand for; both ways.
@@ -40,11 +44,10 @@ WeightRule weight_rule(float best, float inverse_temperature, float least_expone
 }
 
 std::vector<const LogitScan*> logit_scans() {
-  std::vector<const LogitScan*> scans = {&portable::scan()};
-#if defined(__x86_64__)
-  if (has_avx2()) scans.push_back(&avx2::scan());
-  if (has_avx512()) scans.push_back(&avx512::scan());
-#endif
+  std::vector<const LogitScan*> scans;
+#define FATHOM_ADD_SCAN(isa) \
+  if (runs_##isa()) scans.push_back(&isa::scan());
+  FATHOM_INSTRUCTION_SETS(FATHOM_ADD_SCAN)
   return scans;
 }
 

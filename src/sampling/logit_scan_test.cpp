@@ -8,6 +8,8 @@
 #include <random>
 #include <string>
 
+#include "base/instruction_sets.h"
+
 namespace fathom::sampling {
 namespace {
 
@@ -89,6 +91,17 @@ TEST(WeightRule, HasTheLeastLogitOfAnExponent) {
     EXPECT_GE(exponent_of(rule.least, rule), least_exponent);
     EXPECT_LT(exponent_of(std::nextafter(rule.least, -kInf), rule), least_exponent);
   }
+}
+
+TEST(LogitScans, AreThoseThatThisProcessorRuns) {
+  std::vector<std::string> expected = {"portable"};
+#if defined(__x86_64__)
+  if (runs_avx2()) expected.emplace_back("avx2");
+  if (runs_avx512()) expected.emplace_back("avx512");
+#endif
+  std::vector<std::string> names;
+  for (const auto* set : logit_scans()) names.emplace_back(set->name);
+  EXPECT_EQ(names, expected);
 }
 
 INSTANTIATE_TEST_SUITE_P(Sets, LogitScanTest, ::testing::ValuesIn(logit_scans()),

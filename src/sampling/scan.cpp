@@ -1,6 +1,5 @@
-#include "sampling/scan.h"
-
 #include "base/lanes.h"
+#include "sampling/logit_scan.h"
 
 #define FATHOM_TEXT_OF(name) #name
 #define FATHOM_TEXT(name) FATHOM_TEXT_OF(name)

@@ -1,7 +1,6 @@
-#include "models/quantize/codec.h"
-
 #include "models/quantize/narrow.h"
 #include "models/quantize/narrow_i4.h"
+#include "models/quantize/row_codec.h"
 #include "models/quantize/widen.h"
 
 #define FATHOM_TEXT_OF(name) #name

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/instruction_sets.h"
 #include "models/number_formats.h"
 
 namespace fathom::models {
@@ -191,6 +192,17 @@ TEST_P(RowCodecTest, WidensAsTheFormatsAreDefined) {
       return static_cast<float>((byte_at(i / 2) >> i % 2 * 4 & 15) - 8) * scale_at(i);
     });
   }
+}
+
+TEST(RowCodecs, AreThoseThatThisProcessorRuns) {
+  std::vector<std::string> expected = {"portable"};
+#if defined(__x86_64__)
+  if (runs_avx2()) expected.emplace_back("avx2");
+  if (runs_avx512()) expected.emplace_back("avx512");
+#endif
+  std::vector<std::string> names;
+  for (const auto* set : row_codecs()) names.emplace_back(set->name);
+  EXPECT_EQ(names, expected);
 }
 
 INSTANTIATE_TEST_SUITE_P(Sets, RowCodecTest, ::testing::ValuesIn(row_codecs()),

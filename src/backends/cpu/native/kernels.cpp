@@ -1,13 +1,12 @@
 #include "backends/cpu/native/kernels.h"
 
-#include "backends/cpu/native/kernel_sets.h"
-
-namespace fathom::cpu {
+namespace fathom::cpu::FATHOM_CPU_ISA {
 
 #define FATHOM_TEXT_INNER(name) #name
 #define FATHOM_TEXT(name) FATHOM_TEXT_INNER(name)
 
-const KernelSet& FATHOM_CPU_ISA::kernels() {
+// kernel_sets.cpp declares and chooses it.
+const KernelSet& kernels() {
   namespace isa = FATHOM_CPU_ISA;
   static constexpr KernelSet set = {
       .name = FATHOM_TEXT(FATHOM_CPU_ISA),
@@ -36,4 +35,4 @@ const KernelSet& FATHOM_CPU_ISA::kernels() {
   return set;
 }
 
-}  // namespace fathom::cpu
+}  // namespace fathom::cpu::FATHOM_CPU_ISA

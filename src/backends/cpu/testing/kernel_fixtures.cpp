@@ -6,10 +6,20 @@
 
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/kernel_sets.h"
-#include "backends/cpu/native/kernel_sets.h"
 #include "backends/cpu/reference/formats.h"
 
 namespace fathom::cpu {
+
+// AVX-512 in plain loops (avx512_emulation.h), linked into the tests only.
+namespace avx512_emulated {
+const KernelSet& kernels();
+}
+namespace avx512_vnni_emulated {
+const KernelSet& kernels();
+}
+namespace avx512_bf16_emulated {
+const KernelSet& kernels();
+}
 
 namespace test {
 
