@@ -159,7 +159,7 @@ MISTAKES = [
         "pinned blocks become free before their step is done",
         ENGINE + "loop/step_loop.cpp",
         "  if (going.ok()) going = begin_ahead();",
-        "  for (const auto& pinned : steps_[0].pinned) scheduler_.unpin(pinned.data_index, "
+        "  for (const auto& pinned : steps_[0].pinned) schedulers_.unpin(pinned.replica, "
         "pinned.blocks);\n  steps_[0].pinned.clear();\n  if (going.ok()) going = begin_ahead();",
         "engine_test",
         "*",

@@ -13,11 +13,11 @@ constexpr int64_t kMaxTransfers = 32;  // at once
 }  // namespace
 
 RemotePrefix::RemotePrefix(std::unique_ptr<KvSource> source, int64_t min_tokens,
-                           DataIndices& scheduler, models::CausalLm& model,
+                           ReplicaSchedulers& schedulers, models::CausalLm& model,
                            std::function<void()> wake)
     : min_tokens_(min_tokens),
       format_(model.kv_block_format()),
-      scheduler_(scheduler),
+      schedulers_(schedulers),
       model_(model),
       wake_(std::move(wake)),
       source_(std::move(source)) {
@@ -25,12 +25,12 @@ RemotePrefix::RemotePrefix(std::unique_ptr<KvSource> source, int64_t min_tokens,
 }
 
 void RemotePrefix::add(Task& task) {
-  scheduler_.place(task);
-  if (!is_worth_asking(scheduler_.gap(task))) {
-    scheduler_.schedule(task);
+  schedulers_.place(task);
+  if (!is_worth_asking(schedulers_.gap(task))) {
+    schedulers_.schedule(task);
     return;
   }
-  scheduler_.expect(task);
+  schedulers_.expect(task);
   const auto at = std::ranges::upper_bound(waiting_, &task, runs_before, &Waiting::task);
   waiting_.insert(at, {.task = &task});
 }
@@ -42,7 +42,7 @@ bool RemotePrefix::forget(Task& task) {
     source_->cancel(task.id);
     --asked_;
   }
-  scheduler_.stop_expecting(end_waiting(found));
+  schedulers_.stop_expecting(end_waiting(found));
   return true;
 }
 
@@ -91,7 +91,7 @@ void RemotePrefix::read(const Mail& mail) {
 
 Task& RemotePrefix::end_waiting(std::vector<Waiting>::iterator waiting) {
   Task& task = *waiting->task;
-  scheduler_.end_keep(task, waiting->kept);
+  schedulers_.end_keep(task, waiting->kept);
   waiting_.erase(waiting);
   return task;
 }
@@ -102,17 +102,17 @@ void RemotePrefix::store(Waiting& waiting, const KvBlocks& blocks) {
   std::vector<int32_t> run;
   for (int64_t i = 0; i <= blocks.count; ++i) {
     const int64_t index = blocks.first + i;
-    const int32_t block = i < blocks.count ? scheduler_.begin_fill(task, index) : kNoBlock;
+    const int32_t block = i < blocks.count ? schedulers_.begin_fill(task, index) : kNoBlock;
     if (block != kNoBlock) {
       run.push_back(block);
     } else if (!run.empty()) {
       const int64_t first = index - static_cast<int64_t>(run.size());
       const bool filled = write(task, run, first, blocks);
-      scheduler_.end_fill(task, first, run, filled);
+      schedulers_.end_fill(task, first, run, filled);
     }
   }
-  scheduler_.end_keep(task, waiting.kept);
-  scheduler_.keep(task, waiting.kept);
+  schedulers_.end_keep(task, waiting.kept);
+  schedulers_.keep(task, waiting.kept);
 }
 
 bool RemotePrefix::write(Task& task, const std::vector<int32_t>& run, int64_t first,
@@ -120,7 +120,7 @@ bool RemotePrefix::write(Task& task, const std::vector<int32_t>& run, int64_t fi
   const size_t bytes = models::kv_block_bytes(format_);
   const auto from = static_cast<size_t>(first - blocks.first) * bytes;
   const auto written = model_.write_kv_blocks(
-      task.data_index, run, std::span(blocks.bytes).subspan(from, run.size() * bytes));
+      task.replica, run, std::span(blocks.bytes).subspan(from, run.size() * bytes));
   if (!written) log_warning("{}", written.error().message);
   return written.ok();
 }
@@ -134,8 +134,8 @@ void RemotePrefix::ask_for_more() {
       ++each;
       continue;
     }
-    if (scheduler_.num_waiting(task) > 0) return;
-    const KvGap gap = scheduler_.gap(task);
+    if (schedulers_.num_waiting(task) > 0) return;
+    const KvGap gap = schedulers_.gap(task);
     if (!is_worth_asking(gap)) {
       each = waiting_.erase(each);
       schedule(task);
@@ -143,7 +143,7 @@ void RemotePrefix::ask_for_more() {
     }
     each->asked = true;
     ++asked_;
-    scheduler_.keep(task, each->kept);
+    schedulers_.keep(task, each->kept);
     task.fetched_from = gap.first;
     const int64_t tokens = (gap.first + gap.blocks) * format_.block_size + 1;
     source_->fetch(task.id, {.tokens = {task.tokens.begin(), task.tokens.begin() + tokens},
@@ -159,9 +159,9 @@ bool RemotePrefix::is_worth_asking(const KvGap& gap) const {
 }
 
 void RemotePrefix::schedule(Task& task) {
-  scheduler_.stop_expecting(task);
-  scheduler_.touch(task);
-  scheduler_.schedule(task);
+  schedulers_.stop_expecting(task);
+  schedulers_.touch(task);
+  schedulers_.schedule(task);
 }
 
 }  // namespace fathom::engine

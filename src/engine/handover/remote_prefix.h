@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "engine/kv_transfer.h"
-#include "engine/schedule/data_indices.h"
+#include "engine/schedule/replica_schedulers.h"
 #include "engine/sequence/task.h"
 #include "models/causal_lm.h"
 
@@ -23,7 +23,7 @@ class RemotePrefix final : public KvReceiver {
  public:
   // Prompts that lack fewer than min_tokens are computed here. `wake` is called from the source's
   // thread when work() has something to do.
-  RemotePrefix(std::unique_ptr<KvSource> source, int64_t min_tokens, DataIndices& scheduler,
+  RemotePrefix(std::unique_ptr<KvSource> source, int64_t min_tokens, ReplicaSchedulers& schedulers,
                models::CausalLm& model, std::function<void()> wake);
 
   // The engine's thread. A new task: it waits here or is scheduled at once.
@@ -64,7 +64,7 @@ class RemotePrefix final : public KvReceiver {
 
   const int64_t min_tokens_;
   const models::KvBlockFormat format_;
-  DataIndices& scheduler_;
+  ReplicaSchedulers& schedulers_;
   models::CausalLm& model_;
   const std::function<void()> wake_;
   std::vector<Waiting> waiting_;  // in order of priority, then arrival

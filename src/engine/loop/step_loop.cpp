@@ -35,30 +35,40 @@ StepInFlight make_step(const models::CausalLm& model, int64_t max_running) {
 StepLoop::StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions& options,
                    Calls calls, std::unique_ptr<KvSource> source)
     : prefix_cache_(options.prefix_cache),
-      scheduler_(model->limits().data_indices, scheduler_limits(model->limits(), options),
-                 {.enabled = options.prefix_cache,
-                  .exact = options.exact,
-                  .block_size = model->limits().kv_block_size},
-                 model->limits().num_kv_blocks),
+      schedulers_(model->limits().data_indices, scheduler_limits(model->limits(), options),
+                  {.enabled = options.prefix_cache,
+                   .exact = options.exact,
+                   .block_size = model->limits().kv_block_size},
+                  model->limits().num_kv_blocks),
       runner_(std::move(model)),
       scratch_(runner_.model().vocab_size()),
       drafter_({.drafts = model_drafts(runner_.model(), options),
                 .always = options.speculate_always,
-                .max_sequences = scheduler_.max_running()},
+                .max_sequences = schedulers_.max_running()},
                runner_, scratch_),
       calls_(std::move(calls)),
-      steps_{make_step(runner_.model(), scheduler_.max_running()),
-             make_step(runner_.model(), scheduler_.max_running())} {
-  begun_.reserve(static_cast<size_t>(scheduler_.max_running()));
-  handing_over_.reserve(static_cast<size_t>(scheduler_.max_running()));
+      steps_{make_step(runner_.model(), schedulers_.max_running()),
+             make_step(runner_.model(), schedulers_.max_running())},
+      handover_(schedulers_, runner_.model(),
+                [this](Task& task, FinishReason reason, std::optional<Error> error) {
+                  finish(task, reason, std::move(error));
+                }) {
+  begun_.reserve(static_cast<size_t>(schedulers_.max_running()));
   if (source == nullptr) return;
-  remote_ = std::make_unique<RemotePrefix>(std::move(source), options.min_fetch_tokens, scheduler_,
+  remote_ = std::make_unique<RemotePrefix>(std::move(source), options.min_fetch_tokens, schedulers_,
                                            runner_.model(), calls_.wake);
 }
 
 void StepLoop::add(Task& task) {
-  if (remote_ != nullptr && !task.hands_over) return remote_->add(task);
-  scheduler_.add(task);
+  if (remote_ != nullptr && !task.exports_kv) return remote_->add(task);
+  schedulers_.add(task);
+}
+
+void StepLoop::transfer_blocks() {
+  transfer_is_due_ = steps_[0].in_flight;
+  if (transfer_is_due_) return;
+  if (remote_ != nullptr) remote_->work();
+  handover_.retry_waiting();
 }
 
 void StepLoop::run() {
@@ -81,10 +91,10 @@ void StepLoop::run() {
 
 // Decides a step while none is in flight.
 std::span<const Chunk> StepLoop::schedule(StepInFlight& step) {
-  auto chunks = scheduler_.next_step();
-  if (chunks.empty() && !lingering_.empty()) {
-    abandon_lingering();
-    chunks = scheduler_.next_step();
+  auto chunks = schedulers_.next_step();
+  if (chunks.empty() && handover_.has_waiting()) {
+    handover_.abandon_waiting();
+    chunks = schedulers_.next_step();
   }
   FATHOM_CHECK(!chunks.empty(), "scheduler: expected rows to run while there is work");
   drafter_.begin_step(chunks);
@@ -103,7 +113,7 @@ Status StepLoop::begin(StepInFlight& step, std::span<const Chunk> chunks) {
 Status StepLoop::begin_ahead() {
   if (!may_begin_ahead()) return {};
   const LookAhead look_ahead(steps_[0]);
-  const auto chunks = scheduler_.next_step_ahead();
+  const auto chunks = schedulers_.next_step_ahead();
   if (chunks.empty()) return {};
   steps_[1].set(chunks);
   note_begun(chunks);
@@ -123,6 +133,14 @@ Status StepLoop::begin_ahead() {
 // and a full block is shared once its step is done.
 bool StepLoop::may_begin_ahead() const {
   return model().max_steps_in_flight() > 1 && !drafter_.drafts() && !moves_blocks();
+}
+
+// Whether blocks come from another engine, or are to go to one, as soon as no step is in flight.
+bool StepLoop::moves_blocks() const {
+  return handover_.has_waiting() || (remote_ != nullptr && remote_->has_waiting()) ||
+         std::ranges::any_of(steps_[0].parts, [](const StepInFlight::Part& part) {
+           return part.task != nullptr && part.task->exports_kv;
+         });
 }
 
 Status StepLoop::draw(StepInFlight& step) {
@@ -171,7 +189,7 @@ Result<models::StepResult> StepLoop::finish_step() {
 // The step's results are taken in: what it pinned is free, and the next one takes its place.
 void StepLoop::retire_step() {
   for (const StepInFlight::Pinned& pinned : steps_[0].pinned) {
-    scheduler_.unpin(pinned.data_index, pinned.blocks);
+    schedulers_.unpin(pinned.replica, pinned.blocks);
   }
   steps_[0].clear();
   std::swap(steps_[0], steps_[1]);
@@ -211,13 +229,17 @@ void StepLoop::prepare_masks(const StepInFlight& step) {
   masks_.begin();
 }
 
+KvTransferStats StepLoop::kv_fetched() const {
+  return remote_ != nullptr ? remote_->stats() : KvTransferStats();
+}
+
 EngineStats StepLoop::stats() const {
   EngineStats stats = counts_;
-  stats.running = scheduler_.num_running();
-  stats.max_running = scheduler_.max_running();
-  stats.kv_blocks_total = scheduler_.blocks();
-  stats.kv_blocks_used = scheduler_.used_blocks();
-  stats.preemptions = scheduler_.preemptions();
+  stats.running = schedulers_.num_running();
+  stats.max_running = schedulers_.max_running();
+  stats.kv_blocks_total = schedulers_.blocks();
+  stats.kv_blocks_used = schedulers_.used_blocks();
+  stats.preemptions = schedulers_.preemptions();
   stats.copied_to_host = model().copied_to_host();
   stats.expert_loads = model().expert_loads();
   stats.expert_exchanges = model().expert_exchanges();

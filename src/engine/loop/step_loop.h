@@ -18,10 +18,11 @@
 #include <optional>
 #include <span>
 
+#include "engine/handover/kv_handover.h"
 #include "engine/handover/remote_prefix.h"
 #include "engine/kv_transfer.h"
 #include "engine/options.h"
-#include "engine/schedule/data_indices.h"
+#include "engine/schedule/replica_schedulers.h"
 #include "engine/sequence/task.h"
 #include "engine/speculate/drafter.h"
 #include "engine/stats.h"
@@ -40,7 +41,7 @@ class StepLoop {
     // Hands over a task that is done: nothing counts it any more, and its listener is about to hear
     // the last event.
     std::function<std::unique_ptr<Task>(Task&)> retire;
-    // hand_over() has news; from any thread.
+    // transfer_blocks() has something to do; called from any thread.
     std::function<void()> wake;
   };
 
@@ -54,14 +55,14 @@ class StepLoop {
   void add(Task& task);
   void cancel(Task& task) { finish(task, FinishReason::kCancelled); }
 
-  // Takes in KV blocks that came from another engine, and hands over those that another one waits
-  // for; while a step is in flight it only notes that it is due.
-  void hand_over();
-  // Whether blocks wait for room where they are to go: hand_over() is to be called soon.
-  bool hands_over() const { return !lingering_.empty(); }
+  // Takes in KV blocks that came from other engines and hands over those that others wait for.
+  // While a step is in flight it only notes that it is due.
+  void transfer_blocks();
+  // Whether computed blocks wait for room in their sinks: transfer_blocks() is to be called soon.
+  bool waits_for_sinks() const { return handover_.has_waiting(); }
 
-  bool has_work() const { return has_steps() || hand_over_is_due_; }
-  bool has_steps() const { return steps_[0].in_flight || scheduler_.has_work(); }
+  bool has_work() const { return has_steps() || transfer_is_due_; }
+  bool has_steps() const { return steps_[0].in_flight || schedulers_.has_work(); }
   // Needs has_steps(). Finishes one step, and may begin the next one.
   void run();
 
@@ -92,9 +93,6 @@ class StepLoop {
   bool score_prompt(Task& task, int64_t end, std::span<const float>& logits);
   bool fail_for_memory(Task& task);
 
-  void hand_over_step();
-  Result<bool> hand_over_blocks(Task& task);
-  void abandon_lingering();
   bool moves_blocks() const;
   void leave_steps(Task& task);
   void leave_queues(Task& task);
@@ -102,7 +100,7 @@ class StepLoop {
   bool finish(Task& task, FinishReason reason, std::optional<Error> error = {});
 
   const bool prefix_cache_;
-  DataIndices scheduler_;
+  ReplicaSchedulers schedulers_;
   ModelRunner runner_;
   sampling::SamplerScratch scratch_;
   MaskWorker masks_;
@@ -111,9 +109,8 @@ class StepLoop {
   std::unique_ptr<RemotePrefix> remote_;  // null: all prompts are computed here
   std::array<StepInFlight, 2> steps_;     // the older one first
   std::vector<Task*> begun_;              // by the step that was scheduled last
-  std::vector<Task*> handing_over_;       // of the step: blocks of theirs go to another engine
-  std::vector<Task*> lingering_;          // computed, and not handed over yet
-  bool hand_over_is_due_ = false;
+  KvHandover handover_;
+  bool transfer_is_due_ = false;
   EngineStats counts_;  // the totals; stats() adds what others know
   Event event_;         // reused, so that sending a token allocates nothing
 };

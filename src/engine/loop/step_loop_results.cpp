@@ -49,7 +49,7 @@ void StepLoop::take_in(const models::StepResult& results) {
               task, part.rows,
               {results.tokens.subspan(draw, draws), results.logits.subspan(logits, read)})) {
         drafter_.add(task, computed, row);
-        if (task.hands_over) handing_over_.push_back(&task);
+        if (task.exports_kv) handover_.note_computed(task);
       }
     }
     row += part.rows;
@@ -57,7 +57,7 @@ void StepLoop::take_in(const models::StepResult& results) {
     logits += read;
   }
   drafter_.draft();
-  hand_over_step();
+  handover_.hand_over_computed();
 }
 
 // No step is in flight after a failure.
@@ -91,9 +91,9 @@ bool StepLoop::advance(Task& task, int64_t rows, models::StepResult results) {
   if (task.sampling.prompt_logprobs && !score_prompt(task, task.computed + known, results.logits)) {
     return finish(task, FinishReason::kError, not_finite());
   }
-  scheduler_.advance(task, known);
+  schedulers_.advance(task, known);
   if (task.remaining() > 0) return true;
-  if (task.hands_over) return true;  // until that is done
+  if (task.exports_kv) return true;  // until its blocks are handed over
   if (task.max_new == 0) return finish(task, FinishReason::kLength);
   return generate(task, results);
 }
@@ -168,7 +168,7 @@ bool StepLoop::take_next(Task& task, models::StepResult& results) {
   }
   if (task.append(token)) {
     ++counts_.accepted_draft_tokens;
-    scheduler_.advance(task, 1);
+    schedulers_.advance(task, 1);
   }
   event_.token = token;
   if (task.guide != nullptr && !task.guide->can_continue()) {
@@ -183,9 +183,14 @@ bool StepLoop::take_next(Task& task, models::StepResult& results) {
 void StepLoop::leave_steps(Task& task) {
   for (StepInFlight& step : steps_) {
     if (!step.forget(task) || !step.in_flight) continue;
-    scheduler_.release_pinned(task, task.blocks);
-    step.pinned.push_back({task.data_index, std::exchange(task.blocks, {})});
+    schedulers_.release_pinned(task, task.blocks);
+    step.pinned.push_back({task.replica, std::exchange(task.blocks, {})});
   }
+}
+
+void StepLoop::leave_queues(Task& task) {
+  if (handover_.forget(task)) return;
+  if (remote_ == nullptr || !remote_->forget(task)) schedulers_.remove(task);
 }
 
 // Calls the listener with event_ and clears it for the next one.

@@ -30,8 +30,8 @@ uint64_t random_seed() {
   return uint64_t{device()} << 32 | device();
 }
 
-// How often it looks whether KV blocks that are to go to another engine have room to go.
-constexpr std::chrono::milliseconds kLookForRoom(2);
+// How often the engine asks sinks of KV blocks whether they have room by now.
+constexpr std::chrono::milliseconds kSinkPollInterval(2);
 
 // A StepLoop on a thread of its own. `mutex_` guards what other threads share with it: the table of
 // requests, the two mailboxes and the published counts. No listener is called with it held.
@@ -204,7 +204,7 @@ void ThreadedEngine::blocks_came() {
 void ThreadedEngine::run() {
   while (take_mail()) {
     cancel_requested();
-    loop_.hand_over();
+    loop_.transfer_blocks();
     if (!loop_.has_steps()) continue;
     loop_.run();
     publish();
@@ -222,8 +222,8 @@ bool ThreadedEngine::take_mail() {
       return stopping_ || blocks_came_ || !arrived_.empty() || !cancelled_.empty() ||
              loop_.has_work();
     };
-    if (loop_.hands_over()) {
-      wake_.wait_for(lock, kLookForRoom, has_mail);
+    if (loop_.waits_for_sinks()) {
+      wake_.wait_for(lock, kSinkPollInterval, has_mail);
     } else {
       wake_.wait(lock, has_mail);
     }

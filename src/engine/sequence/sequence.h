@@ -40,10 +40,10 @@ struct Sequence {
   int64_t given_size = 0;     // rows from here on take the path of generated tokens
   int64_t prompt_scored = 0;  // prompt log-probabilities that were already sent
 
-  int32_t data_index = 0;       // whose blocks it has (data_indices.h)
+  int32_t replica = 0;          // data-parallel replica whose blocks it has
   int64_t computed = 0;         // leading tokens whose latents are in the cache
   std::vector<int32_t> blocks;  // block table; never reallocates
-  bool hands_over = false;      // its blocks go to another engine (kv_handover.h)
+  bool exports_kv = false;      // its blocks go to another engine
   std::string cache_salt;
   std::vector<Hash128> block_hashes;  // of the first full blocks; never reallocates
 

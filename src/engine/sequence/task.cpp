@@ -28,7 +28,7 @@ Result<std::unique_ptr<Task>> make_task(Request request, Listener listener,
                            request.sampling.stop_token_ids.end());
   task->sampling = std::move(request.sampling);
   task->cache_salt = std::move(request.cache_salt);
-  task->hands_over = request.kv_sink != nullptr;
+  task->exports_kv = request.kv_sink != nullptr;
   task->kv_sink = std::move(request.kv_sink);
   task->kv_next = request.kv_first_block;
 

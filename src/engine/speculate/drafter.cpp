@@ -30,7 +30,7 @@ void Drafter::begin_step(std::span<const Chunk> chunks) {
 
 void Drafter::add(Sequence& sequence, int64_t begin, int64_t source) {
   if (!drafts()) return;
-  const bool shown = room(sequence) > 0 || sequence.hands_over;
+  const bool shown = room(sequence) > 0 || sequence.exports_kv;
   // The last row of a prompt that nothing is generated behind has no token to go with it.
   const int64_t end = std::min(sequence.computed, sequence.length() - 1);
   if (shown && begin < end) rows_.push_back({&sequence, begin, end, source, false});

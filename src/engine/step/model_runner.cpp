@@ -85,7 +85,7 @@ void ModelRunner::clear() {
 void ModelRunner::lay_out(const Sequence& sequence, int64_t begin, int64_t end, int64_t ahead) {
   const int64_t block_size = model_->limits().kv_block_size;
   const auto first = static_cast<int64_t>(tokens_.size());
-  data_rows_[static_cast<size_t>(sequence.data_index)] += end - begin;
+  data_rows_[static_cast<size_t>(sequence.replica)] += end - begin;
   for (int64_t row = begin; row < end; ++row) {
     const int64_t block = sequence.blocks[static_cast<size_t>(row / block_size)];
     tokens_.push_back(sequence.tokens[static_cast<size_t>(row + ahead)]);

@@ -53,7 +53,7 @@ class ModelRunner {
   std::vector<models::SequenceRows> generated_;
   std::vector<int32_t> logit_rows_;
   std::vector<int32_t> sources_;
-  std::vector<int64_t> data_rows_;  // by data index
+  std::vector<int64_t> data_rows_;  // by replica
 };
 
 }  // namespace fathom::engine

@@ -25,7 +25,7 @@ struct StepInFlight {
   };
   // Blocks of a task that left while the step may still touch them.
   struct Pinned {
-    int32_t data_index = 0;
+    int32_t replica = 0;
     std::vector<int32_t> blocks;
   };
 

@@ -294,7 +294,7 @@ class FakeModel final : public models::CausalLm {
     FATHOM_CHECK(std::ranges::all_of(batch.data_rows, fits), "rows fit the step");
     FATHOM_CHECK(
         std::accumulate(batch.data_rows.begin(), batch.data_rows.end(), int64_t{0}) == rows,
-        "every row is of a data index");
+        "every row is of a replica");
     FATHOM_CHECK(batch.positions.size() == batch.tokens.size(), "a position a row");
     FATHOM_CHECK(batch.slots.size() == batch.tokens.size(), "a slot a row");
     FATHOM_CHECK(static_cast<int64_t>(batch.logit_rows.size()) <=
@@ -311,7 +311,7 @@ class FakeModel final : public models::CausalLm {
     }
   }
 
-  // Among the slots of its data index.
+  // Among the slots of its replica.
   size_t slot_of(const models::SequenceRows& sequence, int64_t position) const {
     const auto index = static_cast<size_t>(position / limits_.kv_block_size);
     FATHOM_CHECK(index < sequence.block_table.size(), "the block table covers the position");
@@ -348,13 +348,12 @@ class FakeModel final : public models::CausalLm {
     }
   }
 
-  // Whose rows the entry's are: it ends before the next data index's begin.
+  // Whose rows the entry's are: it ends before the next replica's begin.
   static int64_t data_of(const models::StepBatch& batch, const models::SequenceRows& sequence) {
     int64_t data = 0;
     int64_t end = batch.data_rows[0];
     while (sequence.query_begin >= end) end += batch.data_rows[static_cast<size_t>(++data)];
-    FATHOM_CHECK(sequence.query_begin + sequence.query_count <= end,
-                 "an entry is of one data index");
+    FATHOM_CHECK(sequence.query_begin + sequence.query_count <= end, "an entry is of one replica");
     return data;
   }
 

@@ -1,4 +1,5 @@
-// Over several data indices, each with its own cache: placement, shared prefixes, preemption.
+// Over several data-parallel replicas, each with its own cache: placement, shared prefixes,
+// preemption.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -8,15 +9,15 @@
 namespace fathom::engine {
 namespace {
 
-models::RunLimits two_indices() {
+models::RunLimits two_replicas() {
   models::RunLimits limits = roomy_limits();
   limits.data_indices = 2;
   return limits;
 }
 
-TEST(EngineData, AnswersAreThoseOfOneIndex) {
+TEST(EngineReplicas, AnswersAreThoseOfOneReplica) {
   for (const bool drafts : {false, true}) {
-    const auto engine = start(two_indices(), {.speculate = 2, .speculate_always = true}, {},
+    const auto engine = start(two_replicas(), {.speculate = 2, .speculate_always = true}, {},
                               drafts ? std::optional<uint64_t>(60) : std::nullopt);
     std::vector<Client> clients(24);
     std::vector<Request> requests;
@@ -31,11 +32,11 @@ TEST(EngineData, AnswersAreThoseOfOneIndex) {
   }
 }
 
-TEST(EngineData, BothAreUsedAtOnce) {
-  std::set<size_t> busy;  // data indices with rows in a step, all steps together
+TEST(EngineReplicas, BothAreUsedAtOnce) {
+  std::set<size_t> busy;  // data-parallel replicas with rows in a step, all steps together
   size_t most = 0;        // in one
   Gate gate;
-  const auto engine = start(two_indices(), {}, [&](const models::StepBatch& batch) -> Status {
+  const auto engine = start(two_replicas(), {}, [&](const models::StepBatch& batch) -> Status {
     gate.pass();
     size_t now = 0;
     for (size_t data = 0; data < batch.data_rows.size(); ++data) {
@@ -54,9 +55,9 @@ TEST(EngineData, BothAreUsedAtOnce) {
   EXPECT_EQ(most, 2u);
 }
 
-// The second request finds the first one's prompt, although the other index has as little to do.
-TEST(EngineData, APromptIsFoundWhereItWasRead) {
-  const auto engine = start(two_indices());
+// The second request finds the first one's prompt, although the other replica has as little to do.
+TEST(EngineReplicas, APromptIsFoundWhereItWasRead) {
+  const auto engine = start(two_replicas());
   for (uint64_t prompt = 0; prompt < 6; ++prompt) {
     Client first, second;
     const Request request = some_request(400, 4, prompt);
@@ -67,9 +68,9 @@ TEST(EngineData, APromptIsFoundWhereItWasRead) {
   }
 }
 
-TEST(EngineData, RequestsAfterEachOtherTakeTurns) {
+TEST(EngineReplicas, RequestsAfterEachOtherTakeTurns) {
   int64_t rows[2] = {0, 0};
-  const auto engine = start(two_indices(), {}, [&](const models::StepBatch& batch) -> Status {
+  const auto engine = start(two_replicas(), {}, [&](const models::StepBatch& batch) -> Status {
     for (size_t data = 0; data < 2; ++data) rows[data] += batch.data_rows[data];
     return {};
   });
@@ -82,11 +83,11 @@ TEST(EngineData, RequestsAfterEachOtherTakeTurns) {
   EXPECT_EQ(rows[1], 300);
 }
 
-// Equal beginnings do not draw everyone to one index.
-TEST(EngineData, ASharedPromptIsReadTwiceWhereTheOtherIndexIsFree) {
+// Equal beginnings do not draw everyone to one replica.
+TEST(EngineReplicas, ASharedPromptIsReadTwiceWhereTheOtherReplicaIsFree) {
   int64_t rows[2] = {0, 0};
   Gate gate;
-  const auto engine = start(two_indices(), {}, [&](const models::StepBatch& batch) -> Status {
+  const auto engine = start(two_replicas(), {}, [&](const models::StepBatch& batch) -> Status {
     gate.pass();
     for (size_t data = 0; data < 2; ++data) rows[data] += batch.data_rows[data];
     return {};
@@ -100,8 +101,8 @@ TEST(EngineData, ASharedPromptIsReadTwiceWhereTheOtherIndexIsFree) {
   EXPECT_GT(rows[1], 500);
 }
 
-TEST(EngineData, PreemptionStaysWithinAnIndex) {
-  models::RunLimits limits = two_indices();
+TEST(EngineReplicas, PreemptionStaysWithinAReplica) {
+  models::RunLimits limits = two_replicas();
   limits.num_kv_blocks = 24;  // of 4 tokens
   Gate gate;
   const auto engine = start(limits, {}, behind(gate));
@@ -118,8 +119,8 @@ TEST(EngineData, PreemptionStaysWithinAnIndex) {
   EXPECT_EQ(stats.kv_blocks_used, 0);
 }
 
-TEST(EngineData, CancelledRequestsLeaveNothing) {
-  const auto engine = start(two_indices());
+TEST(EngineReplicas, CancelledRequestsLeaveNothing) {
+  const auto engine = start(two_replicas());
   std::vector<Client> clients(30);
   for (size_t i = 0; i < clients.size(); ++i) {
     const RequestId id = submit(*engine, some_request(30, 200, i), clients[i]);

@@ -1,7 +1,7 @@
-// The schedulers of a model's data indices: groups of ranks that have sequences and KV blocks of
-// their own each (models/causal_lm.h). A sequence stays where it was placed when it came: where the
-// fewest rows are in its way, those of its prompt that the index's prefix cache lacks included.
-// A step has the chunks of all indices, one index after the other.
+// One scheduler for each data-parallel replica of a model: a group of ranks with sequences and KV
+// blocks of its own (models/causal_lm.h). A new sequence goes to the replica where the fewest rows
+// run before it, counting the rows of its prompt that the replica's prefix cache lacks, and stays
+// there. A step has the chunks of all replicas, one replica after the other.
 #pragma once
 
 #include <cstdint>
@@ -15,15 +15,15 @@
 
 namespace fathom::engine {
 
-class DataIndices {
+class ReplicaSchedulers {
  public:
-  // `limits` are of each index, num_blocks too.
-  DataIndices(int64_t count, const SchedulerLimits& limits, const PrefixCacheOptions& cache,
-              int64_t num_blocks);
+  // `limits` and `num_blocks` apply to each replica.
+  ReplicaSchedulers(int64_t count, const SchedulerLimits& limits, const PrefixCacheOptions& cache,
+                    int64_t num_blocks);
 
-  // Chooses the sequence's index.
+  // Chooses the sequence's replica.
   void place(Sequence& sequence);
-  // As Scheduler's add(), of a sequence that was placed.
+  // As Scheduler's add(), of a placed sequence.
   void schedule(Sequence& sequence) { at(sequence).scheduler.add(sequence); }
   void add(Sequence& sequence) {
     place(sequence);
@@ -33,7 +33,7 @@ class DataIndices {
   void expect(const Sequence& sequence) { at(sequence).expected.push_back(&sequence); }
   void stop_expecting(const Sequence& sequence) { std::erase(at(sequence).expected, &sequence); }
 
-  // As PrefixCache's, of a sequence that was placed and is not scheduled.
+  // As PrefixCache's, of a sequence that is placed and not scheduled.
   KvGap gap(Sequence& sequence) { return at(sequence).cache.gap(sequence); }
   int32_t begin_fill(Sequence& sequence, int64_t index) {
     return at(sequence).cache.begin_fill(sequence, index);
@@ -51,7 +51,7 @@ class DataIndices {
     kept.clear();
   }
 
-  // As Scheduler's, of all indices.
+  // As Scheduler's, over all replicas.
   void remove(Sequence& sequence) { of(sequence).remove(sequence); }
   std::span<const Chunk> next_step();
   // As make_places() and deal_out_step(); empty, too, where the former says false.
@@ -60,14 +60,14 @@ class DataIndices {
 
   void detach(Sequence& sequence) { of(sequence).detach(sequence); }
   void release(Sequence& sequence) { at(sequence).pool.release(sequence.blocks); }
-  // As BlockPool's, of the sequence's index.
+  // As BlockPool's, on the sequence's replica.
   void release_pinned(const Sequence& sequence, std::span<const int32_t> blocks) {
     at(sequence).pool.release_pinned(blocks);
   }
-  void unpin(int32_t data_index, std::span<const int32_t> blocks) {
-    indices_[static_cast<size_t>(data_index)]->pool.unpin(blocks);
+  void unpin(int32_t replica, std::span<const int32_t> blocks) {
+    replicas_[static_cast<size_t>(replica)]->pool.unpin(blocks);
   }
-  // Of the sequence's index.
+  // On the sequence's replica.
   int64_t num_waiting(const Sequence& sequence) { return of(sequence).num_waiting(); }
 
   bool has_work() const;
@@ -78,9 +78,9 @@ class DataIndices {
   int64_t used_blocks() const;
 
  private:
-  struct Index {
-    Index(const SchedulerLimits& limits, const PrefixCacheOptions& options, const PrefixKeys& keys,
-          int64_t num_blocks)
+  struct Replica {
+    Replica(const SchedulerLimits& limits, const PrefixCacheOptions& options,
+            const PrefixKeys& keys, int64_t num_blocks)
         : pool(num_blocks), cache(options, keys, pool), scheduler(limits, pool, cache) {}
 
     BlockPool pool;
@@ -89,14 +89,14 @@ class DataIndices {
     std::vector<const Sequence*> expected;
   };
 
-  Index& at(const Sequence& sequence) {
-    return *indices_[static_cast<size_t>(sequence.data_index)];
+  Replica& at(const Sequence& sequence) {
+    return *replicas_[static_cast<size_t>(sequence.replica)];
   }
   Scheduler& of(const Sequence& sequence) { return at(sequence).scheduler; }
-  int64_t rows_in_the_way(Index& index, Sequence& sequence) const;
+  int64_t rows_in_the_way(Replica& replica, Sequence& sequence) const;
 
   int64_t block_size_;
-  std::vector<std::unique_ptr<Index>> indices_;
+  std::vector<std::unique_ptr<Replica>> replicas_;
   std::vector<Chunk> step_;
   int64_t last_placed_ = -1;
 };
