@@ -1,9 +1,9 @@
-// Requests whose prompts another engine computes: they wait here, off the step loop, until the
-// blocks have come into the prefix cache, and are then scheduled as any request that begins alike
-// with what is cached. Such blocks, and those that were cached when the transfer began, are kept
-// meanwhile: they are evicted only where there are no others. So nothing waits for memory and
-// nothing is left behind: where the pool is short of blocks, or the other engine fails, the rest of
-// the prompt is computed here.
+// Requests whose prompts another engine computes. They wait here, off the step loop, until the
+// blocks are in the prefix cache, and are then scheduled like any request with a cached prefix.
+// Such blocks, and those that were cached when the transfer began, are kept meanwhile: they are
+// evicted only where there are no others. So nothing waits for memory and nothing is left behind:
+// where the pool is short of blocks, or the other engine fails, the rest of the prompt is computed
+// here.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ class RemotePrefix final : public KvReceiver {
   bool has_waiting() const { return !waiting_.empty(); }
   // Whether it waited here.
   bool forget(Task& task);
-  // Takes in what came, schedules whom nothing more comes for, and begins further transfers.
+  // Stores the blocks that came, schedules tasks whose transfer has ended, and begins transfers.
   void work();
 
   KvTransferStats stats() const { return source_->stats(); }

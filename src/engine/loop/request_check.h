@@ -1,4 +1,4 @@
-// What submit() refuses, before anything is queued.
+// The checks of submit(), before anything is queued.
 #pragma once
 
 #include <cstdint>
@@ -10,11 +10,11 @@ namespace fathom::engine {
 
 struct RequestLimits {
   int64_t vocab_size = 0;
-  int64_t max_context = 0;     // positions the model has
-  int64_t cache_capacity = 0;  // tokens that all KV blocks together hold
+  int64_t max_context = 0;     // positions of the model
+  int64_t cache_capacity = 0;  // tokens that fit all KV blocks together
 };
 
-// Log-probabilities of more best tokens than this are refused.
+// Upper bound of top log-probabilities per token.
 inline constexpr int32_t kMaxTopLogprobs = 1024;
 
 // kInvalidArgument with the field at fault in `where`.

@@ -89,7 +89,7 @@ void StepLoop::run() {
   retire_step();
 }
 
-// Decides a step while none is in flight.
+// Schedules a step while none is in flight.
 std::span<const Chunk> StepLoop::schedule(StepInFlight& step) {
   auto chunks = schedulers_.next_step();
   if (chunks.empty() && handover_.has_waiting()) {
@@ -122,20 +122,21 @@ Status StepLoop::begin_ahead() {
   return {};
 }
 
-// The next step may begin before this one is done as long as it needs no more of it than the tokens
-// that are drawn, which the chip has. Not so
-// - with drafts: which of them were right decides what is run and drafted next;
+// The next step may begin before this one is done if the tokens drawn in this one, which the chip
+// has, are all it needs. It needs more
+// - with drafts: which of them are accepted decides what is run and drafted next;
 // - while KV blocks go to another engine or come from one: they are copied between steps;
-// - where a sequence has to be preempted (Scheduler::make_places()): it would have to be known what
-//   it has by then, and that its blocks are not touched any more.
-// Whoever ends in this step by the number of its tokens is not in the next one. Who ends by what is
-// drawn, or fails, is; nothing is made of its rows. Scores of prompts are taken in as they come,
+// - if a sequence has to be preempted (Scheduler::make_places()): its progress must be known, and
+// no
+//   step may touch its blocks any more.
+// A sequence that reaches its token limit in this step is not in the next one. A sequence that ends
+// by a drawn token, or fails, is; its rows are discarded. Prompt scores are taken in as they come,
 // and a full block is shared once its step is done.
 bool StepLoop::may_begin_ahead() const {
   return model().max_steps_in_flight() > 1 && !drafter_.drafts() && !moves_blocks();
 }
 
-// Whether blocks come from another engine, or are to go to one, as soon as no step is in flight.
+// Whether blocks are to be copied from or to another engine once no step is in flight.
 bool StepLoop::moves_blocks() const {
   return handover_.has_waiting() || (remote_ != nullptr && remote_->has_waiting()) ||
          std::ranges::any_of(steps_[0].parts, [](const StepInFlight::Part& part) {
@@ -152,7 +153,7 @@ Status StepLoop::draw(StepInFlight& step) {
   return runner_.draw(step.draws.asked());
 }
 
-// Asks for what the task needs of its logits, which begin at `logit_row`.
+// Requests the draws and rows that the task needs of its logits, which begin at `logit_row`.
 void StepLoop::ask(StepInFlight& step, StepInFlight::Part& part, int64_t logit_row) {
   Task& task = *part.task;
   Draws& draws = step.draws;
@@ -186,7 +187,7 @@ Result<models::StepResult> StepLoop::finish_step() {
   return results;
 }
 
-// The step's results are taken in: what it pinned is free, and the next one takes its place.
+// The step's results are taken in: unpins its blocks, and moves the next step into its place.
 void StepLoop::retire_step() {
   for (const StepInFlight::Pinned& pinned : steps_[0].pinned) {
     schedulers_.unpin(pinned.replica, pinned.blocks);
@@ -216,7 +217,7 @@ void StepLoop::note_begun(std::span<const Chunk> chunks) {
   calls_.begin(begun_);
 }
 
-// While the chip works, the masks that the step's tokens will be drawn with are found.
+// Computes the masks for the step's draws while the chip works.
 void StepLoop::prepare_masks(const StepInFlight& step) {
   for (const StepInFlight::Part& part : step.parts) {
     if (part.task == nullptr) continue;

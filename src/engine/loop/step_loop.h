@@ -1,14 +1,14 @@
-// What the engine does on its thread, without the thread: schedules steps, has the model run them,
-// takes the results in and tells the listeners.
+// The engine's work without its thread: schedules steps, has the model run them, takes the results
+// in and calls the listeners.
 //
-// Where the chip works beside the host, a step begins before the one before it is done, so that the
-// chip always has the next one at hand:
+// If the chip runs asynchronously, a step begins before the previous one is done, so that the chip
+// never waits for the host:
 //
 //   host   begin n+1 | results of n | draws of n+1 | begin n+2 | results of n+1 | ...
 //   chip   step n    | step n+1 ..................| step n+2 ....................
 //
-// What was drawn in n becomes known while n+1 runs, in time for the masks and penalties that n+1 is
-// drawn with. Sequences that turn out to have ended in n run in n+1 for nobody.
+// The tokens drawn in n become known while n+1 runs, in time for the masks and penalties of n+1's
+// draws. The rows in n+1 of a sequence that ended in n are surplus.
 #pragma once
 
 #include <array>
@@ -36,22 +36,22 @@ namespace fathom::engine {
 class StepLoop {
  public:
   struct Calls {
-    // Tasks are about to run that were in no step before.
+    // These tasks are about to run their first step.
     std::function<void(std::span<Task* const>)> begin;
-    // Hands over a task that is done: nothing counts it any more, and its listener is about to hear
-    // the last event.
+    // Gives up the ownership of a finished task. Its counts are already updated; its listener is
+    // about to get the last event.
     std::function<std::unique_ptr<Task>(Task&)> retire;
     // transfer_blocks() has something to do; called from any thread.
     std::function<void()> wake;
   };
 
-  // `source`: null, or who computes prompts.
+  // `source`: other engines that compute prompts, or null.
   StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions& options, Calls calls,
            std::unique_ptr<KvSource> source);
 
   const models::CausalLm& model() const { return runner_.model(); }
 
-  // The task must stay where it is until it is retired.
+  // The task's address must not change until it is retired.
   void add(Task& task);
   void cancel(Task& task) { finish(task, FinishReason::kCancelled); }
 
@@ -63,10 +63,10 @@ class StepLoop {
 
   bool has_work() const { return has_steps() || transfer_is_due_; }
   bool has_steps() const { return steps_[0].in_flight || schedulers_.has_work(); }
-  // Needs has_steps(). Finishes one step, and may begin the next one.
+  // Needs has_steps(). Finishes one step and may begin the next one.
   void run();
 
-  // All but `waiting` and `kv_fetched`.
+  // All statistics but `waiting` and `kv_fetched`.
   EngineStats stats() const;
   KvTransferStats kv_fetched() const;  // thread-safe
 
@@ -84,8 +84,8 @@ class StepLoop {
 
   void take_in(const models::StepResult& results);
   void fail_all(const Error& error);
-  // Each says whether the task goes on. `results` are those of its rows. try_advance() fails a task
-  // whose results there is no memory for.
+  // Each returns whether the task goes on. `results` are those of the task's rows. try_advance()
+  // fails the task if memory for its results runs out.
   bool try_advance(Task& task, int64_t rows, models::StepResult results);
   bool advance(Task& task, int64_t rows, models::StepResult results);
   bool generate(Task& task, models::StepResult results);
@@ -106,12 +106,12 @@ class StepLoop {
   MaskWorker masks_;
   Drafter drafter_;
   Calls calls_;
-  std::unique_ptr<RemotePrefix> remote_;  // null: all prompts are computed here
-  std::array<StepInFlight, 2> steps_;     // the older one first
-  std::vector<Task*> begun_;              // by the step that was scheduled last
+  std::unique_ptr<RemotePrefix> remote_;  // null: this engine computes all prompts
+  std::array<StepInFlight, 2> steps_;     // the older step first
+  std::vector<Task*> begun_;              // in the step scheduled last, for the first time
   KvHandover handover_;
   bool transfer_is_due_ = false;
-  EngineStats counts_;  // the totals; stats() adds what others know
+  EngineStats counts_;  // totals; stats() adds the counts of other objects
   Event event_;         // reused, so that sending a token allocates nothing
 };
 

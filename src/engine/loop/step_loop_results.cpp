@@ -85,7 +85,7 @@ bool StepLoop::fail_for_memory(Task& task) {
   return finish(task, FinishReason::kError, Error{ErrorCode::kUnavailable, "out of memory"});
 }
 
-// Takes in what a step computed: `rows` more of the task's rows, drafts last.
+// Takes in a step's results for `rows` rows of the task, drafts last.
 bool StepLoop::advance(Task& task, int64_t rows, models::StepResult results) {
   const int64_t known = rows - task.drafts;
   if (task.sampling.prompt_logprobs && !score_prompt(task, task.computed + known, results.logits)) {
@@ -98,8 +98,8 @@ bool StepLoop::advance(Task& task, int64_t rows, models::StepResult results) {
   return generate(task, results);
 }
 
-// Takes the token behind the last one that is known and then, as long as they turn out right, those
-// behind its drafts: each of those makes one more row known.
+// Takes the token after the last known one and then, as long as the drafts are accepted, the tokens
+// after them: each accepted draft makes one more row known.
 bool StepLoop::generate(Task& task, models::StepResult results) {
   constexpr double kWeight = 1.0 / 16;  // of one step in the share of right drafts
   const int64_t drafts = task.drafts;
@@ -117,8 +117,8 @@ bool StepLoop::generate(Task& task, models::StepResult results) {
   return true;
 }
 
-// Sends the log-probabilities of the prompt tokens that rows [computed, end) tell of and takes
-// their rows off the front of `logits`. False where a row has no finite logit.
+// Sends the log-probabilities of the prompt tokens after rows [computed, end) and removes these
+// rows from the front of `logits`. False if a row has no finite logit.
 bool StepLoop::score_prompt(Task& task, int64_t end, std::span<const float>& logits) {
   const auto vocab = static_cast<size_t>(model().vocab_size());
   int64_t scored = 0;
@@ -140,7 +140,7 @@ bool StepLoop::score_prompt(Task& task, int64_t end, std::span<const float>& log
   return true;
 }
 
-// Takes one drawn token, and its logits where they were read, off the front of `results`.
+// Removes one drawn token, and its logits if they were read, from the front of `results`.
 bool StepLoop::take_next(Task& task, models::StepResult& results) {
   const TokenId token = results.tokens.front();
   results.tokens = results.tokens.subspan(1);
@@ -179,7 +179,7 @@ bool StepLoop::take_next(Task& task, models::StepResult& results) {
   return true;
 }
 
-// The task's rows in a step that is begun run for nobody from now on.
+// Turns the task's rows in running steps into surplus.
 void StepLoop::leave_steps(Task& task) {
   for (StepInFlight& step : steps_) {
     if (!step.forget(task) || !step.in_flight) continue;
@@ -203,8 +203,8 @@ void StepLoop::send(Task& task) {
   clear(event_);
 }
 
-// When the listener hears of it, nothing counts the task any more, and its blocks are free but for
-// what a step in flight may touch. Always false: the task does not go on.
+// Before the listener gets the last event, the task is out of all counts and its blocks are free,
+// except those that a step in flight may touch. Always false: the task does not go on.
 bool StepLoop::finish(Task& task, FinishReason reason, std::optional<Error> error) {
   leave_steps(task);
   leave_queues(task);

@@ -33,8 +33,8 @@ uint64_t random_seed() {
 // How often the engine asks sinks of KV blocks whether they have room by now.
 constexpr std::chrono::milliseconds kSinkPollInterval(2);
 
-// A StepLoop on a thread of its own. `mutex_` guards what other threads share with it: the table of
-// requests, the two mailboxes and the published counts. No listener is called with it held.
+// A StepLoop on a thread of its own. `mutex_` guards what that thread shares with others: the table
+// of requests, the two mailboxes and the published counts. It is never held while a listener runs.
 class ThreadedEngine final : public Engine {
  public:
   ThreadedEngine(std::unique_ptr<models::CausalLm> model, EngineOptions options,

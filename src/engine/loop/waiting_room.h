@@ -1,7 +1,7 @@
-// How many requests wait to be begun, and whose they are. Each owner has as many places as any
-// other, so nobody's flood fills another's queue. Of an owner's places no request takes more than
-// are left free (Choudhury and Hahne's dynamic threshold): however many sequences one request has,
-// it leaves at least half of what it found, so the next one is let in.
+// Counts waiting requests by owner and bounds them. Every owner has the same number of places, so a
+// flood by one owner fills nobody else's queue. No request may take more of its owner's places than
+// it leaves free (the dynamic threshold of Choudhury and Hahne): however many sequences it has, it
+// leaves at least half of the free places, so the next request is admitted.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,9 @@ namespace fathom::engine {
 
 class WaitingRoom {
  public:
-  explicit WaitingRoom(int64_t places) : places_(places) {}  // of each owner
+  explicit WaitingRoom(int64_t places) : places_(places) {}  // per owner
 
-  // Whether `more` sequences of that request may wait, too; 0 is a request without any so far.
+  // Whether `more` sequences of the request may wait; request 0 has none so far.
   bool has_room(uint64_t owner, uint64_t request, int64_t more = 1) const {
     const int64_t before_last = more - 1;
     return count(requests_, request) + before_last < places_ - waiting(owner) - before_last;

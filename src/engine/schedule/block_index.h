@@ -1,5 +1,5 @@
-// Finds the block of a hash: a hash table with a chain of blocks a bucket, made once for all
-// blocks, so that no step allocates.
+// Maps a hash to its block: a hash table with a chain of blocks per bucket. Its memory is allocated
+// once for all blocks, so that no step allocates.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +15,12 @@ class BlockIndex {
  public:
   explicit BlockIndex(int64_t num_blocks);
 
-  int32_t find(const Hash128& hash) const;  // kNoBlock where it is not there
+  int32_t find(const Hash128& hash) const;  // kNoBlock if there is none
   bool holds(int32_t block) const { return entries_[static_cast<size_t>(block)].held; }
 
-  // `block` and `hash` must not be in it.
+  // Neither `block` nor `hash` may be in the table.
   void insert(int32_t block, const Hash128& hash);
-  // `block` must be in it.
+  // `block` must be in the table.
   void erase(int32_t block);
 
  private:
@@ -30,7 +30,7 @@ class BlockIndex {
     bool held = false;
   };
 
-  // Any bits of a hash do: it is a keyed one.
+  // The hash is keyed, so any of its bits will do.
   size_t bucket_of(const Hash128& hash) const { return hash.low & (buckets_.size() - 1); }
 
   std::vector<Entry> entries_;    // of each block

@@ -1,10 +1,10 @@
-// The KV blocks: who holds which, and which of them hold a prefix worth finding again.
+// The KV blocks: which are in use, and which hold a prefix that a later sequence can share.
 //
-// A block has as many references as block tables name it. One with none is available, whether or
-// not it still holds a published prefix: such blocks are found and shared until they are taken,
-// the least recently released first, after all that hold nothing. A block that a step in flight may
-// still touch is pinned: whoever needed it is gone, and it is not available yet. One that is kept
-// for somebody who will need it is available, but taken only where no other is.
+// A block has one reference for each block table that names it. A block without references is
+// available, even if it still holds a published prefix: it can be found and shared until it is
+// taken. Empty blocks are taken first, then the least recently released. A block that a step in
+// flight may still touch after its sequence ended is pinned and not available yet. A block that is
+// kept for a sequence to come is available, but taken only if no other is.
 #pragma once
 
 #include <cstdint>
@@ -21,19 +21,18 @@ class BlockPool {
 
   int64_t total() const { return static_cast<int64_t>(blocks_.size()) - 1; }
   int64_t available() const { return available_; }
-  int64_t used() const { return used_; }  // those with references; pinned ones may have none
+  int64_t used() const { return used_; }  // blocks with references; pinned ones may have none
 
-  // One available block, no longer found by what it held; at least one must be available().
+  // Takes an available block and unpublishes what it held; at least one must be available().
   int32_t take();
-  // Drops one reference to each of `blocks`, a block table, and empties it. Of a prefix that
-  // nobody else holds the end is evicted before the beginning.
+  // Drops one reference to each block of a block table and empties the table. The end of a prefix
+  // is evicted before its beginning.
   void release(std::vector<int32_t>& blocks);
-  // As release(), but that none of them becomes available before unpin(), which gets the same list.
+  // As release(), but no block becomes available before unpin(), which gets the same list.
   void release_pinned(std::span<const int32_t> blocks);
   void unpin(std::span<const int32_t> blocks);
 
-  // From now on, until end_keep() gets the same list, other available blocks are taken before
-  // these.
+  // Until end_keep() gets the same list, other available blocks are taken before these.
   void keep(std::span<const int32_t> blocks);
   void end_keep(std::span<const int32_t> blocks);
 
@@ -42,7 +41,7 @@ class BlockPool {
   bool is_available(int32_t block) const {
     return at(block).references == 0 && at(block).pins == 0;
   }
-  // One more reference to a block that was found.
+  // Adds a reference to a block that was found.
   void share(int32_t block);
   // Lets a block in use be found. Does nothing where another one already holds the same.
   void publish(int32_t block, const Hash128& hash);

@@ -1,7 +1,7 @@
-// Which leading blocks of a sequence are already computed, by a chain of hashes: a full block's
-// hash is of the hash of the block before it, of its tokens and, where only bit-identical blocks
-// may be shared, of how many of its rows were given. The chain begins with the sequence's salt. The
-// hash is keyed by a secret drawn at the start, so nobody can make up tokens that meet another's.
+// Finds the leading blocks of a sequence that are already computed, by a chain of hashes: a full
+// block's hash covers the hash of the block before it, its tokens and, if only bit-identical blocks
+// may be shared, how many of its rows were given. The chain begins with the sequence's salt. The
+// hash is keyed with a secret drawn at the start, so nobody can construct a collision.
 //
 // The MTP layer's latents lie in the same blocks. The last one in a shared block is of the token
 // that followed for whoever computed it, which may be another one here. Only drafts see that,
@@ -25,7 +25,7 @@ struct PrefixCacheOptions {
   int64_t block_size = 0;  // tokens
 };
 
-// The secret of the hashes. Caches with the same one give a sequence the same hashes.
+// The secret of the hashes. Caches with the same keys compute the same hashes.
 struct PrefixKeys {
   SipKey salt;
   SipKey block;
@@ -48,11 +48,11 @@ class PrefixCache {
  public:
   PrefixCache(const PrefixCacheOptions& options, const PrefixKeys& keys, BlockPool& pool);
 
-  // Of a sequence without blocks. Leaves out rows whose logits are wanted.
+  // For a sequence without blocks. Leaves out rows whose logits are wanted.
   PrefixMatch match(Sequence& sequence);
-  // Begins the sequence's block table with what match() found just now.
+  // Starts the sequence's block table with the blocks that match() just found.
   void adopt(Sequence& sequence, const PrefixMatch& match);
-  // Lets blocks be found that are full now and were not when `computed` rows of them were.
+  // Publishes the blocks that became full since the sequence had `computed` rows.
   void publish(Sequence& sequence, int64_t computed);
 
   // For blocks that come from elsewhere, of a sequence without blocks: those behind match().
@@ -65,7 +65,7 @@ class PrefixCache {
   void end_fill(Sequence& sequence, int64_t first, std::vector<int32_t>& blocks, bool filled);
   // Adds what match() finds to `kept`, for BlockPool::keep() until end_keep() gets the list.
   void keep(Sequence& sequence, std::vector<int32_t>& kept);
-  // Makes what match() finds the last to be evicted.
+  // Moves the blocks that match() finds to the end of the eviction order.
   void touch(Sequence& sequence);
 
  private:

@@ -29,7 +29,7 @@ class ReplicaSchedulers {
     place(sequence);
     schedule(sequence);
   }
-  // A placed sequence will be scheduled later; until stop_expecting() others reckon with it.
+  // A placed sequence will be scheduled later; until stop_expecting() placement counts it.
   void expect(const Sequence& sequence) { at(sequence).expected.push_back(&sequence); }
   void stop_expecting(const Sequence& sequence) { std::erase(at(sequence).expected, &sequence); }
 
@@ -45,7 +45,7 @@ class ReplicaSchedulers {
   void keep(Sequence& sequence, std::vector<int32_t>& kept) {
     at(sequence).cache.keep(sequence, kept);
   }
-  // As BlockPool's, of the sequence's index; empties the list.
+  // As BlockPool's, on the sequence's replica; empties the list.
   void end_keep(const Sequence& sequence, std::vector<int32_t>& kept) {
     at(sequence).pool.end_keep(kept);
     kept.clear();
@@ -54,7 +54,7 @@ class ReplicaSchedulers {
   // As Scheduler's, over all replicas.
   void remove(Sequence& sequence) { of(sequence).remove(sequence); }
   std::span<const Chunk> next_step();
-  // As make_places() and deal_out_step(); empty, too, where the former says false.
+  // As make_places() and deal_out_step(); also empty if make_places() says false.
   std::span<const Chunk> next_step_ahead();
   void advance(Sequence& sequence, int64_t rows) { of(sequence).advance(sequence, rows); }
 

@@ -1,27 +1,28 @@
-// Decides what each step runs, from the queues and the free KV blocks alone: no model, no thread,
-// no clock, so a planner can drive it on a virtual one.
+// Decides what each step runs, from the queues and the free KV blocks alone. It has no model, no
+// thread and no clock, so a planner can drive it on a virtual clock.
 //
-// A step is: one row of every running sequence that is decoding, and its drafts where there is room
-// (nobody is preempted for them), then rows of prompts until the prefill budget is spent. A waiting
-// sequence is admitted when it would get rows in this step and the pool holds blocks for all its
-// tokens and one more for each running sequence (cached blocks that nobody holds count as free,
-// those that others hold need none); so a prompt never stops half-read for want of blocks, and a
-// sequence preempted for them does not come back at once.
+// A step has one row of every decoding sequence, with its drafts if there is room (drafts preempt
+// nobody), then rows of prompts until the prefill budget is spent. A waiting sequence is admitted
+// when it would get rows in this step and the pool has blocks for all its tokens and one more for
+// each running sequence. Cached blocks without references count as free; those with references need
+// no free block. So a prompt never stops half-read for lack of blocks, and a sequence that was
+// preempted for them does not come back at once.
 //
 // Within a priority all is shared fairly by owner, then by API request (fair_shares.h):
-// - The next to be admitted is of the owner with the fewest running sequences, and of that owner's
-//   request with the fewest; ties in order of arrival. Where long prompts before it leave it no
-//   rows, it is the shortest that waits. Where there is no place or no memory for it,
-//   a sequence of who has at least two more running gives its own: it waits to be computed anew,
+// - Next to be admitted is a sequence of the owner with the fewest running sequences and of that
+//   owner's request with the fewest; ties in order of arrival. If long prompts before it leave it
+//   no rows, the shortest waiting prompt is next instead. If there is no place or no memory for it,
+//   a sequence of whoever has at least two more running is preempted: it waits to be recomputed
 //   from what the prefix cache still has.
-// - Prompts are read of the owner who has read the fewest rows; half of the rows go to that owner's
-//   prompts in order of arrival, half to the shortest. So a short prompt takes at most twice the
-//   steps that it would take without the long ones before it, and a long one twice those that it
+// - Prompt rows go to the owner who has read the fewest; half of them to that owner's prompts in
+//   order of arrival, half to the shortest. So a short prompt takes at most twice the steps that it
+//   would take without the long ones before it, and a long prompt at most twice the steps that it
 //   would take without the short ones.
-// - When a decoding sequence finds no block, one is preempted, maybe itself: of the lowest priority
-//   the last one of who has most running.
-// Nobody overtakes the next to be admitted, and whoever waits has ever fewer running beside the
-// others, so nobody starves; the first in order is never preempted, so there is always progress.
+// - When a decoding sequence needs a block and none is free, a sequence is preempted, maybe itself:
+//   in the lowest priority, the last one of whoever has most running.
+// Nothing overtakes the next sequence to be admitted, and owners who wait have ever fewer running
+// sequences compared to the others, so none starves. The first in order is never preempted, so
+// there is always progress.
 #pragma once
 
 #include <cstdint>
@@ -37,12 +38,13 @@ namespace fathom::engine {
 
 struct SchedulerLimits {
   int64_t max_running = 0;  // at most max_step_tokens and max_logit_rows
-  int64_t max_waiting = 0;  // queue slots set aside; more may wait, at the cost of allocating
-  // Rows a step of sequences with more than one row to run; twice as many while nobody decodes.
+  int64_t max_waiting =
+      0;  // reserved queue slots; more sequences may wait, at the cost of allocating
+  // Rows per step of sequences with more than one row to run; twice as many while none decodes.
   int64_t prefill_chunk = 0;
-  int64_t max_step_tokens = 0;  // rows a step
-  int64_t max_logit_rows = 0;   // rows a step that want logits
-  int64_t block_size = 0;       // tokens a KV block
+  int64_t max_step_tokens = 0;  // rows per step
+  int64_t max_logit_rows = 0;   // rows per step with logits
+  int64_t block_size = 0;       // tokens per KV block
 };
 
 // Rows [computed, computed + rows) of one sequence in a step, its drafts last.
@@ -57,12 +59,12 @@ bool runs_before(const Sequence* a, const Sequence* b);
 
 class Scheduler {
  public:
-  // A sequence may never need more than pool.total() blocks; the caller sees to that.
+  // The caller ensures that no sequence ever needs more than pool.total() blocks.
   Scheduler(const SchedulerLimits& limits, BlockPool& pool, PrefixCache& cache);
 
-  // Queues a sequence, which must stay where it is in memory until it is removed.
+  // Queues a sequence, whose address must not change until it is removed.
   void add(Sequence& sequence);
-  // Forgets a sequence, running or waiting; what blocks it has by then are free at once.
+  // Forgets a sequence, running or waiting, and frees its blocks at once.
   void remove(Sequence& sequence);
 
   // Forgets a running sequence, which keeps its blocks.
@@ -72,15 +74,15 @@ class Scheduler {
   // caller advances each chunk's sequence.
   std::span<const Chunk> next_step();
 
-  // Likewise while a step is in flight, for sequences as they will be when that is done
-  // (look_ahead.h); empty where nothing is left to run then. In two parts: make_places() admits
-  // whom it can and gives those that decode their blocks. False where somebody would have to be
-  // preempted, whose blocks the step in flight may touch: that has to be finished first.
+  // As next_step() while a step is in flight, for sequences as they will be after it
+  // (look_ahead.h); empty if nothing is left to run then. In two parts: make_places() admits
+  // waiting sequences and gives decoding ones their blocks. It returns false if it would have to
+  // preempt a sequence: the step in flight may touch its blocks, so that step has to finish first.
   bool make_places();
   std::span<const Chunk> deal_out_step();
 
-  // `rows` more of the sequence's rows are computed and known to be right; others may share its
-  // full blocks from now on.
+  // `rows` more rows of the sequence are computed and final; others may share its full blocks from
+  // now on.
   void advance(Sequence& sequence, int64_t rows);
 
   bool has_work() const { return !running_.empty() || !waiting_.empty(); }

@@ -1,6 +1,6 @@
-// What the next token of one answer may be: within a thought anything, until the thought's budget
-// is spent; behind it what a grammar allows. Follows the answer token by token, and goes back where
-// drafts were wrong.
+// Which tokens may come next in an answer: any token inside a thought until its budget is spent,
+// and after it those that the grammar allows. Follows the answer token by token and rolls back
+// rejected drafts.
 #pragma once
 
 #include <cstdint>
@@ -16,29 +16,30 @@ namespace fathom::engine {
 
 class Guide {
  public:
-  // Of a request's own rules; nothing where it has none. Tokens that were generated earlier
-  // (Request::generated_from) are followed; kInvalidArgument if one of them may not stand there.
+  // Null if the request restricts nothing. Follows the tokens that were generated earlier
+  // (Request::generated_from); kInvalidArgument if one of them is not allowed where it stands.
   static Result<std::unique_ptr<Guide>> of(const Request& request);
 
   Guide(std::shared_ptr<const grammar::CompiledGrammar> grammar, std::optional<Thought> thought);
 
-  // Whether some tokens are ruled out now.
+  // Whether the next token is restricted.
   bool restricts() const;
   // Needs restricts(). Sets the bit of every token that may come next and clears all others; token
-  // id is bit id % 32 of word id / 32. Tokens that end the answer are not looked at.
+  // id is bit id % 32 of word id / 32. Tokens that end the answer are the caller's business.
   void fill_mask(std::span<uint32_t> mask);
-  // Takes the next token. False, and nothing changed, if it may not come next.
+  // Advances by the next token. Returns false and changes nothing if the token is not allowed.
   bool accept(TokenId token);
-  // Takes back the last `count` tokens that accept() took.
+  // Undoes the last `count` accepted tokens.
   void rollback(int64_t count);
 
-  // Whether the answer may end here; within a thought it may if no grammar follows.
+  // Whether the answer may end here; inside a thought it may if no grammar follows.
   bool can_end();
-  // Whether anything may come next.
+  // Whether any token may come next.
   bool can_continue();
-  // Finds the masks of the next token and of those behind `drafts`, so that fill_mask() is quick.
+  // Computes the masks of the next token and of the tokens after each draft, so that fill_mask() is
+  // quick.
   void prepare(std::span<const TokenId> drafts);
-  // Whether prepare() without drafts would have nothing to do.
+  // Whether prepare() without drafts has nothing to do.
   bool prepared();
 
  private:

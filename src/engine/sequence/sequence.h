@@ -1,9 +1,8 @@
-// The state of one request between steps. What a step does to it follows from `tokens` and
-// `computed` alone: rows [computed, length()) are still to run, and the last row's logits give the
-// next token. A prompt being read, a decoding sequence (one row to run) and the replay of a
-// preempted one (computed back to 0) are all the same thing. A decoding sequence may have drafts:
-// guesses of its next tokens, which run behind its one row so that their logits are there if they
-// turn out right.
+// The state of one request between steps. What a step runs follows from `tokens` and `computed`
+// alone: rows [computed, length()) are still to run, and the last row's logits give the next token.
+// Prefill, decode (one row to run) and the replay of a preempted sequence (computed back to 0) are
+// the same thing. A decoding sequence may have drafts: guesses of its next tokens, which run after
+// its own row, so that their logits are there if the guesses turn out right.
 #pragma once
 
 #include <algorithm>
@@ -24,21 +23,21 @@ struct Sequence {
   RequestId id = 0;  // rises with arrival
   int32_t priority = 0;
   uint64_t owner = 0;
-  RequestId request = 0;           // the API request that it is a part of
-  Share* owner_share = nullptr;    // the scheduler's, while it knows the sequence (fair_shares.h)
+  RequestId request = 0;         // the API request that this sequence is a part of
+  Share* owner_share = nullptr;  // the scheduler's, while the sequence is scheduled (fair_shares.h)
   Share* request_share = nullptr;  // likewise
   SamplingParams sampling;
   uint64_t seed = 0;
   std::vector<TokenId> stop_tokens;  // end of sequence (unless ignored) and the request's own
-  int64_t max_new = 0;               // tokens to generate at most, by max_tokens and the context
-  std::unique_ptr<Guide> guide;      // stands behind the last token that is no draft; or null
+  int64_t max_new = 0;  // upper bound of tokens to generate, from max_tokens and the context
+  std::unique_ptr<Guide> guide;  // has accepted all tokens but the drafts; or null
 
-  std::vector<TokenId> tokens;  // the prompt, what was generated, drafts; never reallocates
-  int64_t drafts = 0;           // the last so many tokens are guesses
-  double draft_success = 1.0;   // running share of drafts that were right
+  std::vector<TokenId> tokens;  // prompt, generated tokens, drafts; never reallocates
+  int64_t drafts = 0;           // how many of the last tokens are drafts
+  double draft_success = 1.0;   // running average share of accepted drafts
   int64_t prompt_size = 0;
-  int64_t given_size = 0;     // rows from here on take the path of generated tokens
-  int64_t prompt_scored = 0;  // prompt log-probabilities that were already sent
+  int64_t given_size = 0;     // rows from here on take the attention path of generated tokens
+  int64_t prompt_scored = 0;  // prompt log-probabilities already sent
 
   int32_t replica = 0;          // data-parallel replica whose blocks it has
   int64_t computed = 0;         // leading tokens whose latents are in the cache
@@ -56,19 +55,19 @@ struct Sequence {
     drafts = count;
   }
 
-  // Rows before it need not run where their latents are cached: nobody wants their logits.
+  // Rows before it need not run if their latents are cached, since their logits are not wanted.
   int64_t first_row_to_compute() const {
     const bool scoring = sampling.prompt_logprobs && prompt_scored + 1 < prompt_size;
     return scoring ? prompt_scored : length() - 1;
   }
 
-  // A token of the request's own that a grammar takes for text stops nothing before its end.
+  // A stop token that the grammar uses as text stops nothing before the text is complete.
   bool stops_at(TokenId token) const {
     if (guide != nullptr && !guide->can_end()) return false;
     return std::find(stop_tokens.begin(), stop_tokens.end(), token) != stop_tokens.end();
   }
 
-  // Adds a generated token. Whether the first draft had guessed it; if not, all drafts go.
+  // Adds a generated token. Returns whether it is the first draft; if not, drops all drafts.
   bool append(TokenId token) {
     if (drafts > 0 && tokens[static_cast<size_t>(length())] == token) {
       --drafts;
@@ -79,8 +78,8 @@ struct Sequence {
     return false;
   }
 
-  // Row r's logits tell of token r + 1: an unscored prompt token, the next one to sample, or one
-  // behind a draft.
+  // Row r's logits are about token r + 1: an unscored prompt token, the next token to draw, or the
+  // token after a draft.
   bool wants_logits(int64_t row) const {
     if (row + 1 >= length()) return max_new > 0;
     return sampling.prompt_logprobs && row >= prompt_scored && row + 1 < prompt_size;

@@ -1,4 +1,5 @@
-// When drafting pays, by what steps were measured to cost. It decides speed only, never a token.
+// Decides when drafting pays, from the measured costs of steps. It affects speed only, never a
+// token.
 //
 // Of steps that only decode, the seconds of a plain step and of one with a draft for each sequence
 // are followed for each number of sequences. What they differ by is what a draft costs: its row in
@@ -15,14 +16,16 @@ namespace fathom::engine {
 
 class DraftPolicy {
  public:
-  // `always`: every draft is taken to pay, and no step is spent on measuring.
+  // `always`: assume that every draft pays, and spend no step on measuring.
   DraftPolicy(int64_t max_sequences, bool always);
 
-  // The share of right drafts from which on drafting pays; 0 until both sides were measured.
+  // The share of accepted drafts above which drafting pays; 0 until both kinds of step are
+  // measured.
   double break_even(int64_t sequences) const;
-  // Counts a step; whether to take it the other way than break_even() says.
+  // Counts a step. Whether to run it against the advice of break_even(), to measure.
   bool probe(int64_t sequences);
-  // A step of `sequences` decoding ones with so many drafts took so long, their drafting included.
+  // Records the seconds of a step with `sequences` decoding sequences and `drafts` drafts, drafting
+  // included.
   void measured(int64_t sequences, int64_t drafts, double seconds);
 
  private:
@@ -30,7 +33,7 @@ class DraftPolicy {
   static constexpr int64_t kFirstProbesEvery = 4;  // steps, until there are as many plain ones
   static constexpr int64_t kProbesEvery = 32;      // steps, from then on
 
-  // A running lower quartile: a machine that is busy elsewhere makes many samples much larger.
+  // A running lower quartile, which outliers of a busy machine do not move.
   struct Quartile {
     double value = 0;
     int64_t count = 0;

@@ -1,12 +1,12 @@
 // Speculation: after a step, the model's drafting layer guesses the next tokens of the decoding
-// sequences; the next step runs them as rows behind each sequence's own and keeps those that the
-// sampler draws as well. Draws depend on logits, seed and position alone, so tokens are the same
-// with drafts and without. Drafts are drawn by the same sampler at the same position: near
-// distributions then give equal tokens at any temperature.
+// sequences. The next step runs the guesses as rows after each sequence's own and keeps those that
+// equal the tokens drawn. Draws depend only on logits, seed and position, so the tokens are the
+// same with drafts and without. Drafts are drawn by the same sampler at the same position, so
+// similar distributions give equal tokens at any temperature.
 //
-// The layer has latents of its own, so it is shown every row that the model ran, given ones too,
-// unless drafting does not pay then. Rows it was not shown leave holes in its cache; they make
-// drafts worse, never answers.
+// The layer has latents of its own, so it runs every row that the model ran, prompt rows included,
+// unless drafting does not pay. Rows it does not run leave holes in its cache, which make drafts
+// worse, never answers.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@
 namespace fathom::engine {
 
 struct DrafterOptions {
-  int64_t drafts = 0;  // of a sequence at most; 0: never any
+  int64_t drafts = 0;  // per sequence, upper bound; 0: no drafting
   bool always = false;
   int64_t max_sequences = 0;
 };
@@ -31,7 +31,7 @@ class Drafter {
  public:
   Drafter(const DrafterOptions& options, ModelRunner& runner, sampling::SamplerScratch& scratch);
 
-  // Whether drafts may be made behind a step.
+  // Whether drafting is enabled.
   bool drafts() const { return options_.drafts > 0; }
 
   // In the order of calls: a step begins, its forward pass took so long, ...
@@ -58,7 +58,7 @@ class Drafter {
   int64_t drafts_ = 0;
   bool only_decodes_ = false;
   double seconds_ = 0;
-  // Of the drafts that ran in it: what making them took, where nothing else was made with them.
+  // What making the drafts of the current step took, if only decoding sequences were drafted for.
   std::optional<double> drafting_seconds_;
 };
 

@@ -1,7 +1,7 @@
-// For as long as it lives, the tasks of a step that runs are as they will be when it is done, so
-// that the next step can be scheduled and laid out as any other. What is not known yet is which
-// tokens are drawn: in their places stand what the model takes for them (models::kFirstDrawn). A
-// task that ends with its token has nothing left to run.
+// While a LookAhead lives, the tasks of a running step look as they will after it, so that the next
+// step can be scheduled and laid out as any other. The tokens that the step draws are not known
+// yet: placeholders (models::kFirstDrawn), which the model resolves, stand for them. A task that
+// ends with its next token has nothing left to run.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Finds masks on a thread of its own while the chip runs a step, so that sampling does not wait for
-// them. The thread starts with the first mask that has to be found.
+// Computes grammar masks on a thread of its own while the chip runs a step, so that drawing does
+// not wait for them. The thread starts with the first mask.
 #pragma once
 
 #include <condition_variable>
@@ -19,11 +19,11 @@ class MaskWorker {
   MaskWorker(const MaskWorker&) = delete;
   MaskWorker& operator=(const MaskWorker&) = delete;
 
-  // For the next begin(): the masks of the guide's next token and of those behind `drafts`. Both
-  // are the worker's alone from begin() to wait().
+  // Queues the masks of the guide's next token and of the tokens after each draft for the next
+  // begin(). Both arguments belong to the worker from begin() to wait().
   void add(Guide& guide, std::span<const TokenId> drafts);
   void begin();
-  // Returns when all is found.
+  // Returns when all masks are computed.
   void wait();
 
  private:

@@ -1,6 +1,6 @@
-// Lays a scheduled step out as the model's StepBatch and has it run, and likewise what is drafted
-// behind it. Rows stand chunk by chunk in the scheduler's order; all arrays are made once, for the
-// largest step, and used again by the next one: the model copies what it is given.
+// Lays a scheduled step out as the model's StepBatch and runs it, and likewise the drafts made
+// after it. Rows are in the scheduler's order, chunk by chunk. All arrays are allocated once, for
+// the largest step, and reused by every step: the model copies its input.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@
 
 namespace fathom::engine {
 
-// Rows [begin, end) of a sequence for the drafting layer. They stand from `source` on among the
-// rows of the last step or draft().
+// Rows [begin, end) of a sequence for the drafting layer. `source` is the index of the first one
+// among the rows of the last step or draft().
 struct DraftRows {
   Sequence* sequence = nullptr;
   int64_t begin = 0;
@@ -35,10 +35,10 @@ class ModelRunner {
   // of its chunks, in the order of chunks and rows.
   Status begin(std::span<const Chunk> step);
   Status draw(const models::StepDraws& draws) { return model_->begin_draws(draws); }
-  // Of the step that has to bring so many draws and rows of logits.
+  // `draws` and `rows_read`: how many tokens and rows of logits the step must return.
   Result<models::StepResult> finish(int64_t draws, int64_t rows_read);
-  // Logits of the token after the one that follows each row that wants them, as a guess; valid
-  // until the next call.
+  // For each row that wants logits: a guess of the logits two tokens ahead. Valid until the next
+  // call.
   Result<std::span<const float>> draft(std::span<const DraftRows> rows);
 
  private:

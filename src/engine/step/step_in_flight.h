@@ -1,4 +1,4 @@
-// A step that was begun, or is to be.
+// A step that is scheduled or runs on the chip.
 #pragma once
 
 #include <algorithm>
@@ -15,15 +15,15 @@
 namespace fathom::engine {
 
 struct StepInFlight {
-  // Rows of one task, as its chunk says, and how many of their logits are drawn from and read.
+  // The rows of one task, and how many of their logits are drawn from and read.
   struct Part {
-    Task* task = nullptr;  // null once it has left: its rows run for nobody
+    Task* task = nullptr;  // null once the task has ended: its rows are surplus
     int64_t rows = 0;
     int64_t logit_rows = 0;
     int64_t draws = 0;
     int64_t rows_read = 0;
   };
-  // Blocks of a task that left while the step may still touch them.
+  // Blocks of a task that ended while the step may still touch them.
   struct Pinned {
     int32_t replica = 0;
     std::vector<int32_t> blocks;
@@ -46,19 +46,19 @@ struct StepInFlight {
     draws.clear();
   }
 
-  // Whether the task had rows in it.
+  // The task has ended. Whether it had rows in the step.
   bool forget(const Task& task) {
     const auto part = std::ranges::find(parts, &task, &Part::task);
     if (part == parts.end()) return false;
     part->task = nullptr;
     return true;
   }
-  // Whether anybody waits for it.
+  // Whether any task waits for the step.
   bool is_wanted() const {
     return std::ranges::any_of(parts, [](const Part& part) { return part.task != nullptr; });
   }
 
-  bool in_flight = false;  // begun and not finished
+  bool in_flight = false;  // begun on the model and not finished
   std::chrono::steady_clock::time_point begun;
   std::vector<Part> parts;  // in the order of rows
   std::vector<Pinned> pinned;
