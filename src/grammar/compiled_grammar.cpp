@@ -2,25 +2,28 @@
 
 #include <algorithm>
 
+#include "grammar/rules/rules_text.h"
+
 namespace fathom::grammar {
 
 CompiledGrammar::CompiledGrammar(Automaton automaton, std::shared_ptr<const Vocabulary> vocabulary,
-                                 std::vector<std::string> notes)
+                                 const Grammar& grammar)
     : automaton_(std::make_shared<const Automaton>(std::move(automaton))),
       vocabulary_(std::move(vocabulary)),
-      notes_(std::move(notes)),
+      notes_(grammar.notes()),
+      rules_(write_rules(grammar)),
       table_(std::make_shared<StateTable>(automaton_, vocabulary_)) {}
 
 Result<std::shared_ptr<const CompiledGrammar>> CompiledGrammar::build(
     const Grammar& grammar, std::shared_ptr<const Vocabulary> vocabulary) {
   FATHOM_ASSIGN(Automaton automaton, Automaton::build(grammar));
   return std::shared_ptr<const CompiledGrammar>(
-      new CompiledGrammar(std::move(automaton), std::move(vocabulary), grammar.notes()));
+      new CompiledGrammar(std::move(automaton), std::move(vocabulary), grammar));
 }
 
 size_t CompiledGrammar::bytes() const {
   const std::lock_guard lock(mutex_);
-  return automaton_->bytes() + table_->bytes();
+  return automaton_->bytes() + table_->bytes() + rules_.size();
 }
 
 std::shared_ptr<StateTable> CompiledGrammar::table() const {

@@ -27,19 +27,22 @@ class CompiledGrammar {
   const Automaton& automaton() const { return *automaton_; }
   // Of the Grammar: requirements of the source that are not enforced.
   const std::vector<std::string>& notes() const { return notes_; }
+  // The Grammar, for another machine to compile (rules_text.h).
+  const std::string& rules() const { return rules_; }
   // Bytes held now; they grow with use, to about kStateTableBytes and the automaton.
   size_t bytes() const;
 
  private:
   friend class Matcher;
   CompiledGrammar(Automaton automaton, std::shared_ptr<const Vocabulary> vocabulary,
-                  std::vector<std::string> notes);
+                  const Grammar& grammar);
   // The table to use from now on: a new one when the last is full.
   std::shared_ptr<StateTable> table() const;
 
   std::shared_ptr<const Automaton> automaton_;
   std::shared_ptr<const Vocabulary> vocabulary_;
   std::vector<std::string> notes_;
+  std::string rules_;
   mutable std::mutex mutex_;  // guards table_
   mutable std::shared_ptr<StateTable> table_;
 };

@@ -3,6 +3,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "grammar/rules/rules_text.h"
 #include "grammar/schema/json_schema.h"
 #include "grammar/sources/ebnf.h"
 #include "grammar/sources/regex.h"
@@ -48,11 +49,14 @@ Result<Expr> add_source(Grammar& grammar, const GrammarSource& source) {
       return choice_of(grammar, source.text);
     case SourceKind::kEbnf:
       return add_ebnf(grammar, source.text);
+    case SourceKind::kRules:
+      break;
   }
   return Error{ErrorCode::kInternal, "grammar: no such kind of source"};
 }
 
 Result<Grammar> grammar_from(const GrammarSource& source, std::shared_ptr<WorkBudget> budget) {
+  if (source.kind == SourceKind::kRules) return read_rules(source.text, std::move(budget));
   Grammar grammar(std::move(budget));
   FATHOM_ASSIGN(const Expr expr, add_source(grammar, source));
   const bool schema =

@@ -16,12 +16,20 @@
 
 namespace fathom::grammar {
 
-enum class SourceKind { kJsonObject, kJsonSchema, kRegex, kEbnf, kChoice, kEnforceableSchema };
+enum class SourceKind {
+  kJsonObject,
+  kJsonSchema,
+  kRegex,
+  kEbnf,
+  kChoice,
+  kEnforceableSchema,
+  kRules,
+};
 
 // `text` is a JSON schema, enforced in full or as far as possible (enforceable_schema()), a
 // regular expression that the whole output matches (regex_parser.h), a grammar (ebnf.h) or a JSON
 // array of strings to choose from; empty for kJsonObject. A schema's text must have the user's
-// order of members.
+// order of members. kRules is a whole grammar that another machine has written (rules_text.h).
 struct GrammarSource {
   SourceKind kind = SourceKind::kJsonObject;
   std::string text = {};
@@ -33,7 +41,7 @@ struct GrammarSource {
 Result<Grammar> grammar_from(const GrammarSource& source,
                              std::shared_ptr<WorkBudget> budget = std::make_shared<WorkBudget>());
 
-// The same as a part of another grammar.
+// The same as a part of another grammar; not of kRules.
 Result<Expr> add_source(Grammar& grammar, const GrammarSource& source);
 
 // Compiles for one vocabulary and keeps what was used last, up to a number of bytes. Safe to use
