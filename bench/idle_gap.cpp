@@ -196,7 +196,7 @@ class Load {
       request.sampling.presence_penalty = 0.5f;
       request.sampling.frequency_penalty = 0.5f;
     }
-    (void)engine_.submit(std::move(request), [this, number](const engine::Event& event) {
+    engine_.submit(std::move(request), [this, number](const engine::Event& event) {
       if (event.finish && !stopping_) join(number + settings_.sequences, settings_.sequences);
     });
   }

@@ -283,8 +283,11 @@ TEST(Service, EventsAndDeparturesFromOtherThreads) {
   class EagerEngine : public FakeEngine {
    public:
     ~EagerEngine() override { join(); }
-    Result<engine::RequestId> submit(engine::Request, engine::Listener listener) override {
+    engine::RequestId submit(engine::Request, engine::Listener listener) override {
       threads_.emplace_back([listener = std::move(listener)] {
+        engine::Event accepted;
+        accepted.accepted = true;
+        listener(accepted);
         for (int i = 0; i < 50; ++i) {
           engine::Event event;
           event.token = 'a' + i % 26;

@@ -19,11 +19,12 @@ class Engine {
  public:
   virtual ~Engine() = default;  // cancels what is left; no listener is called afterwards
 
-  // The listener is called on the engine's own thread. Errors, all before anything is queued:
+  // Waits for nothing. The listener hears whether the request is accepted, maybe before this
+  // returns; everything else it hears on a thread of the engine's own. Reasons to refuse:
   // kInvalidArgument (empty prompt, token out of range, prompt longer than the context or than the
   // cache could ever hold; both counts are named), kResourceExhausted (queue full), kUnavailable
   // (draining).
-  virtual Result<RequestId> submit(Request request, Listener listener) = 0;
+  virtual RequestId submit(Request request, Listener listener) = 0;
 
   // Unknown or finished ids are ignored. The request's work stops within two steps, and its
   // listener gets kCancelled unless it finished before.

@@ -33,18 +33,19 @@ int64_t allocations_while_decoding(EngineOptions options) {
     if (i == 4) request.sampling.temperature = 0.0f;
     if (i == 5) request.sampling.stop_token_ids = {3};
     if (i == 5) request.sampling.min_tokens = 300;
-    EXPECT_TRUE(engine->submit(request, [](const Event&) {}).ok());  // collecting would allocate
+    EXPECT_TRUE(
+        try_submit(*engine, request, [](const Event&) {}).ok());  // collecting would allocate
   }
-  auto id =
-      engine->submit(some_request(5, 400, 99), [&, listener = done.listener()](const Event& event) {
-        if (event.usage.completion_tokens == kFirst) {
-          allocations.emplace();
-        }
-        if (event.usage.completion_tokens == kLast) {
-          counted = allocations->stop();
-        }
-        if (event.finish) listener(event);
-      });
+  auto id = try_submit(*engine, some_request(5, 400, 99),
+                       [&, listener = done.listener()](const Event& event) {
+                         if (event.usage.completion_tokens == kFirst) {
+                           allocations.emplace();
+                         }
+                         if (event.usage.completion_tokens == kLast) {
+                           counted = allocations->stop();
+                         }
+                         if (event.finish) listener(event);
+                       });
   EXPECT_TRUE(id.ok());
   done.wait();
   return counted;

@@ -300,7 +300,7 @@ TEST(EngineGrammar, AThoughtWithoutBudgetIsClosedAtOnce) {
 TEST(EngineGrammar, WhatCannotBeFollowedIsRefused) {
   const auto engine = start(roomy_limits(), {.eos_token_ids = {kEos}});
   const auto refusal = [&](const Request& request) {
-    const auto id = engine->submit(request, Client().listener());
+    const auto id = try_submit(*engine, request, Client().listener());
     return id.ok() ? Error{ErrorCode::kInternal, "accepted"} : id.error();
   };
   Request foreign = some_request(3, 4, 1);

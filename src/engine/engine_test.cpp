@@ -205,7 +205,7 @@ TEST(Engine, ARequestWhosePartsHaveNoRoomTogetherBeginsNone) {
   Client refused;
   Request many = some_request(3, 2, 2);
   many.parts = 3;  // of the 4 places it would leave fewer than it takes
-  const auto full = engine->submit(many, refused.listener());
+  const auto full = try_submit(*engine, many, refused.listener());
   ASSERT_FALSE(full.ok());
   EXPECT_EQ(full.error().code, ErrorCode::kResourceExhausted);
   EXPECT_EQ(engine->stats().waiting, 0);
@@ -232,13 +232,13 @@ TEST(Engine, RefusesWhatDoesNotFitTheQueueAndDrains) {
   EXPECT_EQ(engine->stats().waiting, 2);
 
   Client refused;
-  auto full = engine->submit(some_request(3, 2, 4), refused.listener());
+  auto full = try_submit(*engine, some_request(3, 2, 4), refused.listener());
   ASSERT_FALSE(full.ok());
   EXPECT_EQ(full.error().code, ErrorCode::kResourceExhausted);
 
   EXPECT_FALSE(engine->idle());
   engine->drain();
-  auto late = engine->submit(some_request(3, 2, 4), refused.listener());
+  auto late = try_submit(*engine, some_request(3, 2, 4), refused.listener());
   ASSERT_FALSE(late.ok());
   EXPECT_EQ(late.error().code, ErrorCode::kUnavailable);
   gate.open();
@@ -253,7 +253,7 @@ TEST(Engine, RefusesBadRequestsBeforeTheQueue) {
   Client client;
   Request request = some_request(3, 2, 1);
   request.prompt[1] = kVocab;
-  auto refused = engine->submit(request, client.listener());
+  auto refused = try_submit(*engine, request, client.listener());
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
   EXPECT_TRUE(engine->idle());

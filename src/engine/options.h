@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "sampling/rule.h"
@@ -28,6 +29,9 @@ struct EngineOptions {
   // A prompt with at least this many uncached tokens in whole KV blocks is left to another engine,
   // if make_engine() gets a KvSource.
   int64_t min_fetch_tokens = 1;
+  // Called on the engine's thread when the listeners have heard all events of a step, or of what
+  // happens between two steps.
+  std::function<void()> after_events = {};
 };
 
 }  // namespace fathom::engine

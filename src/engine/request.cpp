@@ -12,6 +12,8 @@ const char* to_string(FinishReason reason) {
       return "cancelled";
     case FinishReason::kError:
       return "error";
+    case FinishReason::kRefused:
+      return "refused";
   }
   return "unknown";
 }

@@ -81,7 +81,8 @@ enum class FinishReason {
   kStop,    // a stop token (not part of the output), or the grammar's text is complete
   kLength,  // max_tokens or the model's context is reached
   kCancelled,
-  kError,  // the step failed; `error` says why
+  kError,    // the step failed; `error` says why
+  kRefused,  // before any work; `error` says why
 };
 
 const char* to_string(FinishReason reason);
@@ -92,16 +93,18 @@ struct Usage {
   int64_t completion_tokens = 0;  // tokens sent, and the stop token if one ended the answer
 };
 
-// News of one request. Prompt log-probabilities come first, in order, possibly in several events;
+// News of one request. The first event says that it is accepted, or refuses it and is the last.
+// Prompt log-probabilities come first, in order, possibly in several events;
 // then tokens, one per event. The event with `finish` is the last one and comes exactly once (with
 // kLength, or when a grammar's text is complete, it usually carries the last token).
 struct Event {
+  bool accepted = false;                      // then nothing else is told
   std::vector<TokenLogprob> prompt_logprobs;  // of prompt tokens 1, 2, ... in order
   std::optional<TokenId> token;
   std::optional<TokenLogprob> logprob;  // of `token`, if logprobs are asked for
   std::optional<FinishReason> finish;
   std::optional<TokenId> stop_token;  // with kStop by a stop token, which `token` is not
-  std::optional<Error> error;         // with kError
+  std::optional<Error> error;         // with kError and kRefused
   Usage usage;                        // up to here
   // Seconds from submit() to the first step with this request; in the first event after that step.
   std::optional<double> queue_seconds;

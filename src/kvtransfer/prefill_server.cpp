@@ -150,19 +150,15 @@ Status PrefillServer::begin(PeerId peer, TransferId id, std::span<const std::byt
   request.cache_salt = std::move(wanted.cache_salt);
   request.kv_sink = sink;
   request.kv_first_block = sink->cutter().first_needed();
-  auto submitted = engine_.submit(std::move(request), [this, peer, id, thread = thread_](
-                                                          const engine::Event& event) {
-    if (!event.finish || *event.finish == engine::FinishReason::kCancelled) return;
-    thread->post([this, peer, id, failure = event.error ? event.error->message : std::string()] {
-      end(peer, id, failure);
-    });
-  });
-  if (!submitted) {
-    transport().send(peer, write_text(Kind::kEnd, id, submitted.error().message));
-    count_failure(KvFailure::kRefused);
-    return {};
-  }
-  peers_[peer].transfers[id] = {.request = *submitted, .sink = std::move(sink)};
+  const engine::RequestId submitted = engine_.submit(
+      std::move(request), [this, peer, id, thread = thread_](const engine::Event& event) {
+        if (!event.finish || *event.finish == engine::FinishReason::kCancelled) return;
+        thread->post(
+            [this, peer, id, failure = event.error ? event.error->message : std::string()] {
+              end(peer, id, failure);
+            });
+      });
+  peers_[peer].transfers[id] = {.request = submitted, .sink = std::move(sink)};
   return {};
 }
 

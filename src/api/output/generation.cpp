@@ -105,19 +105,25 @@ class Generation : public std::enable_shared_from_this<Generation> {
       if (i == 0) request.parts = static_cast<int64_t>(specs.size());
       request.cache_salt =
           salt_within(share_prefix_cache_ ? "" : caller_.owner, request.cache_salt);
-      auto id = engine_.submit(
+      const engine::RequestId id = engine_.submit(
           std::move(request),
           [self = shared_from_this(), i](const engine::Event& event) { self->on_event(i, event); });
-      if (!id) return give_up(to_api_error(id.error()));
-      const std::lock_guard lock(mutex_);
-      choices_[i].id = *id;
-      if (closed_) unwanted_.push_back(*id);
+      if (!note_id(i, id)) return cancel_unwanted();
     }
-    begin();
     // The callback is there, and with it the memory, until the answer has left.
     writer.on_client_gone([weak = weak_from_this(), held = std::move(*memory)] {
       if (const auto self = weak.lock()) self->abandon();
     });
+  }
+
+  // Whether the answer still wants what that choice will bring.
+  bool note_id(size_t index, engine::RequestId id) {
+    const std::lock_guard lock(mutex_);
+    Choice& choice = choices_[index];
+    if (choice.refused) return false;
+    choice.id = id;
+    if (closed_ || choice.done) unwanted_.push_back(id);
+    return !closed_;
   }
 
   Result<AnswerMemory::Hold> hold_memory(const std::vector<ChoiceSpec>& specs) {
@@ -133,6 +139,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     std::optional<engine::RequestId> id = {};
     bool counts_prompt = true;
     int64_t prompt_tokens = 0;
+    bool refused = false;
     bool done = false;
     bool prompt_read = false;
     int64_t cached_tokens = 0;
@@ -145,25 +152,28 @@ class Generation : public std::enable_shared_from_this<Generation> {
     engine::Event event;
   };
 
-  void begin() {
-    while_open([this] {
-      answer_->begin();
-      begun_ = true;
-      for (const EarlyEvent& early : early_) {
-        if (!closed_) take(early.choice, early.event);
-      }
-      early_.clear();
-    });
-  }
-
   void on_event(size_t index, const engine::Event& event) {
     while_open([&] {
-      if (begun_) {
+      if (event.finish == engine::FinishReason::kRefused) {
+        choices_[index].refused = true;
+        fail(to_api_error(event.error.value_or(Error{ErrorCode::kInternal, "engine failed"})));
+      } else if (event.accepted) {
+        if (++accepted_ == choices_.size()) begin();
+      } else if (accepted_ == choices_.size()) {
         take(index, event);
       } else {
         early_.push_back({index, event});
       }
     });
+  }
+
+  // Every choice is accepted.
+  void begin() {
+    answer_->begin();
+    for (const EarlyEvent& early : early_) {
+      if (!closed_) take(early.choice, early.event);
+    }
+    early_.clear();
   }
 
   // Running out of memory fails this answer only: the engine's thread goes on.
@@ -199,7 +209,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
       const bool stopped = choice.parser.push(*event.token, event.logprob, delta);
       send(number, delta);
       if (stopped) {
-        unwanted_.push_back(*choice.id);
+        if (choice.id) unwanted_.push_back(*choice.id);
         return finish(index, AnswerEnd::kStop);
       }
     }
@@ -373,9 +383,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
   const std::shared_ptr<RequestRecord> record_;  // the answer's
   std::vector<Choice> choices_;
   size_t unfinished_ = 0;
-  bool begun_ = false;
+  size_t accepted_ = 0;  // choices
   bool closed_ = false;
-  std::vector<EarlyEvent> early_;  // before every choice was admitted
+  std::vector<EarlyEvent> early_;  // before every choice was accepted
   std::vector<engine::RequestId> unwanted_;
 };
 

@@ -57,8 +57,16 @@ std::vector<int32_t> tokens_of(const std::string& bytes) {
   return tokens;
 }
 
-Result<engine::RequestId> FakeEngine::submit(engine::Request request, engine::Listener listener) {
-  if (refusal && accept_before_refusal-- == 0) return *refusal;
+engine::RequestId FakeEngine::submit(engine::Request request, engine::Listener listener) {
+  engine::Event event;
+  if (refusal && accept_before_refusal-- == 0) {
+    event.finish = engine::FinishReason::kRefused;
+    event.error = refusal;
+    listener(event);
+    return 0;
+  }
+  event.accepted = true;
+  listener(event);
   requests.push_back({std::move(request), std::move(listener)});
   return engine::RequestId{requests.size()};
 }

@@ -44,7 +44,7 @@ class FakeEngine : public engine::Engine {
     int64_t sent_tokens = 0;
   };
 
-  Result<engine::RequestId> submit(engine::Request request, engine::Listener listener) override;
+  engine::RequestId submit(engine::Request request, engine::Listener listener) override;
   void cancel(engine::RequestId id) override;
   void cancel_all() override;
   void drain() override { draining = true; }

@@ -114,8 +114,7 @@ Result<Timing> run_group(const serving::Stack& stack, int64_t prompt, int64_t ge
     request.sampling.temperature = 0;
     request.sampling.ignore_eos = true;
     request.sampling.max_tokens = generate;
-    auto id = engine.submit(std::move(request), group.listener());
-    if (!id) return id.error();
+    engine.submit(std::move(request), group.listener());
   }
   FATHOM_ASSIGN(Timing timing, group.wait(begin));
   const auto tokens = static_cast<double>(batch * (prompt + generate - 1));

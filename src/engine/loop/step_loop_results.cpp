@@ -221,6 +221,8 @@ bool StepLoop::finish(Task& task, FinishReason reason, std::optional<Error> erro
     case FinishReason::kError:
       ++counts_.failed;
       break;
+    case FinishReason::kRefused:  // by submit(), before there is a task
+      break;
   }
   const std::unique_ptr<Task> owned = calls_.retire(task);
   event_.finish = reason;

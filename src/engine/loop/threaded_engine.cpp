@@ -66,7 +66,7 @@ class ThreadedEngine final : public Engine {
     thread_.join();
   }
 
-  Result<RequestId> submit(Request request, Listener listener) override;
+  RequestId submit(Request request, Listener listener) override;
   void cancel(RequestId id) override;
   void cancel_all() override;
   void drain() override;
@@ -80,6 +80,8 @@ class ThreadedEngine final : public Engine {
   }
 
  private:
+  Result<Task*> enter(Request request);  // with a place in the waiting room
+  void leave(Task& task);
   int64_t num_waiting() const;  // needs mutex_
   void blocks_came();           // on another thread
 
@@ -118,32 +120,62 @@ class ThreadedEngine final : public Engine {
   std::thread thread_;
 };
 
-Result<RequestId> ThreadedEngine::submit(Request request, Listener listener) {
-  FATHOM_TRY(check_request(request, request_limits_));
-  const int64_t parts = request.parts;
-  FATHOM_ASSIGN(std::unique_ptr<Task> task, make_task(std::move(request), std::move(listener),
-                                                      task_limits_, options_.eos_token_ids));
-  RequestId id = 0;
+RequestId ThreadedEngine::submit(Request request, Listener listener) {
+  FATHOM_CHECK(listener != nullptr, "submit: expected a listener");
+  const Result<Task*> entered = enter(std::move(request));
+  Event event;
+  if (!entered) {
+    event.finish = FinishReason::kRefused;
+    event.error = entered.error();
+    listener(event);
+    return 0;
+  }
+  Task& task = **entered;
+  const RequestId id = task.id;
+  event.accepted = true;
+  try {
+    listener(event);
+  } catch (const std::bad_alloc&) {
+    leave(task);
+    throw;
+  }
+  task.listener = std::move(listener);
   {
     const std::lock_guard lock(mutex_);
-    if (draining_) return Error{ErrorCode::kUnavailable, "submit: the engine is shutting down"};
-    if (!waiting_room_.has_room(task->owner, task->request, parts)) {
-      return Error{
-          ErrorCode::kResourceExhausted,
-          fmt::format("submit: expected fewer than {} waiting requests, and no more of one "
-                      "than places are free, got {}",
-                      options_.max_waiting, waiting_room_.waiting(task->owner))};
-    }
-    id = ++last_id_;
-    task->id = id;
-    if (task->request == 0) task->request = id;
-    waiting_room_.enter(task->owner, task->request);
-    if (!task->sampling.seed) task->seed = sampling::noise_bits(seed_base_, id);
-    arrived_.push_back(task.get());
-    tasks_.emplace(id, std::move(task));
+    task.arrived = true;
+    arrived_.push_back(&task);
+    if (task.cancel_requested) cancelled_.push_back(id);
   }
   wake_.notify_one();
   return id;
+}
+
+Result<Task*> ThreadedEngine::enter(Request request) {
+  FATHOM_TRY(check_request(request, request_limits_));
+  const int64_t parts = request.parts;
+  FATHOM_ASSIGN(std::unique_ptr<Task> task,
+                make_task(std::move(request), task_limits_, options_.eos_token_ids));
+  const std::lock_guard lock(mutex_);
+  if (draining_) return Error{ErrorCode::kUnavailable, "submit: the engine is shutting down"};
+  if (!waiting_room_.has_room(task->owner, task->request, parts)) {
+    return Error{ErrorCode::kResourceExhausted,
+                 fmt::format("submit: expected fewer than {} waiting requests, and no more of one "
+                             "than places are free, got {}",
+                             options_.max_waiting, waiting_room_.waiting(task->owner))};
+  }
+  task->id = ++last_id_;
+  if (task->request == 0) task->request = task->id;
+  waiting_room_.enter(task->owner, task->request);
+  if (!task->sampling.seed) task->seed = sampling::noise_bits(seed_base_, task->id);
+  Task* const entered = task.get();
+  tasks_.emplace(task->id, std::move(task));
+  return entered;
+}
+
+void ThreadedEngine::leave(Task& task) {
+  const std::lock_guard lock(mutex_);
+  waiting_room_.leave(task.owner, task.request);
+  tasks_.erase(task.id);
 }
 
 void ThreadedEngine::cancel(RequestId id) {
@@ -151,7 +183,7 @@ void ThreadedEngine::cancel(RequestId id) {
     const std::lock_guard lock(mutex_);
     const auto found = tasks_.find(id);
     if (found == tasks_.end() || std::exchange(found->second->cancel_requested, true)) return;
-    cancelled_.push_back(id);
+    if (found->second->arrived) cancelled_.push_back(id);
   }
   wake_.notify_one();
 }
@@ -160,7 +192,7 @@ void ThreadedEngine::cancel_all() {
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [id, task] : tasks_) {
-      if (!std::exchange(task->cancel_requested, true)) cancelled_.push_back(id);
+      if (!std::exchange(task->cancel_requested, true) && task->arrived) cancelled_.push_back(id);
     }
   }
   wake_.notify_one();
@@ -205,12 +237,15 @@ void ThreadedEngine::run() {
   while (take_mail()) {
     cancel_requested();
     loop_.transfer_blocks();
-    if (!loop_.has_steps()) continue;
-    loop_.run();
-    publish();
+    if (loop_.has_steps()) {
+      loop_.run();
+      publish();
+    }
+    if (options_.after_events) options_.after_events();
   }
   cancel_everything();
   if (loop_.has_steps()) loop_.run();  // what is in flight, for nobody
+  if (options_.after_events) options_.after_events();
 }
 
 // Sleeps until there is something to do; false when the engine is to stop.

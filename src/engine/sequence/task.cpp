@@ -3,18 +3,13 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/check.h"
-
 namespace fathom::engine {
 
-Result<std::unique_ptr<Task>> make_task(Request request, Listener listener,
-                                        const TaskLimits& limits,
+Result<std::unique_ptr<Task>> make_task(Request request, const TaskLimits& limits,
                                         const std::vector<TokenId>& eos_token_ids) {
-  FATHOM_CHECK(listener != nullptr, "submit: expected a listener");
   FATHOM_ASSIGN(auto guide, Guide::of(request));
   auto task = std::make_unique<Task>();
   task->guide = std::move(guide);
-  task->listener = std::move(listener);
   task->submitted = std::chrono::steady_clock::now();
   task->priority = request.priority;
   task->owner = request.owner;

@@ -19,7 +19,9 @@ struct Task : Sequence {
   std::shared_ptr<KvSink> kv_sink;      // receives the prompt's blocks, from kv_next on
   int64_t kv_next = 0;
   std::optional<double> queue_seconds;  // known and not yet reported
-  bool cancel_requested = false;        // written by cancel(), under the engine's lock
+  // Written under the engine's lock by the threads that submit and cancel.
+  bool cancel_requested = false;
+  bool arrived = false;  // its listener knows that it is accepted; the engine's thread may have it
 };
 
 // How far a sequence can grow.
@@ -29,10 +31,9 @@ struct TaskLimits {
 };
 
 // Makes a task of a checked request. Reserves all the memory that the sequence can grow to, so that
-// no step allocates. The caller sets the id, and the seed if the request has none. Errors: as
-// Guide::of().
-Result<std::unique_ptr<Task>> make_task(Request request, Listener listener,
-                                        const TaskLimits& limits,
+// no step allocates. The caller sets the id, the listener, and the seed if the request has none.
+// Errors: as Guide::of().
+Result<std::unique_ptr<Task>> make_task(Request request, const TaskLimits& limits,
                                         const std::vector<TokenId>& eos_token_ids);
 
 }  // namespace fathom::engine

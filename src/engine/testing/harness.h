@@ -158,9 +158,24 @@ inline std::unique_ptr<Engine> start(const models::RunLimits& limits, EngineOpti
                     limits, std::move(options));
 }
 
+// Of an engine in this process, which accepts or refuses at once; `listener` hears what follows.
+inline Result<RequestId> try_submit(Engine& engine, Request request, Listener listener) {
+  const auto refusal = std::make_shared<std::optional<Error>>();
+  const RequestId id = engine.submit(std::move(request),
+                                     [refusal, listener = std::move(listener)](const Event& event) {
+                                       if (event.finish == FinishReason::kRefused) {
+                                         *refusal = event.error;
+                                       } else if (!event.accepted) {
+                                         listener(event);
+                                       }
+                                     });
+  if (*refusal) return **refusal;
+  return id;
+}
+
 inline RequestId submit(Engine& engine, const Request& request, Client& client,
                         Listener on_event = {}) {
-  auto id = engine.submit(request, client.listener(std::move(on_event)));
+  const auto id = try_submit(engine, request, client.listener(std::move(on_event)));
   EXPECT_TRUE(id.ok()) << id.error().message;
   return *id;
 }
