@@ -7,11 +7,11 @@ FATHOM_BUILD_PACKAGES=(
   "libboost1.81-dev|libboost1.83-dev" nlohmann-json3-dev libfmt-dev libcli11-dev
   libtomlplusplus-dev libpcre2-dev libssl-dev libhwloc-dev libsqlite3-dev prometheus-cpp-dev
 )
-# For several ranks, for prefill and decode apart, and for stores in PostgreSQL: the binary loads what
-# is built with these.
-# The emulated GPU is one of them.
+# For several ranks, for prefill and decode apart, for gateways, and for stores in PostgreSQL: the
+# binary loads what is built with these. The emulated GPU is one of them.
 FATHOM_PLUG_IN_PACKAGES=(
   openmpi-bin libopenmpi-dev libucx-dev libpq-dev "libboost-context1.81-dev|libboost-context1.83-dev"
+  libgrpc++-dev protobuf-compiler-grpc protobuf-compiler libprotobuf-dev
 )
 # For the Debian package.
 FATHOM_PACKAGING_PACKAGES=(dpkg-dev)
