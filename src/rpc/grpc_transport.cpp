@@ -1,4 +1,5 @@
 // The plug-in's entry, and the credentials of both sides.
+#include <grpc/support/log.h>
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_credentials_options.h>
 
@@ -69,6 +70,11 @@ namespace {
 
 namespace wire = fathom::engine::v1;
 
+// What goes wrong with a peer is told once, by whoever called it or serves it.
+void keep_quiet() {
+  gpr_set_log_function([](gpr_log_func_args*) {});
+}
+
 // gRPC calls handlers on threads that end with its last server or channel, even where that goes on
 // one of them, which then waits for itself. A server that nobody reaches keeps them.
 void keep_threads() {
@@ -83,6 +89,7 @@ void keep_threads() {
 
 extern "C" fathom::rpc::Transport* fathom_rpc_transport(int version) {
   if (version != fathom::rpc::kTransportVersion) return nullptr;
+  fathom::rpc::keep_quiet();
   fathom::rpc::keep_threads();
   return new fathom::rpc::GrpcTransport();
 }

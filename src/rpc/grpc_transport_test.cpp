@@ -34,6 +34,39 @@ struct TemporaryFolder {
   std::filesystem::path path;
 };
 
+// An authority, and certificates for this machine that it has signed; by the openssl command.
+class Authority {
+ public:
+  Authority(const TemporaryFolder& folder, std::string name)
+      : folder_(folder), name_(std::move(name)) {
+    run("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=" + name_ +
+        " -keyout " + path(name_ + ".key") + " -out " + path(name_ + ".pem"));
+  }
+  std::string file() const { return path(name_ + ".pem"); }
+
+  // Certificate and key in the files of a Security, which has no authority yet.
+  Security sign(const std::string& name) const {
+    const std::string request = path(name + ".csr");
+    const std::string names = folder_.file(name + ".ext", "subjectAltName=IP:127.0.0.1\n");
+    Security security{.certificate_file = path(name + ".pem"), .key_file = path(name + ".key")};
+    run("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=" + name +
+        " -keyout " + security.key_file + " -out " + request);
+    run("x509 -req -days 2 -in " + request + " -CA " + file() + " -CAkey " + path(name_ + ".key") +
+        " -CAcreateserial -extfile " + names + " -out " + security.certificate_file);
+    return security;
+  }
+
+ private:
+  std::string path(const std::string& name) const { return (folder_.path / name).string(); }
+  static void run(const std::string& arguments) {
+    const std::string command = "openssl " + arguments + " >/dev/null 2>&1";
+    ASSERT_EQ(std::system(command.c_str()), 0) << command << "; its package is openssl";
+  }
+
+  const TemporaryFolder& folder_;
+  const std::string name_;
+};
+
 class ServedEngine {
  public:
   explicit ServedEngine(Transport& transport, ServiceOptions options = {})
@@ -225,6 +258,64 @@ TEST_F(GrpcTransport, AsksForTheSecret) {
   const auto replaced = call(engine.address(), options.security);
   wait_for(*replaced, LinkState::kServing);
   replaced->close();
+}
+
+TEST_F(GrpcTransport, BothSidesShowCertificates) {
+  const TemporaryFolder folder;
+  const Authority ours(folder, "ours"), theirs(folder, "theirs");
+  ServiceOptions options;
+  options.security = ours.sign("engine");
+  options.security.authority_file = ours.file();
+  ServedEngine engine(*transport_, options);
+  Security gateway = ours.sign("gateway");
+  gateway.authority_file = ours.file();
+  const auto link = call(engine.address(), gateway);
+  wait_for(*link, LinkState::kServing);
+  link->close();
+
+  Security stranger = theirs.sign("stranger");
+  stranger.authority_file = ours.file();
+  Security nameless{.authority_file = ours.file()};
+  Security mistrusting = ours.sign("mistrusting");
+  mistrusting.authority_file = theirs.file();
+  for (const Security& security : {stranger, nameless, mistrusting, Security()}) {
+    const auto refused = call(engine.address(), security);
+    refused->tick(Clock::now());
+    while (refused->status().state == LinkState::kCalling) refused->tick(Clock::now());
+    EXPECT_EQ(refused->status().state, LinkState::kAway);
+    EXPECT_EQ(refused->status().welcome.manifest.model, "");
+    refused->close();
+  }
+}
+
+TEST_F(GrpcTransport, ASecretWithinTls) {
+  const TemporaryFolder folder;
+  const Authority authority(folder, "authority");
+  ServiceOptions options;
+  options.security = authority.sign("engine");
+  options.security.secret_file = folder.file("secret", "open sesame\n");
+  ServedEngine engine(*transport_, options);
+  Security gateway{.authority_file = authority.file(), .secret_file = options.security.secret_file};
+  const auto link = call(engine.address(), gateway);
+  wait_for(*link, LinkState::kServing);
+  link->close();
+}
+
+TEST_F(GrpcTransport, CertificatesAreReplacedWhileItRuns) {
+  const TemporaryFolder folder;
+  const Authority before(folder, "before"), after(folder, "after");
+  ServiceOptions options;
+  options.security = before.sign("engine");
+  options.security.secret_file = folder.file("secret", "open sesame\n");
+  ServedEngine engine(*transport_, options);
+  Security gateway{.authority_file = after.file(), .secret_file = options.security.secret_file};
+  const auto link = call(engine.address(), gateway);
+  link->tick(Clock::now());
+  while (link->status().state == LinkState::kCalling) std::this_thread::yield();
+  EXPECT_EQ(link->status().state, LinkState::kAway);
+  after.sign("engine");  // the same files
+  wait_for(*link, LinkState::kServing);
+  link->close();
 }
 
 TEST_F(GrpcTransport, SendsFilesByDigest) {

@@ -20,10 +20,10 @@ namespace fathom::rpc {
 // has signed (mutual TLS); with `secret_file` they must know its first line. Off this machine one
 // of the two is needed.
 struct Security {
-  std::string certificate_file;
-  std::string key_file;
-  std::string authority_file;
-  std::string secret_file;
+  std::string certificate_file = {};
+  std::string key_file = {};
+  std::string authority_file = {};
+  std::string secret_file = {};
 };
 
 // A stream's sending half. What was queued goes out in order.
