@@ -13,7 +13,6 @@
 namespace fathom::models::deepseek_v3 {
 namespace {
 
-using sampling::Case;
 using sampling::Dice;
 
 class DrawListsTest : public ::testing::Test {
@@ -25,10 +24,10 @@ class DrawListsTest : public ::testing::Test {
                    0x7fff7fff7fff7fff);
     lists_ = DrawLists::make(*device_, memory_.data(), max_draws, vocab).value();
   }
-  std::optional<ops::Sample> upload(const std::vector<Case>& cases) {
+  std::optional<ops::Sample> upload(const std::vector<sampling::Case>& cases) {
     draws_.clear();
     rows_.clear();
-    for (const Case& c : cases) {
+    for (const sampling::Case& c : cases) {
       rows_.push_back(static_cast<int32_t>(draws_.size()));
       draws_.push_back(c.of_draw());
     }
@@ -51,9 +50,9 @@ TEST_F(DrawListsTest, SayWhatTheDrawsSay) {
   Dice dice(3);
   for (int round = 0; round < 300; ++round) {
     const size_t vocab = 1 + dice.below(150);
-    std::vector<Case> cases;
+    std::vector<sampling::Case> cases;
     for (uint64_t i = 1 + dice.below(8); i > 0; --i) {
-      Case c = random_case(dice, vocab);
+      sampling::Case c = random_case(dice, vocab);
       make_odd(c, dice);
       for (uint64_t j = dice.below(6); j > 0; --j) {
         c.params.logit_bias.emplace_back(dice.below(vocab), dice.real(-2, 2));
@@ -78,7 +77,7 @@ TEST_F(DrawListsTest, SayWhatTheDrawsSay) {
 
 TEST_F(DrawListsTest, BringBiasesOfATokenTogetherInTheirOrder) {
   make(1, 10);
-  Case c;
+  sampling::Case c;
   c.params.logit_bias = {{3, 1}, {5, 2}, {3, 3}, {9, 4}, {5, 5}, {3, 6}};
   const auto sample = upload({c});
   ASSERT_TRUE(sample.has_value());
@@ -94,7 +93,7 @@ TEST_F(DrawListsTest, BringBiasesOfATokenTogetherInTheirOrder) {
 
 TEST_F(DrawListsTest, HoldOnlyWhatPenaltiesChange) {
   make(4, 10);
-  Case c;
+  sampling::Case c;
   c.tokens = {1, 2, 2, 3, 2};
   c.generated_from = 3;
   const auto seen = [&](float repetition, float presence) {
@@ -125,10 +124,10 @@ TEST_F(DrawListsTest, DamagedOnesAreRefused) {
   int refused = 0;
   int drawn = 0;
   for (int round = 0; round < 2000; ++round) {
-    std::vector<Case> cases;
+    std::vector<sampling::Case> cases;
     for (size_t i = 0; i < 4; ++i) cases.push_back(random_case(dice, kVocab));
     std::vector<sampling::Draw> draws;
-    for (const Case& c : cases) draws.push_back(c.of_draw());
+    for (const sampling::Case& c : cases) draws.push_back(c.of_draw());
     const std::vector<int32_t> rows = {0, 1, 2, 3};
     const auto laid_out = layout.lay_out({.draws = draws, .rows = rows, .read = {}},
                                          reinterpret_cast<std::byte*>(room.data()));
@@ -165,8 +164,8 @@ TEST_F(DrawListsTest, HaveRoomForMasksOfAllDrawsBesideFullLists) {
   constexpr int64_t kVocab = 70;
   constexpr size_t kEntries = DrawLayout::kListBytes / sizeof(fathom_token_bias);
   make(kDraws, kVocab);
-  std::vector<Case> cases(kDraws);
-  for (Case& c : cases) {
+  std::vector<sampling::Case> cases(kDraws);
+  for (sampling::Case& c : cases) {
     c.mask = {1, 2, 3};
     c.params.logit_bias.assign(kEntries, {4, 0.5f});
   }
