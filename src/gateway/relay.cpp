@@ -49,9 +49,9 @@ Relay::Relay(RelayHost& host, RelayLimits limits, engine::RequestId id, engine::
     : host_(host),
       limits_(limits),
       id_(id),
-      first_(std::move(first)),
       listener_(std::move(listener)),
-      answer_(std::move(request)) {}
+      answer_(std::move(request)),
+      first_(std::move(first)) {}
 
 Relay::Place Relay::where() const {
   const std::lock_guard lock(mutex_);
@@ -72,12 +72,12 @@ void Relay::place() {
   const rpc::EngineLink* avoid = nullptr;
   rpc::Submit submit;
   std::shared_ptr<Run> run;
-  const std::shared_ptr<Relay> first = std::exchange(first_, nullptr);
-  const Place beside = first ? first->where() : Place();
+  std::shared_ptr<Relay> first;
   {
     const std::lock_guard lock(mutex_);
     if (done_ || run_) return;
     run = run_ = std::make_shared<Run>(shared_from_this());
+    first = std::exchange(first_, nullptr);
     kind = kind_;
     avoid = avoid_;
     submit = to_submit(answer_.request());
@@ -85,6 +85,7 @@ void Relay::place() {
     // From the second attempt on it takes its turn alone: the other parts may be elsewhere.
     if (attempts_++ > 0) submit.request.parts = 1;
   }
+  const Place beside = first ? first->where() : Place();
   submit.part_of = beside.number;
   const auto link = beside.link ? beside.link : host_.choose(avoid, kind);
   const rpc::Manifest chosen = link ? link->status().welcome.manifest : rpc::Manifest();

@@ -73,12 +73,12 @@ class Relay : public std::enable_shared_from_this<Relay> {
   RelayHost& host_;
   const RelayLimits limits_;
   const engine::RequestId id_;
-  std::shared_ptr<Relay> first_;  // of start() alone
 
   mutable std::mutex mutex_;  // guards all below
   engine::Listener listener_;
   Continuation answer_;
-  std::shared_ptr<Run> run_;  // null: it looks for an engine
+  std::shared_ptr<Relay> first_;  // until it has begun
+  std::shared_ptr<Run> run_;      // null: it looks for an engine
   Place place_;
   std::optional<rpc::Manifest> kind_;  // of the first engine
   const rpc::EngineLink* avoid_ = nullptr;
