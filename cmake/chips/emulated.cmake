@@ -1,6 +1,6 @@
 # The emulated chip: the kernels by the host's compiler, once for each width of a warp. Its threads
-# are Boost's fibres, which ThreadSanitizer does not follow.
-if(CMAKE_CROSSCOMPILING OR FATHOM_SANITIZE MATCHES thread)
+# are Boost's fibres, whose stacks sanitizers do not follow.
+if(CMAKE_CROSSCOMPILING OR FATHOM_SANITIZE)
   return()
 endif()
 find_package(Boost 1.81 CONFIG QUIET OPTIONAL_COMPONENTS context)

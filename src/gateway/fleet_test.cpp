@@ -231,15 +231,18 @@ TEST(Fleet, WithoutAnEngineNothingIsAccepted) {
 }
 
 TEST(Fleet, ACancelledRequestLeavesItsEngine) {
-  Cluster cluster(1);
+  rpc::MemoryNetwork network;
+  engine::Gate gate;
+  Served engine(network, kAddresses[0], engine_options(), engine::behind(gate));
+  Fleet fleet(network, fleet_options({kAddresses[0]}));
+  ASSERT_TRUE(fleet.wait_for_engine(std::chrono::seconds(10)));
   Client client;
-  Request request = some_request(3, 480, 1);
-  request.sampling.ignore_eos = true;
-  const engine::RequestId id = cluster.fleet->submit(request, client.listener());
-  cluster.fleet->cancel(id);
+  const engine::RequestId id = fleet.submit(some_request(3, 480, 1), client.listener());
+  gate.wait_for_arrival();
+  fleet.cancel(id);
   EXPECT_EQ(client.wait().finish, FinishReason::kCancelled);
-  while (!cluster.engines[0]->engine().idle()) std::this_thread::yield();
-  EXPECT_TRUE(cluster.fleet->idle());
+  gate.open();
+  while (!engine.engine().idle() || !fleet.idle()) std::this_thread::yield();
 }
 
 TEST(Fleet, PartsBeginAtOneEngineAndNoneWhereNotAllHaveRoom) {
