@@ -18,10 +18,10 @@ void KvHandover::hand_over_computed() {
     const auto done = hand_over_blocks(*task);
     if (!done) {
       finish_(*task, FinishReason::kError, done.error());
-    } else if (task->remaining() == 0 && *done) {
+    } else if (task->sequence.remaining() == 0 && *done) {
       finish_(*task, FinishReason::kLength, {});
-    } else if (task->remaining() == 0) {
-      schedulers_.detach(*task);
+    } else if (task->sequence.remaining() == 0) {
+      schedulers_.detach(task->sequence);
       waiting_.push_back(task);
     }
   }
@@ -51,25 +51,26 @@ void KvHandover::abandon_waiting() {
 
 bool KvHandover::forget(Task& task) {
   if (std::erase(waiting_, &task) == 0) return false;
-  schedulers_.release(task);
+  schedulers_.release(task.sequence);
   return true;
 }
 
 // Hands over as many blocks as are computed and the sink has room for; the last block as far as the
 // prompt's tokens before the last one fill it. Whether all are handed over.
 Result<bool> KvHandover::hand_over_blocks(Task& task) {
+  const Sequence& sequence = task.sequence;
   const int64_t block_size = model_.limits().kv_block_size;
   const size_t block_bytes = models::kv_block_bytes(model_.kv_block_format());
-  const int64_t tokens = task.prompt_size - 1;
+  const int64_t tokens = sequence.prompt_size - 1;
   const int64_t all = (tokens + block_size - 1) / block_size;
-  const int64_t computed = task.computed >= tokens ? all : task.computed / block_size;
+  const int64_t computed = sequence.computed >= tokens ? all : sequence.computed / block_size;
   while (task.kv_next < computed && task.kv_sink->ready()) {
     const int64_t count = std::min(computed - task.kv_next, models::kMaxKvBlocksACall);
     KvBlocks blocks = {task.kv_next, count, {}};
     blocks.bytes.resize(static_cast<size_t>(count) * block_bytes);
-    const auto list = std::span<const int32_t>(task.blocks)
+    const auto list = std::span<const int32_t>(sequence.blocks)
                           .subspan(static_cast<size_t>(task.kv_next), static_cast<size_t>(count));
-    FATHOM_TRY(model_.read_kv_blocks(task.replica, list, blocks.bytes));
+    FATHOM_TRY(model_.read_kv_blocks(sequence.replica, list, blocks.bytes));
     task.kv_sink->take(std::move(blocks));
     task.kv_next += count;
   }

@@ -25,24 +25,26 @@ RemotePrefix::RemotePrefix(std::unique_ptr<KvSource> source, int64_t min_tokens,
 }
 
 void RemotePrefix::add(Task& task) {
-  schedulers_.place(task);
-  if (!is_worth_asking(schedulers_.gap(task))) {
-    schedulers_.schedule(task);
+  Sequence& sequence = task.sequence;
+  schedulers_.place(sequence);
+  if (!is_worth_asking(schedulers_.gap(sequence))) {
+    schedulers_.schedule(sequence);
     return;
   }
-  schedulers_.expect(task);
-  const auto at = std::ranges::upper_bound(waiting_, &task, runs_before, &Waiting::task);
+  schedulers_.expect(sequence);
+  const auto at = std::ranges::upper_bound(
+      waiting_, &sequence, runs_before, [](const Waiting& each) { return &each.task->sequence; });
   waiting_.insert(at, {.task = &task});
 }
 
 bool RemotePrefix::forget(Task& task) {
-  const auto found = find(task.id);
+  const auto found = find(task.sequence.id);
   if (found == waiting_.end()) return false;
   if (found->asked) {
-    source_->cancel(task.id);
+    source_->cancel(task.sequence.id);
     --asked_;
   }
-  schedulers_.stop_expecting(end_waiting(found));
+  schedulers_.stop_expecting(end_waiting(found).sequence);
   return true;
 }
 
@@ -73,7 +75,8 @@ void RemotePrefix::post(Mail mail) {
 }
 
 std::vector<RemotePrefix::Waiting>::iterator RemotePrefix::find(uint64_t id) {
-  return std::ranges::find_if(waiting_, [&](const Waiting& each) { return each.task->id == id; });
+  return std::ranges::find_if(waiting_,
+                              [&](const Waiting& each) { return each.task->sequence.id == id; });
 }
 
 void RemotePrefix::read(const Mail& mail) {
@@ -82,7 +85,7 @@ void RemotePrefix::read(const Mail& mail) {
   Task& task = *found->task;
   if (mail.blocks.count > 0) {
     store(*found, mail.blocks);
-    source_->taken(task.id, mail.blocks.count);
+    source_->taken(task.sequence.id, mail.blocks.count);
     return;
   }
   --asked_;
@@ -91,7 +94,7 @@ void RemotePrefix::read(const Mail& mail) {
 
 Task& RemotePrefix::end_waiting(std::vector<Waiting>::iterator waiting) {
   Task& task = *waiting->task;
-  schedulers_.end_keep(task, waiting->kept);
+  schedulers_.end_keep(task.sequence, waiting->kept);
   waiting_.erase(waiting);
   return task;
 }
@@ -102,17 +105,18 @@ void RemotePrefix::store(Waiting& waiting, const KvBlocks& blocks) {
   std::vector<int32_t> run;
   for (int64_t i = 0; i <= blocks.count; ++i) {
     const int64_t index = blocks.first + i;
-    const int32_t block = i < blocks.count ? schedulers_.begin_fill(task, index) : kNoBlock;
+    const int32_t block =
+        i < blocks.count ? schedulers_.begin_fill(task.sequence, index) : kNoBlock;
     if (block != kNoBlock) {
       run.push_back(block);
     } else if (!run.empty()) {
       const int64_t first = index - static_cast<int64_t>(run.size());
       const bool filled = write(task, run, first, blocks);
-      schedulers_.end_fill(task, first, run, filled);
+      schedulers_.end_fill(task.sequence, first, run, filled);
     }
   }
-  schedulers_.end_keep(task, waiting.kept);
-  schedulers_.keep(task, waiting.kept);
+  schedulers_.end_keep(task.sequence, waiting.kept);
+  schedulers_.keep(task.sequence, waiting.kept);
 }
 
 bool RemotePrefix::write(Task& task, const std::vector<int32_t>& run, int64_t first,
@@ -120,7 +124,7 @@ bool RemotePrefix::write(Task& task, const std::vector<int32_t>& run, int64_t fi
   const size_t bytes = models::kv_block_bytes(format_);
   const auto from = static_cast<size_t>(first - blocks.first) * bytes;
   const auto written = model_.write_kv_blocks(
-      task.replica, run, std::span(blocks.bytes).subspan(from, run.size() * bytes));
+      task.sequence.replica, run, std::span(blocks.bytes).subspan(from, run.size() * bytes));
   if (!written) log_warning("{}", written.error().message);
   return written.ok();
 }
@@ -130,12 +134,13 @@ bool RemotePrefix::write(Task& task, const std::vector<int32_t>& run, int64_t fi
 void RemotePrefix::ask_for_more() {
   for (auto each = waiting_.begin(); each != waiting_.end() && asked_ < kMaxTransfers;) {
     Task& task = *each->task;
+    Sequence& sequence = task.sequence;
     if (each->asked) {
       ++each;
       continue;
     }
-    if (schedulers_.num_waiting(task) > 0) return;
-    const KvGap gap = schedulers_.gap(task);
+    if (schedulers_.num_waiting(sequence) > 0) return;
+    const KvGap gap = schedulers_.gap(sequence);
     if (!is_worth_asking(gap)) {
       each = waiting_.erase(each);
       schedule(task);
@@ -143,13 +148,14 @@ void RemotePrefix::ask_for_more() {
     }
     each->asked = true;
     ++asked_;
-    schedulers_.keep(task, each->kept);
+    schedulers_.keep(sequence, each->kept);
     task.fetched_from = gap.first;
     const int64_t tokens = (gap.first + gap.blocks) * format_.block_size + 1;
-    source_->fetch(task.id, {.tokens = {task.tokens.begin(), task.tokens.begin() + tokens},
-                             .cache_salt = task.cache_salt,
-                             .first_block = gap.first,
-                             .blocks = gap.blocks});
+    source_->fetch(sequence.id,
+                   {.tokens = {sequence.tokens.begin(), sequence.tokens.begin() + tokens},
+                    .cache_salt = sequence.cache_salt,
+                    .first_block = gap.first,
+                    .blocks = gap.blocks});
     ++each;
   }
 }
@@ -159,9 +165,10 @@ bool RemotePrefix::is_worth_asking(const KvGap& gap) const {
 }
 
 void RemotePrefix::schedule(Task& task) {
-  schedulers_.stop_expecting(task);
-  schedulers_.touch(task);
-  schedulers_.schedule(task);
+  Sequence& sequence = task.sequence;
+  schedulers_.stop_expecting(sequence);
+  schedulers_.touch(sequence);
+  schedulers_.schedule(sequence);
 }
 
 }  // namespace fathom::engine

@@ -60,8 +60,8 @@ StepLoop::StepLoop(std::unique_ptr<models::CausalLm> model, const EngineOptions&
 }
 
 void StepLoop::add(Task& task) {
-  if (remote_ != nullptr && !task.exports_kv) return remote_->add(task);
-  schedulers_.add(task);
+  if (remote_ != nullptr && !task.sequence.exports_kv) return remote_->add(task);
+  schedulers_.add(task.sequence);
 }
 
 void StepLoop::transfer_blocks() {
@@ -140,7 +140,7 @@ bool StepLoop::may_begin_ahead() const {
 bool StepLoop::moves_blocks() const {
   return handover_.has_waiting() || (remote_ != nullptr && remote_->has_waiting()) ||
          std::ranges::any_of(steps_[0].parts, [](const StepInFlight::Part& part) {
-           return part.task != nullptr && part.task->exports_kv;
+           return part.task != nullptr && part.task->sequence.exports_kv;
          });
 }
 
@@ -156,15 +156,16 @@ Status StepLoop::draw(StepInFlight& step) {
 // Requests the draws and rows that the task needs of its logits, which begin at `logit_row`.
 void StepLoop::ask(StepInFlight& step, StepInFlight::Part& part, int64_t logit_row) {
   Task& task = *part.task;
+  const Sequence& sequence = task.sequence;
   Draws& draws = step.draws;
   const int64_t draws_before = draws.count();
   const int64_t rows_read_before = draws.rows_read();
   try {
-    for (int64_t row = task.computed; row < task.computed + part.rows; ++row) {
-      if (!task.wants_logits(row)) continue;
-      const bool is_drawn = row + 1 >= task.length();
-      if (is_drawn) draws.add(task, row + 1, logit_row);
-      if (!is_drawn || task.sampling.logprobs) draws.read(logit_row);
+    for (int64_t row = sequence.computed; row < sequence.computed + part.rows; ++row) {
+      if (!sequence.wants_logits(row)) continue;
+      const bool is_drawn = row + 1 >= sequence.length();
+      if (is_drawn) draws.add(sequence, row + 1, logit_row);
+      if (!is_drawn || sequence.sampling.logprobs) draws.read(logit_row);
       ++logit_row;
     }
   } catch (const std::bad_alloc&) {
@@ -200,18 +201,18 @@ void StepLoop::note_begun(std::span<const Chunk> chunks) {
   const auto now = std::chrono::steady_clock::now();
   begun_.clear();
   for (const Chunk& chunk : chunks) {
-    Task& task = static_cast<Task&>(*chunk.sequence);
+    Task& task = *chunk.sequence->task;
     if (std::exchange(task.begun, true)) continue;
     begun_.push_back(&task);
     task.queue_seconds = std::chrono::duration<double>(now - task.submitted).count();
-    task.cached_tokens = task.computed;
+    task.cached_tokens = task.sequence.computed;
     if (task.fetched_from) {
       task.cached_tokens =
-          std::min(task.computed, *task.fetched_from * model().limits().kv_block_size);
+          std::min(task.sequence.computed, *task.fetched_from * model().limits().kv_block_size);
     }
-    counts_.prompt_tokens += static_cast<uint64_t>(task.prompt_size);
+    counts_.prompt_tokens += static_cast<uint64_t>(task.sequence.prompt_size);
     if (!prefix_cache_) continue;
-    counts_.prefix_cache_queries += static_cast<uint64_t>(task.prompt_size);
+    counts_.prefix_cache_queries += static_cast<uint64_t>(task.sequence.prompt_size);
     counts_.prefix_cache_hits += static_cast<uint64_t>(task.cached_tokens);
   }
   calls_.begin(begun_);
@@ -221,7 +222,7 @@ void StepLoop::note_begun(std::span<const Chunk> chunks) {
 void StepLoop::prepare_masks(const StepInFlight& step) {
   for (const StepInFlight::Part& part : step.parts) {
     if (part.task == nullptr) continue;
-    const Sequence& sequence = *part.task;
+    const Sequence& sequence = part.task->sequence;
     const bool samples = sequence.computed + part.rows == sequence.length() + sequence.drafts;
     if (sequence.guide == nullptr || !samples) continue;
     masks_.add(*sequence.guide,

@@ -44,12 +44,12 @@ void StepLoop::take_in(const models::StepResult& results) {
       counts_.surplus_rows += static_cast<uint64_t>(part.rows);
     } else {
       Task& task = *part.task;
-      const int64_t computed = task.computed;
+      const int64_t computed = task.sequence.computed;
       if (try_advance(
               task, part.rows,
               {results.tokens.subspan(draw, draws), results.logits.subspan(logits, read)})) {
-        drafter_.add(task, computed, row);
-        if (task.exports_kv) handover_.note_computed(task);
+        drafter_.add(task.sequence, computed, row);
+        if (task.sequence.exports_kv) handover_.note_computed(task);
       }
     }
     row += part.rows;
@@ -87,32 +87,35 @@ bool StepLoop::fail_for_memory(Task& task) {
 
 // Takes in a step's results for `rows` rows of the task, drafts last.
 bool StepLoop::advance(Task& task, int64_t rows, models::StepResult results) {
-  const int64_t known = rows - task.drafts;
-  if (task.sampling.prompt_logprobs && !score_prompt(task, task.computed + known, results.logits)) {
+  Sequence& sequence = task.sequence;
+  const int64_t known = rows - sequence.drafts;
+  if (sequence.sampling.prompt_logprobs &&
+      !score_prompt(task, sequence.computed + known, results.logits)) {
     return finish(task, FinishReason::kError, not_finite());
   }
-  schedulers_.advance(task, known);
-  if (task.remaining() > 0) return true;
-  if (task.exports_kv) return true;  // until its blocks are handed over
-  if (task.max_new == 0) return finish(task, FinishReason::kLength);
+  schedulers_.advance(sequence, known);
+  if (sequence.remaining() > 0) return true;
+  if (sequence.exports_kv) return true;  // until its blocks are handed over
+  if (sequence.max_new == 0) return finish(task, FinishReason::kLength);
   return generate(task, results);
 }
 
 // Takes the token after the last known one and then, as long as the drafts are accepted, the tokens
 // after them: each accepted draft makes one more row known.
 bool StepLoop::generate(Task& task, models::StepResult results) {
+  Sequence& sequence = task.sequence;
   constexpr double kWeight = 1.0 / 16;  // of one step in the share of right drafts
-  const int64_t drafts = task.drafts;
+  const int64_t drafts = sequence.drafts;
   const uint64_t accepted_before = counts_.accepted_draft_tokens;
   if (drafts > 0) ++counts_.drafts;
   counts_.draft_tokens += static_cast<uint64_t>(drafts);
-  while (task.remaining() == 0) {
+  while (sequence.remaining() == 0) {
     if (!take_next(task, results)) return false;
   }
   if (drafts > 0) {
     const auto accepted = static_cast<double>(counts_.accepted_draft_tokens - accepted_before);
     const double share = accepted / static_cast<double>(drafts);
-    task.draft_success += kWeight * (share - task.draft_success);
+    sequence.draft_success += kWeight * (share - sequence.draft_success);
   }
   return true;
 }
@@ -120,13 +123,14 @@ bool StepLoop::generate(Task& task, models::StepResult results) {
 // Sends the log-probabilities of the prompt tokens after rows [computed, end) and removes these
 // rows from the front of `logits`. False if a row has no finite logit.
 bool StepLoop::score_prompt(Task& task, int64_t end, std::span<const float>& logits) {
+  Sequence& sequence = task.sequence;
   const auto vocab = static_cast<size_t>(model().vocab_size());
   int64_t scored = 0;
-  for (int64_t row = task.computed; row < std::min(end, task.prompt_size - 1); ++row) {
-    if (!task.wants_logits(row)) continue;
+  for (int64_t row = sequence.computed; row < std::min(end, sequence.prompt_size - 1); ++row) {
+    if (!sequence.wants_logits(row)) continue;
     auto logprob =
-        sampling::token_logprob(logits.first(vocab), task.tokens[static_cast<size_t>(row + 1)],
-                                *task.sampling.prompt_logprobs, scratch_);
+        sampling::token_logprob(logits.first(vocab), sequence.tokens[static_cast<size_t>(row + 1)],
+                                *sequence.sampling.prompt_logprobs, scratch_);
     if (!logprob) {
       event_.prompt_logprobs.clear();
       return false;
@@ -135,69 +139,71 @@ bool StepLoop::score_prompt(Task& task, int64_t end, std::span<const float>& log
     logits = logits.subspan(vocab);
     ++scored;
   }
-  task.prompt_scored += scored;
+  sequence.prompt_scored += scored;
   if (scored > 0) send(task);
   return true;
 }
 
 // Removes one drawn token, and its logits if they were read, from the front of `results`.
 bool StepLoop::take_next(Task& task, models::StepResult& results) {
+  Sequence& sequence = task.sequence;
   const TokenId token = results.tokens.front();
   results.tokens = results.tokens.subspan(1);
   if (token < 0) {
     // A text that is complete and has no stop token to draw.
-    if (task.guide != nullptr && task.guide->restricts() && task.guide->can_end()) {
+    if (sequence.guide != nullptr && sequence.guide->restricts() && sequence.guide->can_end()) {
       return finish(task, FinishReason::kStop);
     }
     return finish(task, FinishReason::kError, not_finite());
   }
   ++counts_.generated_tokens;
 
-  if (task.stops_at(token)) {
+  if (sequence.stops_at(token)) {
     event_.stop_token = token;
     return finish(task, FinishReason::kStop);
   }
-  if (task.guide != nullptr && !task.guide->accept(token)) {
+  if (sequence.guide != nullptr && !sequence.guide->accept(token)) {
     return finish(task, FinishReason::kError, not_allowed(token));
   }
-  if (task.sampling.logprobs) {
+  if (sequence.sampling.logprobs) {
     const auto vocab = static_cast<size_t>(model().vocab_size());
     event_.logprob = sampling::token_logprob(results.logits.first(vocab), token,
-                                             *task.sampling.logprobs, scratch_);
+                                             *sequence.sampling.logprobs, scratch_);
     results.logits = results.logits.subspan(vocab);
   }
-  if (task.append(token)) {
+  if (sequence.append(token)) {
     ++counts_.accepted_draft_tokens;
-    schedulers_.advance(task, 1);
+    schedulers_.advance(sequence, 1);
   }
   event_.token = token;
-  if (task.guide != nullptr && !task.guide->can_continue()) {
+  if (sequence.guide != nullptr && !sequence.guide->can_continue()) {
     return finish(task, FinishReason::kStop);
   }
-  if (task.generated() == task.max_new) return finish(task, FinishReason::kLength);
+  if (sequence.generated() == sequence.max_new) return finish(task, FinishReason::kLength);
   send(task);
   return true;
 }
 
 // Turns the task's rows in running steps into surplus.
 void StepLoop::leave_steps(Task& task) {
+  Sequence& sequence = task.sequence;
   for (StepInFlight& step : steps_) {
     if (!step.forget(task) || !step.in_flight) continue;
-    schedulers_.release_pinned(task, task.blocks);
-    step.pinned.push_back({task.replica, std::exchange(task.blocks, {})});
+    schedulers_.release_pinned(sequence, sequence.blocks);
+    step.pinned.push_back({sequence.replica, std::exchange(sequence.blocks, {})});
   }
 }
 
 void StepLoop::leave_queues(Task& task) {
   if (handover_.forget(task)) return;
-  if (remote_ == nullptr || !remote_->forget(task)) schedulers_.remove(task);
+  if (remote_ == nullptr || !remote_->forget(task)) schedulers_.remove(task.sequence);
 }
 
 // Calls the listener with event_ and clears it for the next one.
 void StepLoop::send(Task& task) {
-  event_.usage = {.prompt_tokens = task.prompt_size,
+  event_.usage = {.prompt_tokens = task.sequence.prompt_size,
                   .cached_tokens = task.cached_tokens,
-                  .completion_tokens = task.generated() + (event_.stop_token ? 1 : 0)};
+                  .completion_tokens = task.sequence.generated() + (event_.stop_token ? 1 : 0)};
   event_.queue_seconds = std::exchange(task.queue_seconds, std::nullopt);
   task.listener(event_);
   clear(event_);

@@ -131,7 +131,7 @@ RequestId ThreadedEngine::submit(Request request, Listener listener) {
     return 0;
   }
   Task& task = **entered;
-  const RequestId id = task.id;
+  const RequestId id = task.sequence.id;
   event.accepted = true;
   try {
     listener(event);
@@ -155,27 +155,28 @@ Result<Task*> ThreadedEngine::enter(Request request) {
   const int64_t parts = request.parts;
   FATHOM_ASSIGN(std::unique_ptr<Task> task,
                 make_task(std::move(request), task_limits_, options_.eos_token_ids));
+  Sequence& sequence = task->sequence;
   const std::lock_guard lock(mutex_);
   if (draining_) return Error{ErrorCode::kUnavailable, "submit: the engine is shutting down"};
-  if (!waiting_room_.has_room(task->owner, task->request, parts)) {
+  if (!waiting_room_.has_room(sequence.owner, sequence.request, parts)) {
     return Error{ErrorCode::kResourceExhausted,
                  fmt::format("submit: expected fewer than {} waiting requests, and no more of one "
                              "than places are free, got {}",
-                             options_.max_waiting, waiting_room_.waiting(task->owner))};
+                             options_.max_waiting, waiting_room_.waiting(sequence.owner))};
   }
-  task->id = ++last_id_;
-  if (task->request == 0) task->request = task->id;
-  waiting_room_.enter(task->owner, task->request);
-  if (!task->sampling.seed) task->seed = sampling::noise_bits(seed_base_, task->id);
+  sequence.id = ++last_id_;
+  if (sequence.request == 0) sequence.request = sequence.id;
+  waiting_room_.enter(sequence.owner, sequence.request);
+  if (!sequence.sampling.seed) sequence.seed = sampling::noise_bits(seed_base_, sequence.id);
   Task* const entered = task.get();
-  tasks_.emplace(task->id, std::move(task));
+  tasks_.emplace(sequence.id, std::move(task));
   return entered;
 }
 
 void ThreadedEngine::leave(Task& task) {
   const std::lock_guard lock(mutex_);
-  waiting_room_.leave(task.owner, task.request);
-  tasks_.erase(task.id);
+  waiting_room_.leave(task.sequence.owner, task.sequence.request);
+  tasks_.erase(task.sequence.id);
 }
 
 void ThreadedEngine::cancel(RequestId id) {
@@ -303,7 +304,7 @@ void ThreadedEngine::cancel_everything() {
 void ThreadedEngine::let_in(std::span<Task* const> begun) {
   const std::lock_guard lock(mutex_);
   stats_ = loop_.stats();
-  for (const Task* task : begun) waiting_room_.leave(task->owner, task->request);
+  for (const Task* task : begun) waiting_room_.leave(task->sequence.owner, task->sequence.request);
 }
 
 void ThreadedEngine::publish() {
@@ -314,8 +315,8 @@ void ThreadedEngine::publish() {
 std::unique_ptr<Task> ThreadedEngine::retire(Task& task) {
   const std::lock_guard lock(mutex_);
   stats_ = loop_.stats();
-  if (!task.begun) waiting_room_.leave(task.owner, task.request);
-  const auto found = tasks_.find(task.id);
+  if (!task.begun) waiting_room_.leave(task.sequence.owner, task.sequence.request);
+  const auto found = tasks_.find(task.sequence.id);
   std::unique_ptr<Task> owned = std::move(found->second);
   tasks_.erase(found);
   return owned;

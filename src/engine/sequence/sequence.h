@@ -18,9 +18,11 @@
 namespace fathom::engine {
 
 struct Share;
+struct Task;
 
 struct Sequence {
-  RequestId id = 0;  // rises with arrival
+  RequestId id = 0;      // rises with arrival
+  Task* task = nullptr;  // that holds it (task.h); null where a Scheduler runs without an engine
   int32_t priority = 0;
   uint64_t owner = 0;
   RequestId request = 0;         // the API request that this sequence is a part of

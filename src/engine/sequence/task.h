@@ -9,8 +9,13 @@
 
 namespace fathom::engine {
 
-// Every Sequence that a StepLoop's scheduler sees is one.
-struct Task : Sequence {
+// The sequence points back at its task, so a task is neither copied nor moved.
+struct Task {
+  Task() { sequence.task = this; }
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
+
+  Sequence sequence;
   Listener listener;
   std::chrono::steady_clock::time_point submitted;
   bool begun = false;                   // has been in a step

@@ -17,19 +17,19 @@ class LookAhead {
     int32_t draw = 0;
     for (const StepInFlight::Part& part : step_.parts) {
       if (part.task == nullptr) continue;
-      Task& task = *part.task;
-      task.computed += part.rows;
+      Sequence& sequence = part.task->sequence;
+      sequence.computed += part.rows;
       if (part.draws == 0) continue;
       const int32_t stand_in = models::kFirstDrawn - draw++;
-      if (task.generated() + 1 < task.max_new) task.tokens.push_back(stand_in);
+      if (sequence.generated() + 1 < sequence.max_new) sequence.tokens.push_back(stand_in);
     }
   }
   ~LookAhead() {
     for (const StepInFlight::Part& part : step_.parts) {
       if (part.task == nullptr) continue;
-      Task& task = *part.task;
-      if (task.tokens.back() <= models::kFirstDrawn) task.tokens.pop_back();
-      task.computed -= part.rows;
+      Sequence& sequence = part.task->sequence;
+      if (sequence.tokens.back() <= models::kFirstDrawn) sequence.tokens.pop_back();
+      sequence.computed -= part.rows;
     }
   }
   LookAhead(const LookAhead&) = delete;

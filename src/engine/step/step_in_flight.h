@@ -37,7 +37,7 @@ struct StepInFlight {
 
   void set(std::span<const Chunk> chunks) {
     for (const Chunk& chunk : chunks) {
-      parts.push_back({static_cast<Task*>(chunk.sequence), chunk.rows, chunk.logit_rows, 0, 0});
+      parts.push_back({chunk.sequence->task, chunk.rows, chunk.logit_rows, 0, 0});
     }
   }
   void clear() {
