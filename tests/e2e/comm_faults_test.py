@@ -17,7 +17,7 @@ import time
 import unittest
 
 from mpi_job import RANK_LOST, MpiJob, check_code, names_killed_at_start
-from waiting import wait_for, wait_for_work
+from waiting import kill_all, wait_for, wait_for_work
 
 BINARY = os.environ["COMM_MPI_TEST"]
 RANKS = 3
@@ -52,8 +52,7 @@ class Job:
         except subprocess.TimeoutExpired:
             self.mpirun.kill()
             self.mpirun.wait()
-        for pid in self.processes().values():
-            os.kill(pid, signal.SIGKILL)
+        kill_all(self.processes().values())
         self._output.close()
 
     def output(self):

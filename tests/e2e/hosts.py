@@ -321,11 +321,7 @@ def guard(prefix, directory):
     names = [name for name in run("ip", "netns", "list").split() if name.startswith(f"{prefix}-")]
     deadline = time.monotonic() + DEADLINE_S / 2
     while pids := [pid for name in names for pid in run("ip", "netns", "pids", name).split()]:
-        for pid in map(int, pids):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        waiting.kill_all(map(int, pids))
         if time.monotonic() > deadline:
             raise RuntimeError(f"{prefix}: processes {pids} do not end")
         time.sleep(0.01)

@@ -17,6 +17,7 @@ import hosts
 import server as fathom
 from hosts import Hosts, wait_for
 from mpi_job import KILLED, MPIRUN, RANK_LOST
+from waiting import kill_all
 
 BINARY = os.environ["COMM_MPI_TEST"]
 HOSTS = 2
@@ -48,8 +49,7 @@ class Job:
 
     def __exit__(self, *_):
         for host in self._cluster:
-            for pid in host.processes():
-                os.kill(pid, signal.SIGKILL)
+            kill_all(host.processes())
         self.mpirun.wait(hosts.DEADLINE_S)
         self._output.close()
 

@@ -11,6 +11,7 @@ import threading
 import time
 
 from mpi_job import MpiJob
+from waiting import kill_all
 
 REPOSITORY = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 READY_LINE = "listening on http"
@@ -121,8 +122,7 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        for pid in self.job.processes().values() if self.job else []:
-            os.kill(pid, signal.SIGKILL)
+        kill_all(self.job.processes().values() if self.job else [])
         self.process.stdout.close()
         self._stderr.close()
 

@@ -1,6 +1,7 @@
-"""Waiting for what other processes bring about, and for how far they have come."""
+"""Waiting for what other processes bring about, and for how far they have come; ending them."""
 
 import os
+import signal
 import time
 
 LONGEST_LOOK_S = 0.5
@@ -31,6 +32,15 @@ def processor_s(pid):
         except FileNotFoundError:
             continue  # it has ended meanwhile
     return total_ns / 1e9
+
+
+def kill_all(pids):
+    """Kills those of the processes that have not ended since they were looked up."""
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
 
 
 def wait_for_work(pid, seconds, show=lambda: ""):
