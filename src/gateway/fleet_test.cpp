@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <latch>
 #include <random>
 #include <string>
 #include <vector>
@@ -241,8 +242,17 @@ TEST(Fleet, ACancelledRequestLeavesItsEngine) {
   gate.wait_for_arrival();
   fleet.cancel(id);
   EXPECT_EQ(client.wait().finish, FinishReason::kCancelled);
+  // Messages keep their order: an engine that has accepted a later request knows of the cancel.
+  std::latch accepted(1);
+  Client later;
+  fleet.submit(some_request(3, 1, 2), later.listener([&](const engine::Event& event) {
+    if (event.accepted) accepted.count_down();
+  }));
+  accepted.wait();
   gate.open();
+  later.wait();
   while (!engine.engine().idle() || !fleet.idle()) std::this_thread::yield();
+  EXPECT_EQ(engine.engine().stats().cancelled, 1u);
 }
 
 TEST(Fleet, PartsBeginAtOneEngineAndNoneWhereNotAllHaveRoom) {
