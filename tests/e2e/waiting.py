@@ -1,4 +1,4 @@
-"""Waiting for what other processes bring about, and for how far they have come; ending them."""
+"""Waiting for what other processes bring about, and for how far they have come; and ending them."""
 
 import os
 import signal
@@ -34,6 +34,12 @@ def processor_s(pid):
     return total_ns / 1e9
 
 
+def wait_for_work(pid, seconds, show=lambda: ""):
+    """Until a process has worked this long, in processor time: a moment of its own work, however
+    fast or busy the machine is."""
+    wait_for(f"{seconds:.3f} s of work of process {pid}", lambda: processor_s(pid) >= seconds, 60, show)
+
+
 def kill_all(pids):
     """Kills those of the processes that have not ended since they were looked up."""
     for pid in pids:
@@ -41,9 +47,3 @@ def kill_all(pids):
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-
-
-def wait_for_work(pid, seconds, show=lambda: ""):
-    """Until a process has worked this long, in processor time: a moment of its own work, however
-    fast or busy the machine is."""
-    wait_for(f"{seconds:.3f} s of work of process {pid}", lambda: processor_s(pid) >= seconds, 60, show)
