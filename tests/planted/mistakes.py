@@ -175,8 +175,8 @@ MISTAKES = [
     Mistake(
         "a token that was drawn counts twice in the next step",
         ENGINE + "step/look_ahead.h",
-        "      task.computed -= part.rows;",
-        "      task.computed -= part.draws > 0 ? 0 : part.rows;",
+        "      sequence.computed -= part.rows;",
+        "      sequence.computed -= part.draws > 0 ? 0 : part.rows;",
         "engine_test",
         "*",
     ),
